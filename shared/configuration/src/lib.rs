@@ -45,4 +45,4 @@ pub use effective::Effective;
 pub use layers::Layers;
 pub use problem::{Problem, Problems};
 pub use reader::Reader;
-pub use secret_file::SecretFile;
+pub use secret_file::{SecretFile, UnfitFile};

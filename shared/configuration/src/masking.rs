@@ -5,14 +5,24 @@ pub(crate) const MASK: &str = "********";
 
 /// Words that stand where a secret should: from examples, templates, and our own masked output.
 const PLACEHOLDERS: [&str; 11] = [
-    "changeme", "change-me", "change_me", "change me", "secret", "password", "example", "placeholder", "todo",
-    "xxx", "…",
+    "changeme",
+    "change-me",
+    "change_me",
+    "change me",
+    "secret",
+    "password",
+    "example",
+    "placeholder",
+    "todo",
+    "xxx",
+    "…",
 ];
 
 /// Whether a text only holds the place of a secret that somebody should have chosen.
 pub(crate) fn is_placeholder(text: &str) -> bool {
     let text = text.trim().to_lowercase();
-    let template = text.starts_with('<') && text.ends_with('>') || text.starts_with("${") && text.ends_with('}');
+    let template =
+        text.starts_with('<') && text.ends_with('>') || text.starts_with("${") && text.ends_with('}');
     template || text.chars().all(|c| c == '*' || c == '.') || PLACEHOLDERS.contains(&text.as_str())
 }
 
@@ -59,11 +69,17 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_user_and_password() {
         for (url, shown) in [
-            ("postgres://auth:hunter2@db:5432/auth", "postgres://********@db:5432/auth"),
+            (
+                "postgres://auth:hunter2@db:5432/auth",
+                "postgres://********@db:5432/auth",
+            ),
             ("postgres://auth@db/auth", "postgres://********@db/auth"),
             ("postgres://auth:p/w?x@db/auth", "postgres://********@db/auth"),
             ("postgres://auth:a@b@db/auth", "postgres://********@db/auth"),
-            ("postgres://db/auth?user=a&password=hunter2", "postgres://db/auth?user=a&password=********"),
+            (
+                "postgres://db/auth?user=a&password=hunter2",
+                "postgres://db/auth?user=a&password=********",
+            ),
             ("auth:hunter2@db", "********@db"),
             ("sqlite://./data/auth.sqlite", "sqlite://./data/auth.sqlite"),
             ("dns:///auth:50052", "dns:///auth:50052"),
@@ -82,8 +98,19 @@ mod tests {
     #[test]
     fn what_examples_put_in_place_of_a_secret_is_none() {
         for text in [
-            "", "  ", "changeme", "ChangeMe", " change-me ", "secret", "password", "example", "<token>", "${TOKEN}",
-            "…", "...", "********",
+            "",
+            "  ",
+            "changeme",
+            "ChangeMe",
+            " change-me ",
+            "secret",
+            "password",
+            "example",
+            "<token>",
+            "${TOKEN}",
+            "…",
+            "...",
+            "********",
         ] {
             assert!(is_placeholder(text), "{text:?}");
         }

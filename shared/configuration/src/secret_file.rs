@@ -31,20 +31,30 @@ impl SecretFile {
     ///
     /// Refuses a file that everyone on the machine can read, that is empty, is not text, or only holds a
     /// placeholder.
-    pub fn load(path: &Path) -> Result<Self, Unfit> {
-        let content = read(path).map_err(|reason| Unfit { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), content })
+    pub fn load(path: &Path) -> Result<Self, UnfitFile> {
+        let content = read(path).map_err(|reason| UnfitFile {
+            path: path.to_owned(),
+            reason,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            content,
+        })
     }
 
     /// The lines that are not blank, without the space around them: several tokens while one is rotated.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.content.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty())
+        self.content
+            .expose_secret()
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
     }
 }
 
 /// Why a file cannot serve as the place of a secret: names the file, never its content.
 #[derive(Debug)]
-pub struct Unfit {
+pub struct UnfitFile {
     path: PathBuf,
     reason: Reason,
 }
@@ -59,7 +69,7 @@ enum Reason {
     Placeholder,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for UnfitFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the file {} ", self.path.display().to_string().escape_debug())?;
         match &self.reason {
@@ -73,7 +83,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl std::error::Error for Unfit {}
+impl std::error::Error for UnfitFile {}
 
 fn read(path: &Path) -> Result<SecretString, Reason> {
     let file = File::open(path).map_err(Reason::Unreadable)?;
@@ -82,7 +92,9 @@ fn read(path: &Path) -> Result<SecretString, Reason> {
         return Err(Reason::WorldReadable);
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Reason::Unreadable)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Reason::Unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Reason::TooLarge);
     }
@@ -148,7 +160,9 @@ mod tests {
         assert!(refusal(" \n\n", 0o600).contains("is empty"));
         assert!(refusal("changeme\n", 0o600).contains("placeholder"));
         assert!(refusal([0xff, 0xfe], 0o600).contains("not text"));
-        assert!(refusal("x".repeat(usize::try_from(MAX_BYTES).expect("fits") + 1), 0o600).contains("larger than"));
+        assert!(
+            refusal("x".repeat(usize::try_from(MAX_BYTES).expect("fits") + 1), 0o600).contains("larger than")
+        );
     }
 
     #[test]
@@ -156,7 +170,10 @@ mod tests {
         let folder = TempDir::new().expect("a folder");
         let missing = folder.path().join("nowhere");
         let refusal = SecretFile::load(&missing).expect_err("refused").to_string();
-        assert!(refusal.contains("nowhere cannot be read: No such file"), "{refusal}");
+        assert!(
+            refusal.contains("nowhere cannot be read: No such file"),
+            "{refusal}"
+        );
         assert!(SecretFile::load(folder.path()).is_err());
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value came from. The variants are in the order of the layers: a later one wins.
+/// Where a value came from. The first variants are in the order of the layers: a later one wins.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// Nobody gave it and there is no default.
@@ -16,6 +16,8 @@ pub(crate) enum Source {
     File(PathBuf),
     /// An environment variable, spelled as it was found.
     Variable(String),
+    /// A file whose path is the value of a key from another source.
+    Named { file: PathBuf, by: Box<Self> },
 }
 
 impl Source {
@@ -34,6 +36,13 @@ impl fmt::Display for Source {
             Self::Defaults(name) => write!(f, "{}", name.escape_debug()),
             Self::File(path) => write!(f, "file {}", path.display().to_string().escape_debug()),
             Self::Variable(name) => write!(f, "environment variable {}", name.escape_debug()),
+            Self::Named { file, by } => {
+                write!(
+                    f,
+                    "file {}, named by {by}",
+                    file.display().to_string().escape_debug()
+                )
+            }
         }
     }
 }

@@ -1,1 +1,34 @@
-//! x
+//! What every gRPC server of Tandem needs between the socket and the use case: once, and the same on
+//! every listener.
+//!
+//! From the outside in: [`server`] accepts connections and drains them; [`layer`] gives every call its
+//! request id, deadline, log line and metrics, and completes every error answer; [`call`] is what a
+//! handler can ask about the call it serves; [`fault`] is how it refuses. [`health`], [`reflection`] and
+//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end.
+//!
+//! It knows no service, no domain type and none of our generated code: what differs between listeners
+//! (error domain, streaming methods, service names) is an argument.
+
+pub mod call;
+mod details;
+pub mod fault;
+pub mod health;
+pub mod layer;
+pub mod lifecycle;
+pub mod metadata;
+pub mod ops;
+pub mod page_token;
+pub mod reflection;
+pub mod server;
+
+pub use call::Call;
+pub use fault::{Fault, Violation};
+pub use layer::CallLayer;
+pub use lifecycle::{Shutdown, Trigger};
+pub use page_token::PageTokens;
+pub use server::{Ended, ServerSettings, serve};
+
+/// The largest request message that any server here decodes, in bytes.
+///
+/// Set on each generated server (`max_decoding_message_size`); tonic's own default is 4 MiB.
+pub const MAX_REQUEST_BYTES: usize = 64 * 1024;

@@ -16,7 +16,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, Value)>, String> {
 }
 
 fn complaint(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.split('\n').count());
+    let line = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map_or(1, |before| before.split('\n').count());
     format!("not TOML, line {line}: {}", error.message().replace('\n', ", "))
 }
 
@@ -51,7 +54,9 @@ fn list(items: Vec<Toml>) -> Value {
         Toml::Integer(number) => Some(number.to_string()),
         _ => None,
     });
-    texts.collect::<Option<_>>().map_or(Value::Unfit("a list of something other than texts"), Value::List)
+    texts
+        .collect::<Option<_>>()
+        .map_or(Value::Unfit("a list of something other than texts"), Value::List)
 }
 
 #[cfg(test)]
@@ -97,8 +102,17 @@ mod tests {
 
     #[test]
     fn empty_tables_and_lists_are_kept() {
-        assert_eq!(parse("[session]").expect("TOML"), [("session".to_owned(), Value::EmptyTable)]);
-        assert_eq!(parse("clients = []").expect("TOML"), [("clients".to_owned(), Value::List(vec![]))]);
-        assert_eq!(parse("[[clients]]").expect("TOML"), [("clients.0".to_owned(), Value::EmptyTable)]);
+        assert_eq!(
+            parse("[session]").expect("TOML"),
+            [("session".to_owned(), Value::EmptyTable)]
+        );
+        assert_eq!(
+            parse("clients = []").expect("TOML"),
+            [("clients".to_owned(), Value::List(vec![]))]
+        );
+        assert_eq!(
+            parse("[[clients]]").expect("TOML"),
+            [("clients.0".to_owned(), Value::EmptyTable)]
+        );
     }
 }

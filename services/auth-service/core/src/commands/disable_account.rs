@@ -1,0 +1,89 @@
+//! Makes an account unusable and ends its sessions, in one unit of work, asked for by a workload. Sessions are ended
+//! also when the account is disabled already.
+
+use identity::UserId;
+
+use super::{AccountChanged, Context, ExpectedVersion, lock_expected};
+use crate::Error;
+use crate::domain::AccountState;
+use crate::ports::{Ports, Store as _, Transaction as _};
+
+/// An account that is to be disabled.
+#[derive(Debug)]
+pub struct DisableAccount {
+    /// Which one.
+    pub account_id: UserId,
+    /// As the caller last saw it.
+    pub expected: ExpectedVersion,
+}
+
+impl DisableAccount {
+    /// Disables whatever version the account has.
+    #[must_use]
+    pub fn any_version(account_id: UserId) -> Self {
+        Self {
+            account_id,
+            expected: ExpectedVersion::new(0),
+        }
+    }
+
+    /// Changes the state and ends the sessions under the account's lock, so that no log-in under way leaves one.
+    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<AccountChanged, Error> {
+        let mut tx = cx.store.begin().await?;
+        let stored = lock_expected(&mut tx, self.account_id, self.expected).await?;
+        let now = tx.now().await?;
+        let revoked_count = tx.end_sessions(self.account_id, None).await?;
+        let account = match stored.with_state(AccountState::Disabled, now) {
+            Some(disabled) => tx.update_account(&disabled).await?,
+            None => stored.account,
+        };
+        tx.commit().await?;
+        Ok(AccountChanged {
+            account,
+            revoked_count,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn the_sessions_end_and_a_repeat_changes_nothing() {
+        let world = World::new();
+        let opened = world.logged_in("alice").await;
+        let id = opened.session.user_id;
+        let first = DisableAccount::any_version(id)
+            .execute(&world.commands)
+            .await
+            .unwrap();
+        assert_eq!(
+            (first.account.state, first.revoked_count),
+            (AccountState::Disabled, 1)
+        );
+        assert!(!world.is_good(&opened.token).await);
+        world.clock.advance(chrono::TimeDelta::hours(1));
+        let second = DisableAccount::any_version(id)
+            .execute(&world.commands)
+            .await
+            .unwrap();
+        assert_eq!((second.account, second.revoked_count), (first.account, 0));
+    }
+
+    #[tokio::test]
+    async fn a_stale_version_changes_nothing() {
+        let world = World::new();
+        let opened = world.logged_in("alice").await;
+        let stale = DisableAccount {
+            account_id: opened.session.user_id,
+            expected: ExpectedVersion::new(9),
+        };
+        assert!(matches!(
+            stale.execute(&world.commands).await,
+            Err(Error::VersionMismatch)
+        ));
+        assert!(world.is_good(&opened.token).await);
+    }
+}

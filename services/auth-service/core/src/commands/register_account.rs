@@ -1,0 +1,161 @@
+//! Creates an account with an id that the calling workload chose. A repeat with the same content succeeds, so that a
+//! lost reply can be asked for again.
+
+use fail_point::fail_point;
+use identity::{UserId, Username, Violation, Violations};
+
+use super::Context;
+use crate::Error;
+use crate::domain::{
+    Account, AccountKey, NewAccount, NewPassword, PasswordPolicy, StoredAccount, parse_credential,
+};
+use crate::ports::{
+    HashingPermit, Insertion, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _, Verdict,
+};
+
+/// An id, and a username and a password by the rules.
+#[derive(Debug)]
+pub struct RegisterAccount {
+    id: UserId,
+    username: Username,
+    password: NewPassword,
+}
+
+impl RegisterAccount {
+    /// Checks every field; all violations come at once.
+    pub fn parse(
+        policy: &PasswordPolicy,
+        account_id: &str,
+        username: &str,
+        password: String,
+    ) -> Result<Self, Vec<Violation>> {
+        let mut violations = Violations::new();
+        let id = violations.field("account_id", UserId::parse(account_id));
+        let credential = parse_credential(policy, &mut violations, username, password);
+        let parsed = id.zip(credential);
+        violations.finish(parsed.map(|(id, (username, password))| Self {
+            id,
+            username,
+            password,
+        }))
+    }
+
+    /// Looks id and name up, hashes, and lets the store's constraints decide.
+    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
+        let permit = cx.hasher.admit().await?;
+        let reader = cx.store.reader();
+        // The name before the id, which are one row: a repeat that finds its own name taken finds its id too.
+        let taken = reader
+            .account(&AccountKey::Username(self.username.clone()))
+            .await?
+            .is_some();
+        if let Some(existing) = reader.account(&AccountKey::Id(self.id)).await? {
+            return self.repeat(&permit, existing).await;
+        }
+        if taken {
+            return Err(Error::UsernameTaken(self.username));
+        }
+        let password_hash = permit.hash(self.id, self.password.raw()).await?;
+        let account = NewAccount {
+            id: self.id,
+            username: self.username.clone(),
+            password_hash,
+        };
+        match insert(cx, &account).await? {
+            Insertion::Inserted(account) => Ok(account),
+            Insertion::UsernameTaken | Insertion::IdTaken => {
+                let existing = reader.account(&AccountKey::Id(self.id)).await?;
+                match existing {
+                    Some(existing) => self.repeat(&permit, existing).await,
+                    None => Err(Error::UsernameTaken(self.username)),
+                }
+            }
+        }
+    }
+
+    async fn repeat(self, permit: &impl HashingPermit, existing: StoredAccount) -> Result<Account, Error> {
+        let verdict = permit
+            .verify(self.id, self.password.raw(), &existing.password_hash)
+            .await?;
+        let same_name = existing.account.username == self.username;
+        match verdict {
+            Verdict::Match | Verdict::MatchOutdated if same_name => Ok(existing.account),
+            Verdict::Match | Verdict::MatchOutdated | Verdict::Mismatch => {
+                Err(Error::AccountIdTaken(self.id))
+            }
+        }
+    }
+}
+
+async fn insert<P: Ports>(cx: &Context<P>, account: &NewAccount) -> Result<Insertion, Error> {
+    fail_point("register_account.before_commit");
+    let mut tx = cx.store.begin().await?;
+    let now = tx.now().await?;
+    let insertion = tx.insert_account(account, now).await?;
+    if let Insertion::Inserted(_) = insertion {
+        tx.commit().await?;
+        fail_point("register_account.committed");
+    }
+    Ok(insertion)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{PASSWORD, World};
+
+    const ID: &str = "0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c";
+
+    async fn register(world: &World, id: &str, username: &str, password: &str) -> Result<Account, Error> {
+        let command = RegisterAccount::parse(&world.commands.passwords, id, username, password.to_owned());
+        command
+            .map_err(Error::InvalidFields)?
+            .execute(&world.commands)
+            .await
+    }
+
+    #[tokio::test]
+    async fn the_account_has_the_id_that_was_asked_for() {
+        let world = World::new();
+        assert_eq!(
+            register(&world, ID, "alice", PASSWORD)
+                .await
+                .unwrap()
+                .id
+                .to_string(),
+            ID
+        );
+    }
+
+    #[tokio::test]
+    async fn a_repeat_succeeds_and_changes_nothing() {
+        let world = World::new();
+        let first = register(&world, ID, "alice", PASSWORD).await.unwrap();
+        assert_eq!(register(&world, ID, "alice", PASSWORD).await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn other_content_under_the_same_id_is_refused() {
+        let world = World::new();
+        register(&world, ID, "alice", PASSWORD).await.unwrap();
+        world.signed_up("bobby").await;
+        for (name, password) in [
+            ("Alice", PASSWORD),
+            ("bobby", PASSWORD),
+            ("alice", "another good password"),
+        ] {
+            let repeated = register(&world, ID, name, password).await;
+            assert!(matches!(repeated, Err(Error::AccountIdTaken(_))), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_name_is_refused() {
+        let world = World::new();
+        world.signed_up("alice").await;
+        assert!(matches!(
+            register(&world, ID, "ALICE", PASSWORD).await,
+            Err(Error::UsernameTaken(_))
+        ));
+    }
+}

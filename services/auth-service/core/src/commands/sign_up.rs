@@ -1,0 +1,218 @@
+//! Creates an account. For everyone who is not logged in. Opens no session.
+
+use identity::{RequestId, Username, Violation, Violations};
+
+use super::Context;
+use crate::Error;
+use crate::domain::{Account, AccountKey, NewAccount, NewPassword, PasswordPolicy, parse_credential};
+use crate::ports::{
+    Claim, HashingPermit, Ids as _, Insertion, PasswordHasher as _, Ports, Reader as _, SignUpRecord,
+    Store as _, Transaction as _, Verdict,
+};
+
+/// A username and a password by the rules.
+#[derive(Debug)]
+pub struct SignUp {
+    username: Username,
+    password: NewPassword,
+    request_id: Option<RequestId>,
+}
+
+impl SignUp {
+    /// Checks every field; all violations come at once.
+    pub fn parse(
+        policy: &PasswordPolicy,
+        username: &str,
+        password: String,
+        request_id: &str,
+    ) -> Result<Self, Vec<Violation>> {
+        let mut violations = Violations::new();
+        let credential = parse_credential(policy, &mut violations, username, password);
+        let request_id = violations.field("request_id", RequestId::parse_optional(request_id));
+        let parsed = credential.zip(request_id);
+        violations.finish(parsed.map(|((username, password), request_id)| Self {
+            username,
+            password,
+            request_id,
+        }))
+    }
+
+    /// Looks the name up, hashes, and lets the store's constraint decide.
+    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
+        let permit = cx.hasher.admit().await?;
+        let reader = cx.store.reader();
+        // The name before the request id: they are committed together, so a repeat that finds its own name taken
+        // finds its request id too.
+        let taken = reader
+            .account(&AccountKey::Username(self.username.clone()))
+            .await?
+            .is_some();
+        if let Some(id) = self.request_id
+            && let Some(known) = reader.sign_up_request(id).await?
+        {
+            return self.repeat(cx, &permit, &known).await;
+        }
+        if taken {
+            return Err(Error::UsernameTaken(self.username));
+        }
+        let id = cx.ids.account_id();
+        let password_hash = permit.hash(id, self.password.raw()).await?;
+        let account = NewAccount {
+            id,
+            username: self.username.clone(),
+            password_hash,
+        };
+        match self.insert(cx, &account).await? {
+            Ok(account) => Ok(account),
+            Err(known) => self.repeat(cx, &permit, &known).await,
+        }
+    }
+
+    /// The unit of work. The request id goes first, so that parallel repeats wait for each other; `Err` is the request
+    /// that took it.
+    async fn insert<P: Ports>(
+        &self,
+        cx: &Context<P>,
+        account: &NewAccount,
+    ) -> Result<Result<Account, SignUpRecord>, Error> {
+        let mut tx = cx.store.begin().await?;
+        if let Some(request_id) = self.request_id {
+            let record = SignUpRecord {
+                request_id,
+                username: self.username.clone(),
+                account_id: account.id,
+            };
+            if let Claim::Known(known) = tx.claim_request(&record).await? {
+                return Ok(Err(known));
+            }
+        }
+        let now = tx.now().await?;
+        match tx.insert_account(account, now).await? {
+            Insertion::Inserted(account) => {
+                tx.commit().await?;
+                Ok(Ok(account))
+            }
+            Insertion::UsernameTaken => Err(Error::UsernameTaken(self.username.clone())),
+            Insertion::IdTaken => Err(Error::Internal("a new account id is taken".into())),
+        }
+    }
+
+    /// Answers a repeat with the account as it is now, if it is the same request: the same name and password.
+    async fn repeat<P: Ports>(
+        &self,
+        cx: &Context<P>,
+        permit: &impl HashingPermit,
+        known: &SignUpRecord,
+    ) -> Result<Account, Error> {
+        if known.username != self.username {
+            return Err(Error::RequestIdReused);
+        }
+        let found = cx
+            .store
+            .reader()
+            .account(&AccountKey::Id(known.account_id))
+            .await?;
+        let stored = found.ok_or_else(|| Error::Internal("a request id without its account".into()))?;
+        match permit
+            .verify(stored.account.id, self.password.raw(), &stored.password_hash)
+            .await?
+        {
+            Verdict::Match | Verdict::MatchOutdated => Ok(stored.account),
+            Verdict::Mismatch => Err(Error::RequestIdReused),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::AccountState;
+    use crate::testing::{PASSWORD, World};
+
+    const REQUEST_ID: &str = "0198f0c2-7d1e-4cc3-98a4-2f6f3f1a2b3c";
+
+    async fn sign_up(
+        world: &World,
+        username: &str,
+        password: &str,
+        request_id: &str,
+    ) -> Result<Account, Error> {
+        let command = SignUp::parse(
+            &world.commands.passwords,
+            username,
+            password.to_owned(),
+            request_id,
+        );
+        command
+            .map_err(Error::InvalidFields)?
+            .execute(&world.commands)
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_new_user_is_active_and_named_as_entered() {
+        let world = World::new();
+        let account = sign_up(&world, "Alice", PASSWORD, "").await.unwrap();
+        assert_eq!(
+            (account.username.as_str(), account.state),
+            ("Alice", AccountState::Active)
+        );
+        assert_eq!(account.version.number, 1);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_taken_ignoring_case_and_costs_no_hash() {
+        let world = World::new();
+        sign_up(&world, "alice", PASSWORD, "").await.unwrap();
+        let before = world.hashes();
+        assert!(matches!(
+            sign_up(&world, "ALICE", PASSWORD, "").await,
+            Err(Error::UsernameTaken(_))
+        ));
+        assert_eq!(world.hashes(), before);
+    }
+
+    #[tokio::test]
+    async fn a_repeat_answers_the_same_account() {
+        let world = World::new();
+        let first = sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.unwrap();
+        let second = sign_up(&world, "alice", PASSWORD, &REQUEST_ID.to_uppercase())
+            .await
+            .unwrap();
+        assert_eq!(first, second);
+    }
+
+    #[tokio::test]
+    async fn other_content_under_the_same_request_id_is_refused() {
+        let world = World::new();
+        sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.unwrap();
+        for (name, password) in [
+            ("bobby", PASSWORD),
+            ("Alice", PASSWORD),
+            ("alice", "another good password"),
+        ] {
+            let repeated = sign_up(&world, name, password, REQUEST_ID).await;
+            assert!(matches!(repeated, Err(Error::RequestIdReused)), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_id_is_forgotten_after_a_day_and_after_a_failure() {
+        let world = World::new();
+        sign_up(&world, "alice", PASSWORD, "").await.unwrap();
+        assert!(sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.is_err());
+        sign_up(&world, "bobby", PASSWORD, REQUEST_ID).await.unwrap();
+        world.clock.advance(chrono::TimeDelta::hours(25));
+        sign_up(&world, "carol", PASSWORD, REQUEST_ID).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_bad_field_is_named() {
+        let world = World::new();
+        let Err(Error::InvalidFields(broken)) = sign_up(&world, "a", "zq9!kd", "x").await else {
+            panic!()
+        };
+        let fields: Vec<_> = broken.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(fields, ["username", "password", "request_id"]);
+    }
+}

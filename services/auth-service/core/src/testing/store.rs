@@ -1,0 +1,332 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+
+use super::FakeClock;
+use crate::StoreError;
+use crate::domain::{
+    Account, AccountKey, AccountState, LiveSession, NewAccount, PasswordHash, Session, SessionId,
+    SessionPosition, StoredAccount,
+};
+use crate::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+
+/// A store in memory. Units of work are one at a time, and copied back on commit.
+#[derive(Clone, Debug)]
+pub struct FakeStore {
+    reader: FakeReader,
+}
+
+/// Single reads of the fake store.
+#[derive(Clone, Debug)]
+pub struct FakeReader {
+    state: Arc<RwLock<State>>,
+    clock: FakeClock,
+}
+
+/// A unit of work of the fake store.
+#[derive(Debug)]
+pub struct FakeTx {
+    committed: OwnedRwLockWriteGuard<State>,
+    working: State,
+    clock: FakeClock,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    epoch: Epoch,
+    newest: i64,
+    accounts: BTreeMap<UserId, StoredAccount>,
+    sessions: BTreeMap<SessionId, Session>,
+    requests: BTreeMap<String, (SignUpRecord, Timestamp)>,
+}
+
+impl FakeStore {
+    /// An empty store that tells the time by this clock.
+    #[must_use]
+    pub fn new(clock: FakeClock) -> Self {
+        let state = State {
+            epoch: Epoch::parse("first").expect("letters"),
+            newest: 0,
+            accounts: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            requests: BTreeMap::new(),
+        };
+        Self {
+            reader: FakeReader {
+                state: Arc::new(RwLock::new(state)),
+                clock,
+            },
+        }
+    }
+}
+
+impl Store for FakeStore {
+    type Tx = FakeTx;
+    type Reader = FakeReader;
+
+    async fn begin(&self) -> Result<FakeTx, StoreError> {
+        let committed = Arc::clone(&self.reader.state).write_owned().await;
+        Ok(FakeTx {
+            working: committed.clone(),
+            committed,
+            clock: self.reader.clock.clone(),
+        })
+    }
+
+    fn reader(&self) -> &FakeReader {
+        &self.reader
+    }
+}
+
+impl State {
+    fn next_version(&mut self) -> AccountVersion {
+        self.newest += 1;
+        AccountVersion {
+            epoch: self.epoch.clone(),
+            number: self.newest,
+        }
+    }
+
+    fn named(&self, canonical: &str) -> Option<&StoredAccount> {
+        self.accounts
+            .values()
+            .find(|stored| stored.account.username.canonical() == canonical)
+    }
+
+    /// Ends the sessions that `ends` picks; gives those that were alive.
+    fn end(&mut self, now: Timestamp, ends: impl Fn(&Session) -> bool) -> Vec<Session> {
+        let mut ended = Vec::new();
+        self.sessions.retain(|_, session| {
+            let goes = ends(session);
+            if goes && session.expire_time > now {
+                ended.push(session.clone());
+            }
+            !goes
+        });
+        ended
+    }
+
+    fn live(&self, user_id: UserId, now: Timestamp) -> Vec<Session> {
+        let live = |session: &&Session| session.user_id == user_id && session.expire_time > now;
+        let mut sessions: Vec<_> = self.sessions.values().filter(live).cloned().collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.create_time, session.id.clone())));
+        sessions
+    }
+}
+
+fn count(sessions: &[Session]) -> u32 {
+    u32::try_from(sessions.len()).unwrap_or(u32::MAX)
+}
+
+fn day_before(now: Timestamp) -> Timestamp {
+    now - TimeDelta::hours(24)
+}
+
+impl Transaction for FakeTx {
+    async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock.now())
+    }
+
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
+        Ok(self.working.accounts.get(&id).cloned())
+    }
+
+    async fn insert_account(&mut self, new: &NewAccount, now: Timestamp) -> Result<Insertion, StoreError> {
+        if self.working.accounts.contains_key(&new.id) {
+            return Ok(Insertion::IdTaken);
+        }
+        if self.working.named(new.username.canonical()).is_some() {
+            return Ok(Insertion::UsernameTaken);
+        }
+        let account = Account {
+            id: new.id,
+            username: new.username.clone(),
+            state: AccountState::Active,
+            create_time: now,
+            update_time: now,
+            version: self.working.next_version(),
+        };
+        let stored = StoredAccount {
+            account: account.clone(),
+            password_hash: new.password_hash.clone(),
+            credential_version: 1,
+        };
+        self.working.accounts.insert(new.id, stored);
+        Ok(Insertion::Inserted(account))
+    }
+
+    async fn update_account(&mut self, changed: &StoredAccount) -> Result<Account, StoreError> {
+        let mut stored = changed.clone();
+        stored.account.version = self.working.next_version();
+        self.working.accounts.insert(stored.account.id, stored.clone());
+        Ok(stored.account)
+    }
+
+    async fn rehash(&mut self, id: UserId, hash: &PasswordHash) -> Result<(), StoreError> {
+        if let Some(stored) = self.working.accounts.get_mut(&id) {
+            stored.password_hash = hash.clone();
+        }
+        Ok(())
+    }
+
+    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        self.working.sessions.insert(session.id.clone(), session.clone());
+        Ok(())
+    }
+
+    async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        let ended = self.working.end(self.clock.now(), |session| {
+            session.user_id == user_id && session.id == *id
+        });
+        Ok(ended.into_iter().next())
+    }
+
+    async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
+        let ends = |session: &Session| session.user_id == user_id && Some(&session.id) != keep;
+        Ok(count(&self.working.end(self.clock.now(), ends)))
+    }
+
+    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
+        let live = self.working.live(user_id, self.clock.now());
+        for session in live.iter().skip(remaining as usize) {
+            self.working.sessions.remove(&session.id);
+        }
+        Ok(())
+    }
+
+    async fn use_session(
+        &mut self,
+        id: &SessionId,
+        expire_time: Timestamp,
+        last_used_time: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let now = self.clock.now();
+        let Some(session) = self
+            .working
+            .sessions
+            .get_mut(id)
+            .filter(|session| session.expire_time > now)
+        else {
+            return Ok(None);
+        };
+        session.expire_time = session.expire_time.max(expire_time);
+        session.last_used_time = session.last_used_time.max(last_used_time);
+        Ok(Some(session.clone()))
+    }
+
+    async fn claim_request(&mut self, request: &SignUpRecord) -> Result<Claim, StoreError> {
+        let now = self.clock.now();
+        let key = request.request_id.to_string();
+        match self.working.requests.get(&key) {
+            Some((known, time)) if *time > day_before(now) => Ok(Claim::Known(known.clone())),
+            _ => {
+                self.working.requests.insert(key, (request.clone(), now));
+                Ok(Claim::Claimed)
+            }
+        }
+    }
+
+    async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        let expired = self
+            .working
+            .sessions
+            .values()
+            .filter(|session| session.expire_time <= now);
+        let sessions: Vec<_> = expired
+            .take(limit as usize)
+            .map(|session| session.id.clone())
+            .collect();
+        let old = self
+            .working
+            .requests
+            .iter()
+            .filter(|(_, (_, time))| *time <= day_before(now));
+        let requests: Vec<_> = old.take(limit as usize).map(|(id, _)| id.clone()).collect();
+        self.working.sessions.retain(|id, _| !sessions.contains(id));
+        self.working.requests.retain(|id, _| !requests.contains(id));
+        Ok(u32::try_from(sessions.len() + requests.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
+        self.working.epoch = epoch.clone();
+        for stored in self.working.accounts.values_mut() {
+            stored.account.version.epoch = epoch.clone();
+        }
+        Ok(self.working.end(self.clock.now(), |_| true).len() as u64)
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        *self.committed = self.working;
+        Ok(())
+    }
+}
+
+impl Reader for FakeReader {
+    async fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+        let state = self.state.read().await;
+        Ok(match key {
+            AccountKey::Id(id) => state.accounts.get(id).cloned(),
+            AccountKey::Username(name) => state.named(name.canonical()).cloned(),
+        })
+    }
+
+    async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        let state = self.state.read().await;
+        let now = self.clock.now();
+        let session = state.sessions.get(id).filter(|session| session.expire_time > now);
+        Ok(session.and_then(|session| {
+            let stored = state.accounts.get(&session.user_id)?;
+            Some(LiveSession {
+                session: session.clone(),
+                account: stored.account.clone(),
+                now,
+            })
+        }))
+    }
+
+    async fn live_sessions(
+        &self,
+        user_id: UserId,
+        after: Option<&SessionPosition>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let live = self.state.read().await.live(user_id, self.clock.now());
+        let behind = |session: &Session| {
+            after.is_none_or(|place| (session.create_time, &session.id) < (place.create_time, &place.id))
+        };
+        Ok(live.into_iter().filter(behind).take(limit as usize).collect())
+    }
+
+    async fn sign_up_request(&self, id: RequestId) -> Result<Option<SignUpRecord>, StoreError> {
+        let since = day_before(self.clock.now());
+        let state = self.state.read().await;
+        Ok(state
+            .requests
+            .get(&id.to_string())
+            .filter(|(_, time)| *time > since)
+            .map(|(known, _)| known.clone()))
+    }
+
+    async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {
+        let state = self.state.read().await;
+        let mut accounts: Vec<_> = state
+            .accounts
+            .values()
+            .map(|stored| stored.account.clone())
+            .collect();
+        accounts.retain(|account| account.version.number > number);
+        accounts.sort_by_key(|account| account.version.number);
+        accounts.truncate(limit as usize);
+        Ok(Changes {
+            epoch: state.epoch.clone(),
+            newest: state.newest,
+            accounts,
+        })
+    }
+
+    async fn wait_for_change(&self, _number: i64) {}
+}

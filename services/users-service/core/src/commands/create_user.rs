@@ -1,0 +1,162 @@
+//! Creates a user with a role. An admin may, if it outranks the role.
+//!
+//! The id and the role are reserved here, the account is registered with its owner, and the account in the reply makes
+//! the user visible. A crash between the steps is harmless: an account that was registered is completed by the feed,
+//! which finds the reservation; a reservation whose account never came is swept.
+
+use chrono::TimeDelta;
+use fail_point::fail_point;
+use identity::{RawPassword, RequestId, Rule, UserId, Username, Violations};
+
+use crate::commands::{Changed, Command, Context, target};
+use crate::domain::{Actor, Permission, Role};
+use crate::error::Error;
+use crate::ports::{
+    IdentityProvider as _, Ids as _, Ports, ProviderError, Requests as _, Reservations as _, Store as _,
+    StoredRequest, Transaction as _,
+};
+
+/// How long a repeat of a request is recognised, and a reservation is kept whatever happens.
+pub(super) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
+
+/// The fields as they came.
+#[derive(Debug)]
+pub struct CreateUserForm {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// The role, if it is one.
+    pub role: Result<Role, Rule>,
+    /// The mark of the request, or nothing.
+    pub request_id: String,
+}
+
+/// Asks for a new user.
+#[derive(Clone, Debug)]
+pub struct CreateUser {
+    /// Its name.
+    pub username: Username,
+    /// Its password.
+    pub password: RawPassword,
+    /// Its role.
+    pub role: Role,
+    /// By what a repeat is recognised.
+    pub request_id: Option<RequestId>,
+}
+
+impl Command for CreateUser {
+    const NEEDS: Permission = Permission::AdministerUsers;
+}
+
+impl CreateUserForm {
+    /// Lets the fields through, or names everything that is wrong with them, the owner's policy included.
+    pub async fn check<P: Ports>(self, cx: &Context<P>) -> Result<CreateUser, Error> {
+        let mut violations = Violations::new();
+        let username = violations.field("username", Username::parse(&self.username));
+        let password = violations.field("password", RawPassword::parse(self.password));
+        let role = violations.field("role", self.role.and_then(assignable));
+        let request_id = violations.field("request_id", RequestId::parse_optional(&self.request_id));
+        if let Some(password) = &password {
+            let broken = cx.provider.check_credential(username.as_ref(), password).await?;
+            // A name that broke a rule here was not shown to the owner, and one that broke none there is named once.
+            violations.extend(broken.into_iter().filter(|v| v.field != "username" || username.is_some()));
+        }
+        let fields = username.zip(password).zip(role.zip(request_id));
+        let ((username, password), (role, request_id)) =
+            violations.finish(fields).map_err(Error::InvalidField)?;
+        Ok(CreateUser { username, password, role, request_id })
+    }
+}
+
+fn assignable(role: Role) -> Result<Role, Rule> {
+    if role.is_assignable() { Ok(role) } else { Err(Rule::NotAllowed) }
+}
+
+impl CreateUser {
+    /// Reserves, registers, applies.
+    pub async fn execute<P: Ports>(self, cx: &Context<P>, actor: &Actor) -> Result<Changed, Error> {
+        actor.require_rank_above(self.role)?;
+        fail_point("create_user.before_reservation");
+        let id = self.reserve(cx, actor).await?;
+        fail_point("create_user.reserved");
+        let reply = cx.provider.register_account(id, &self.username, &self.password, Some(actor.id)).await;
+        fail_point("create_user.registered");
+        let created = match reply {
+            Ok(account) => target::applied(cx, &account).await,
+            Err(error) => Err(self.refused(cx, id, error).await?),
+        };
+        fail_point("create_user.applied");
+        created
+    }
+
+    /// Gives the request an id, the same one to each repeat, and reserves it with the role.
+    async fn reserve<P: Ports>(&self, cx: &Context<P>, actor: &Actor) -> Result<UserId, Error> {
+        let mut tx = cx.store.begin().await?;
+        let id = match self.request_id {
+            Some(request_id) => {
+                let not_before = tx.now().await? - REMEMBERED;
+                match tx.find_request(actor.id, request_id, not_before).await? {
+                    Some(earlier) if self.repeats(&earlier) => earlier.user_id,
+                    Some(_) => return Err(Error::RequestIdReused),
+                    None => {
+                        let request = self.stored(cx.ids.next(), actor, request_id);
+                        tx.insert_request(&request).await?;
+                        request.user_id
+                    }
+                }
+            }
+            None => cx.ids.next(),
+        };
+        tx.reserve(id, self.role).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Every field but the password, which only the owner can compare.
+    fn repeats(&self, earlier: &StoredRequest) -> bool {
+        earlier.username == self.username.as_str() && earlier.role == self.role
+    }
+
+    fn stored(&self, user_id: UserId, actor: &Actor, request_id: RequestId) -> StoredRequest {
+        StoredRequest {
+            caller: actor.id,
+            request_id,
+            username: self.username.as_str().to_owned(),
+            role: self.role,
+            user_id,
+        }
+    }
+
+    /// After a refusal that leaves no account behind, nothing is left here either; after any other failure everything
+    /// is, because the account may yet appear.
+    async fn refused<P: Ports>(
+        &self,
+        cx: &Context<P>,
+        id: UserId,
+        error: ProviderError,
+    ) -> Result<Error, Error> {
+        match error {
+            ProviderError::UsernameTaken => {
+                give_up(cx, id).await?;
+                Ok(Error::UsernameTaken(self.username.clone()))
+            }
+            ProviderError::InvalidField(violations) => {
+                give_up(cx, id).await?;
+                Ok(Error::InvalidField(violations))
+            }
+            ProviderError::AccountIdTaken if self.request_id.is_some() => Ok(Error::RequestIdReused),
+            error => Ok(error.into()),
+        }
+    }
+}
+
+/// Undoes a reservation.
+pub(super) async fn give_up<P: Ports>(cx: &Context<P>, id: UserId) -> Result<(), Error> {
+    let mut tx = cx.store.begin().await?;
+    tx.give_up(id).await?;
+    Ok(tx.commit().await?)
+}
+
+#[cfg(test)]
+mod tests;

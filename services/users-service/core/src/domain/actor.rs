@@ -1,0 +1,74 @@
+//! Whoever makes a call, once it is known who that is.
+
+use identity::{Epoch, UserId, Username};
+
+use crate::domain::{Permission, Role, User};
+use crate::error::Error;
+
+/// The caller: authenticated by the owner of accounts, with the role that this service has for it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who it is.
+    pub id: UserId,
+    /// Its username.
+    pub username: Username,
+    /// Its role, read for this very call.
+    pub role: Role,
+    /// The epoch that the owner of accounts is in at this moment.
+    pub epoch: Epoch,
+}
+
+impl Actor {
+    /// The user that the owner of accounts, which is in this epoch, has just vouched for.
+    #[must_use]
+    pub fn new(user: &User, epoch: Epoch) -> Self {
+        Self { id: user.id, username: user.username.clone(), role: user.role, epoch }
+    }
+
+    /// Refuses a caller who is below what a method asks for, and says what that is.
+    pub fn require(&self, permission: Permission) -> Result<(), Error> {
+        let required = permission.minimum_role();
+        if self.role >= required {
+            Ok(())
+        } else {
+            Err(Error::RoleTooLow { required: Some(required) })
+        }
+    }
+
+    /// Refuses a caller who does not outrank the role of whom it acts on, without telling that role.
+    pub fn require_rank_above(&self, role: Role) -> Result<(), Error> {
+        if self.role.outranks(role) {
+            Ok(())
+        } else {
+            Err(Error::RoleTooLow { required: None })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::an_actor;
+
+    #[test]
+    fn a_caller_below_the_minimum_is_told_the_minimum() {
+        let user = an_actor(Role::User);
+        assert!(user.require(Permission::BeOneself).is_ok());
+        assert!(matches!(
+            user.require(Permission::ManageAdmins),
+            Err(Error::RoleTooLow { required: Some(Role::SuperAdmin) })
+        ));
+    }
+
+    #[test]
+    fn nobody_ranks_above_a_super_admin_and_nobody_is_told() {
+        for role in Role::ALL {
+            assert!(matches!(
+                an_actor(role).require_rank_above(Role::SuperAdmin),
+                Err(Error::RoleTooLow { required: None })
+            ));
+        }
+        assert!(an_actor(Role::Admin).require_rank_above(Role::User).is_ok());
+        assert!(an_actor(Role::Admin).require_rank_above(Role::Admin).is_err());
+    }
+}

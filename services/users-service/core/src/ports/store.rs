@@ -1,0 +1,202 @@
+//! Where users, reservations and the place in the feed are kept.
+//!
+//! What a store must do is written as a suite that every engine and the fake pass (`store_contract`).
+
+use std::time::Duration;
+
+use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
+
+use crate::domain::{Account, FeedState, Fence, LeaseOwner, Role, User, UserKey};
+use crate::error::StoreError;
+use crate::queries::{ListUsers, UserPage};
+
+/// The primary database. Reads without a transaction see everything that was committed before they began.
+pub trait Store: Send + Sync + 'static {
+    /// A transaction: what it changes is seen by others when it is committed, or never.
+    type Tx: Transaction;
+    /// What queries read from; a replica may stand behind it.
+    type Reader: Reader;
+    /// Held while a super admin is made; given back when dropped, and when the process dies.
+    type BootstrapLock: Send + 'static;
+
+    /// Begins a transaction.
+    fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
+
+    /// What queries read from.
+    fn reader(&self) -> &Self::Reader;
+
+    /// The user by id, or the user of the newest epoch by username. A reservation is no user.
+    fn find_user(&self, key: &UserKey) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+
+    /// Whether the user is known at this version of the account, a later one, or one of a later epoch.
+    fn has_reached(
+        &self,
+        id: UserId,
+        version: &AccountVersion,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The lock under which super admins are made; none when somebody has it.
+    fn bootstrap_lock(&self)
+    -> impl Future<Output = Result<Option<Self::BootstrapLock>, StoreError>> + Send;
+}
+
+/// What queries read. Answers may be a little old when a replica stands behind it.
+pub trait Reader: Clone + Send + Sync + 'static {
+    /// The user by id, or the user of the newest epoch by username.
+    fn find_user(&self, key: &UserKey) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+
+    /// A page of users.
+    fn list_users(&self, query: &ListUsers) -> impl Future<Output = Result<UserPage, StoreError>> + Send;
+}
+
+/// Changes that are seen together or never. Dropping it undoes them.
+pub trait Transaction: UserRows + Roles + Reservations + Requests + FeedRows + Bootstraps + Send + 'static {
+    /// The store's time, which every stored time is taken from; read after the locks that are held by now.
+    fn now(&mut self) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
+
+    /// Makes the changes last.
+    fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The projection of accounts.
+pub trait UserRows {
+    /// The user, which nobody else changes until the end of the transaction.
+    fn lock_user(
+        &mut self,
+        key: &UserKey,
+    ) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+
+    /// Takes over what the owner says, if it is newer than what is known: of a later epoch, or of a later version in
+    /// the same one. An epoch that was never seen before is the latest. A new user takes the role of its reservation,
+    /// which is used up, or else [`Role::User`]. Applying the same again changes nothing.
+    fn apply_account(
+        &mut self,
+        account: &Account,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes every user of an earlier epoch inactive: after a restore these accounts are no more. They enter this
+    /// epoch at version 0, so that whatever the owner says later is newer.
+    fn retire_users_before(
+        &mut self,
+        epoch: &Epoch,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
+
+/// The roles, which this service owns.
+pub trait Roles {
+    /// Writes the role of a user that was locked, and the times and version that came with it.
+    fn update_role(&mut self, user: &User) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// All super admins, whom nobody else changes until the end of the transaction.
+    fn lock_super_admins(&mut self) -> impl Future<Output = Result<Vec<User>, StoreError>> + Send;
+}
+
+/// Ids that were given out, with the role that the user will have when its account appears.
+pub trait Reservations {
+    /// Reserves an id, or renews its reservation, unless there is a user with it.
+    fn reserve(
+        &mut self,
+        id: UserId,
+        role: Role,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives an id up, with the request that it was reserved for, unless there is a user with it.
+    fn give_up(&mut self, id: UserId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The oldest reservations from before this time.
+    fn reservations_before(
+        &mut self,
+        time: Timestamp,
+        limit: u16,
+    ) -> impl Future<Output = Result<Vec<UserId>, StoreError>> + Send;
+
+    /// Deletes a reservation if it is still from before this time.
+    fn delete_reservation_before(
+        &mut self,
+        id: UserId,
+        time: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A request that may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRequest {
+    /// Whose request it was.
+    pub caller: UserId,
+    /// How it was marked.
+    pub request_id: RequestId,
+    /// The name that was asked for, as entered.
+    pub username: String,
+    /// The role that was asked for.
+    pub role: Role,
+    /// The id that was given to it.
+    pub user_id: UserId,
+}
+
+/// The requests that repeats are recognised by.
+pub trait Requests {
+    /// The caller's request with this mark, unless it is from before that time.
+    fn find_request(
+        &mut self,
+        caller: UserId,
+        request_id: RequestId,
+        not_before: Timestamp,
+    ) -> impl Future<Output = Result<Option<StoredRequest>, StoreError>> + Send;
+
+    /// Remembers a request, in place of an older one with the same mark.
+    fn insert_request(
+        &mut self,
+        request: &StoredRequest,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets requests from before this time.
+    fn delete_requests_before(
+        &mut self,
+        time: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The place in the account feed, and the lease of whoever moves it.
+pub trait FeedRows {
+    /// Takes the lease if it is free or has run out, extends it if it is this owner's already; none if it is another's.
+    /// Each acquisition has a higher fence than the ones before.
+    fn take_lease(
+        &mut self,
+        owner: LeaseOwner,
+        lifetime: Duration,
+    ) -> impl Future<Output = Result<Option<Fence>, StoreError>> + Send;
+
+    /// Lets the lease go, if it is this owner's, so that another one need not wait for its end.
+    fn release_lease(
+        &mut self,
+        owner: LeaseOwner,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The place reached.
+    fn feed_state(&mut self) -> impl Future<Output = Result<FeedState, StoreError>> + Send;
+
+    /// Moves the place; false, and nothing is moved, when the lease has been taken by somebody else since.
+    fn move_feed(
+        &mut self,
+        fence: Fence,
+        state: &FeedState,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// The one bootstrap that may be unfinished.
+pub trait Bootstraps {
+    /// The id and the name of the super admin that is being made.
+    fn unfinished_bootstrap(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<(UserId, Username)>, StoreError>> + Send;
+
+    /// Remembers that one is being made.
+    fn begin_bootstrap(
+        &mut self,
+        id: UserId,
+        username: &Username,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets it.
+    fn end_bootstrap(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}

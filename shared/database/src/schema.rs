@@ -1,0 +1,177 @@
+//! The version of a database's schema: bringing it up to date, and refusing to serve one that does not fit.
+//!
+//! A schema may be newer than the program: during a rollout the old version still serves while the new one
+//! has migrated already. Whether that is safe only the newer version can know, so its migrations keep it in
+//! the database: `schema_compatibility (compatible_from integer not null)` holds one row, the version of
+//! the oldest schema whose programs may work on this one.
+//!
+//! Knows no migrations: they are each service's own and come as an argument. Uses sqlx's bookkeeping table
+//! and its way to apply one, but not its runner, which has no lock on SQLite, commits half of the way, and
+//! knows of newer schemas only how to ignore or refuse all of them.
+
+use sqlx::SqliteConnection;
+use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+
+use crate::Sqlite;
+
+/// sqlx's table of what was applied.
+const APPLIED: &str = "_sqlx_migrations";
+
+/// Why a schema cannot be used or brought up to date. Each message is complete; to [`SchemaError::Older`] the
+/// caller adds the name of its command that migrates.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// Migrations are missing: they have to run first.
+    #[error("the database schema is at version {found} and this program needs version {needed}")]
+    Older {
+        /// The newest version that was applied, 0 for an empty database.
+        found: i64,
+        /// The newest version that this program knows.
+        needed: i64,
+    },
+    /// A newer program migrated, and declared this one too old.
+    #[error(
+        "the database schema is at version {found}, which needs a program of version {} or newer; this one \
+         knows version {known}", .compatible_from.unwrap_or(*.found)
+    )]
+    Newer {
+        /// The newest version that was applied.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+        /// What the database says about older programs; nothing is as good as no.
+        compatible_from: Option<i64>,
+    },
+    /// A migration was applied that differs from the one of the same version here, or is not here at all:
+    /// the database belongs to another program or to an unreleased version of this one.
+    #[error("migration {version} of the database is not the one that this program knows")]
+    Altered {
+        /// The version of the first that differs.
+        version: i64,
+    },
+    /// A migration broke off. Ours are transactions and cannot, so somebody else was at work.
+    #[error("migration {version} of the database is incomplete")]
+    Dirty {
+        /// Its version.
+        version: i64,
+    },
+    /// A migration failed. Nothing was changed.
+    #[error("the database schema cannot be migrated: {0}")]
+    Migration(MigrateError),
+    /// The database itself failed.
+    #[error("the database schema cannot be read or written: {0}")]
+    Storage(sqlx::Error),
+}
+
+impl From<sqlx::Error> for SchemaError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<MigrateError> for SchemaError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => Self::Storage(error),
+            MigrateError::Dirty(version) => Self::Dirty { version },
+            other => Self::Migration(other),
+        }
+    }
+}
+
+/// Brings the schema up to date: all missing migrations or none, in one transaction that makes every other
+/// process wait, so that many may try at once. Does nothing to a newer schema that this program may use.
+///
+/// Because of that transaction a migration cannot be one that sqlx runs outside of any (`-- no-transaction`).
+pub async fn migrate(database: &Sqlite, migrator: &'static Migrator) -> Result<(), SchemaError> {
+    let mut transaction = database.write().await?;
+    transaction.ensure_migrations_table(APPLIED).await?;
+    for migration in missing(&mut transaction, migrator).await? {
+        transaction.apply(APPLIED, migration).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Whether this program may work on the schema as it is. Changes nothing.
+pub async fn check(database: &Sqlite, migrator: &Migrator) -> Result<(), SchemaError> {
+    let mut connection = database.reader().acquire().await?;
+    let missing = if has_table(&mut connection, APPLIED).await? {
+        missing(&mut connection, migrator).await?
+    } else {
+        known(migrator)
+    };
+    match (missing.first(), missing.last()) {
+        (Some(first), Some(last)) => {
+            let found = known(migrator)
+                .iter()
+                .map(|known| known.version)
+                .rfind(|version| *version < first.version);
+            Err(SchemaError::Older {
+                found: found.unwrap_or(0),
+                needed: last.version,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The migrations that were not applied yet. Refuses a history that does not begin like ours, and a newer
+/// one that does not want us.
+async fn missing<'m>(
+    connection: &mut SqliteConnection,
+    migrator: &'m Migrator,
+) -> Result<Vec<&'m Migration>, SchemaError> {
+    if let Some(version) = connection.dirty_version(APPLIED).await? {
+        return Err(SchemaError::Dirty { version });
+    }
+    let applied = connection.list_applied_migrations(APPLIED).await?;
+    let mut known = known(migrator);
+    for (applied, known) in applied.iter().zip(&known) {
+        if applied.version != known.version || applied.checksum != known.checksum {
+            return Err(SchemaError::Altered {
+                version: applied.version.min(known.version),
+            });
+        }
+    }
+    if applied.len() <= known.len() {
+        return Ok(known.split_off(applied.len()));
+    }
+    let found = applied.last().map_or(0, |migration| migration.version);
+    let known = known.last().map_or(0, |migration| migration.version);
+    match compatible_from(connection).await? {
+        Some(compatible_from) if compatible_from <= known => Ok(Vec::new()),
+        compatible_from => Err(SchemaError::Newer {
+            found,
+            known,
+            compatible_from,
+        }),
+    }
+}
+
+/// The migrations of this program, oldest first, without the ways back.
+fn known(migrator: &Migrator) -> Vec<&Migration> {
+    migrator
+        .iter()
+        .filter(|migration| !migration.migration_type.is_down_migration())
+        .collect()
+}
+
+async fn compatible_from(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
+    if !has_table(connection, "schema_compatibility").await? {
+        return Ok(None);
+    }
+    sqlx::query_scalar("select compatible_from from schema_compatibility")
+        .fetch_optional(connection)
+        .await
+}
+
+async fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select exists (select 1 from sqlite_schema where type = 'table' and name = $1)")
+        .bind(name)
+        .fetch_one(connection)
+        .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! A SQLite file as a store uses it: one connection that writes, several that only read.
+//!
+//! SQLite has one writer at a time whatever we do. With one connection for it, writers wait for each other
+//! in the pool's fair queue instead of colliding in the file, so that none of them ever sees "database is
+//! locked", however many there are. Readers never wait for the writer (write-ahead log) and cannot write.
+//!
+//! Cancellation is safe here, unlike on PostgreSQL: sqlx's worker thread rolls back a `BEGIN` that nobody
+//! waits for any more, and does what a dropped transaction asks for before anything that comes later. The
+//! tests hold it to that.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::{Connection, Transaction};
+
+mod file;
+mod open_error;
+mod serving_lock;
+
+pub use open_error::OpenError;
+pub use serving_lock::ServingLock;
+
+/// How long a writer waits for its turn: as long as a hundred others need on a slow disk, and no longer.
+const WRITER_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a reader waits for a connection.
+const READER_WAIT: Duration = Duration::from_secs(2);
+
+/// How long SQLite itself waits for another process, such as a command that runs beside the server.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// What the write-ahead log shrinks to after it had to grow under a long read.
+const JOURNAL_SIZE_LIMIT: &str = "67108864";
+
+/// Where the database is and how much it may use.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The file. It is created if it is absent; its folder is not.
+    pub path: PathBuf,
+    /// Connections in all, the one that writes included. There is always at least one to read.
+    pub max_connections: u32,
+}
+
+/// An open SQLite database. Clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    path: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens the file, creating it with mode 0600 if it is absent, and makes sure that it is a database that
+    /// can be written. Says nothing about its schema.
+    pub async fn open(options: &SqliteOptions) -> Result<Self, OpenError> {
+        let path = &options.path;
+        file::create_if_absent(path)?;
+
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_WAIT)
+            .foreign_keys(true)
+            .synchronous(SqliteSynchronous::Full);
+        let write = connect
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT);
+        let read = connect.pragma("query_only", "on");
+
+        let writer = pool(WRITER_WAIT, 1)
+            .connect_with(write)
+            .await
+            .map_err(|cause| OpenError::from_engine(path, cause))?;
+        let readers =
+            pool(READER_WAIT, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(read);
+
+        let database = Self {
+            path: path.clone(),
+            writer,
+            readers,
+        };
+        database
+            .prove_usable()
+            .await
+            .map_err(|cause| OpenError::from_engine(path, cause))?;
+        Ok(database)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Claims the file for one serving process; commands that run beside it do not ask.
+    pub fn serving_lock(&self) -> Result<ServingLock, OpenError> {
+        ServingLock::acquire(&self.path)
+    }
+
+    /// The connections that read. They refuse to write.
+    #[must_use]
+    pub fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Waits for the turn to write and begins a transaction that holds the write lock from the start, so
+    /// that what it reads cannot change before it writes. Rolled back when it is dropped.
+    pub async fn write(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.writer.begin_with("begin immediate").await
+    }
+
+    /// Waits for the connections in use and closes them all. The writer is the last: it folds the
+    /// write-ahead log back into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Takes the write lock and reads: a read-only or corrupt file is found now and not by the first caller.
+    async fn prove_usable(&self) -> Result<(), sqlx::Error> {
+        self.write().await?.rollback().await?;
+        self.readers.acquire().await?.ping().await
+    }
+}
+
+/// Connections to a file have no reason to age: there is no server that could move.
+fn pool(wait: Duration, connections: u32) -> PoolOptions<sqlx::Sqlite> {
+    PoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(wait)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! What happens to every call, once, on every listener.
+//!
+//! On the way in a call gets its request id, deadline and span. On the way out its error answer is completed
+//! (every error carries `ErrorInfo` and `RequestInfo`, also those that tonic makes before a handler runs),
+//! its panic is answered INTERNAL, its outcome is logged in one line and counted.
+//!
+//! It does not authenticate, and it never sees a message.
+
+mod answer;
+mod completion;
+mod deadline;
+mod methods;
+mod observation;
+mod request_id;
+mod trace_context;
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::pending,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{HeaderName, Request, Response};
+use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tower::{Layer, Service, ServiceExt as _};
+use tracing::Instrument as _;
+
+use self::{
+    answer::AnswerBody,
+    completion::{Completion, Part},
+    methods::{Kind, Methods},
+    observation::Observation,
+};
+use crate::{Call, Fault, Shutdown, call};
+
+/// The deadline passed before the answer was ready.
+pub const ERROR_REASON_DEADLINE_EXCEEDED: &str = "ERROR_REASON_DEADLINE_EXCEEDED";
+/// The request message is larger than [`MAX_REQUEST_BYTES`](crate::MAX_REQUEST_BYTES).
+pub const ERROR_REASON_REQUEST_TOO_LARGE: &str = "ERROR_REASON_REQUEST_TOO_LARGE";
+/// The body does not decode as the method's message.
+pub const ERROR_REASON_MALFORMED_REQUEST: &str = "ERROR_REASON_MALFORMED_REQUEST";
+/// There is no such method on this listener.
+pub const ERROR_REASON_UNKNOWN_METHOD: &str = "ERROR_REASON_UNKNOWN_METHOD";
+/// Anything else, panics included.
+pub const ERROR_REASON_INTERNAL: &str = "ERROR_REASON_INTERNAL";
+
+/// Every reason that the layer answers by itself: the `ErrorReason` enum of every package must have them.
+pub const SHARED_REASONS: [&str; 5] = [
+    ERROR_REASON_DEADLINE_EXCEEDED,
+    ERROR_REASON_REQUEST_TOO_LARGE,
+    ERROR_REASON_MALFORMED_REQUEST,
+    ERROR_REASON_UNKNOWN_METHOD,
+    ERROR_REASON_INTERNAL,
+];
+
+/// Metadata that names a call, in both directions.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps the services of one listener; see the [module](self).
+#[derive(Clone, Debug)]
+pub struct CallLayer {
+    domain: &'static str,
+    methods: Methods,
+    drain: Option<Shutdown>,
+}
+
+impl CallLayer {
+    /// For a listener whose own errors have `domain` in their `ErrorInfo`, such as `auth.tandem`.
+    #[must_use]
+    pub fn new(domain: &'static str) -> Self {
+        Self {
+            domain,
+            methods: Methods::default(),
+            drain: None,
+        }
+    }
+
+    /// Names server-streaming methods by their full path, `/package.Service/Method`. They have no deadline.
+    /// Health's `Watch` and reflection are known to stream.
+    #[must_use]
+    pub fn streaming(mut self, paths: &[&str]) -> Self {
+        self.methods.add_streaming(paths);
+        self
+    }
+
+    /// Ends streaming answers with UNAVAILABLE once the shutdown is requested: they would end by themselves
+    /// only when their clients want, and a drain would wait for that.
+    #[must_use]
+    pub(crate) fn ending_streams_on(mut self, shutdown: Shutdown) -> Self {
+        self.drain = Some(shutdown);
+        self
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CallService {
+            inner,
+            layer: Arc::new(self.clone()),
+        }
+    }
+}
+
+/// The services of one listener inside a [`CallLayer`].
+#[derive(Clone, Debug)]
+pub struct CallService<S> {
+    inner: S,
+    layer: Arc<CallLayer>,
+}
+
+impl<S> Service<Request<Body>> for CallService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Readiness is asked of the clone that takes the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let path = request.uri().path().to_owned();
+        let kind = self.layer.methods.kind(&path);
+        let call = Arc::new(admit(&mut request, kind));
+        let completion = Completion::new(self.layer.domain, &path, &call.request_id);
+        let observation = Observation::begin(self.layer.methods.clone(), kind, path, &call);
+        let span = observation.span().clone();
+        let drain = self.layer.drain.clone().filter(|_| kind.streams());
+        let inner = self.inner.clone();
+        async move {
+            let response = outcome(inner, request, &call, completion.domain()).await;
+            Ok(finish(response, call, completion, observation, drain))
+        }
+        .instrument(span)
+        .boxed()
+    }
+}
+
+/// What is known about a call before anything runs.
+fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
+    let peer = request
+        .extensions()
+        .get::<TcpConnectInfo>()
+        .and_then(TcpConnectInfo::remote_addr);
+    let headers = request.headers_mut();
+    let requested = deadline::take_timeout(headers);
+    let deadline = (!kind.streams()).then(|| deadline::of_unary_call(requested));
+    let (traceparent, tracestate) = trace_context::read(headers).unzip();
+    Call {
+        request_id: request_id::of(headers),
+        deadline,
+        traceparent,
+        tracestate: tracestate.flatten(),
+        peer,
+    }
+}
+
+/// Runs the call until it answers, panics or its deadline passes.
+async fn outcome<S>(
+    inner: S,
+    request: Request<Body>,
+    call: &Arc<Call>,
+    domain: &'static str,
+) -> Response<Body>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    let handler = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
+    let expiry = async {
+        match call.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        outcome = call::scope_shared(Arc::clone(call), handler) => match outcome {
+            Ok(Ok(response)) => response,
+            Err(panic) => panicked(panic.as_ref(), domain).into_http(),
+        },
+        () = expiry => expired(domain).into_http(),
+    }
+}
+
+/// Completes the answer, or arranges for that when its end is still to come.
+fn finish(
+    mut response: Response<Body>,
+    call: Arc<Call>,
+    completion: Completion,
+    mut observation: Observation,
+    drain: Option<Shutdown>,
+) -> Response<Body> {
+    if let Ok(value) = call.request_id.parse() {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    let trailers_only = completion.complete(response.headers_mut(), Part::Headers);
+    if !trailers_only.is_some_and(|end| end.unknown_method) {
+        observation.recognise();
+    }
+    match trailers_only {
+        Some(end) => {
+            observation.finish(end.code);
+            response
+        }
+        None => response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain))),
+    }
+}
+
+fn expired(domain: &'static str) -> Status {
+    Fault::new(
+        Code::DeadlineExceeded,
+        domain,
+        ERROR_REASON_DEADLINE_EXCEEDED,
+        "the deadline passed before the answer was ready",
+    )
+    .into()
+}
+
+/// Logs the panic, whose text is for operators only, and makes the answer.
+fn panicked(panic: &(dyn Any + Send), domain: &'static str) -> Status {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of no text");
+    tracing::error!(target: "grpc", panic = text, "a handler panicked");
+    Fault::new(Code::Internal, domain, ERROR_REASON_INTERNAL, "internal error").into()
+}

@@ -1,0 +1,101 @@
+//! How long a unary call may take.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use tokio::time::Instant;
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// For callers that name none.
+const DEFAULT: Duration = Duration::from_secs(10);
+/// No call here is worth more; a forgotten one must not hold its resources.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// When a unary call with this timeout, if it named one, has run out of time.
+pub(super) fn of_unary_call(timeout: Option<Duration>) -> Instant {
+    Instant::now() + timeout.unwrap_or(DEFAULT).min(LONGEST)
+}
+
+/// Takes the timeout out of the metadata, so that nothing further in enforces it a second time with another
+/// answer. One that is malformed or repeated counts as none.
+pub(super) fn take_timeout(headers: &mut HeaderMap) -> Option<Duration> {
+    let mut values = headers.get_all(GRPC_TIMEOUT).iter();
+    let timeout = match (values.next(), values.next()) {
+        (Some(value), None) => parse(value.as_bytes()),
+        _ => None,
+    };
+    headers.remove(GRPC_TIMEOUT);
+    timeout
+}
+
+/// `TimeoutValue TimeoutUnit` of the gRPC over HTTP/2 protocol: 1 to 8 digits and a unit.
+fn parse(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let amount: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_hours(amount)),
+        b'M' => Some(Duration::from_mins(amount)),
+        b'S' => Some(Duration::from_secs(amount)),
+        b'm' => Some(Duration::from_millis(amount)),
+        b'u' => Some(Duration::from_micros(amount)),
+        b'n' => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_of_the_protocol_is_understood() {
+        assert_eq!(parse(b"1H"), Some(Duration::from_hours(1)));
+        assert_eq!(parse(b"2M"), Some(Duration::from_mins(2)));
+        assert_eq!(parse(b"3S"), Some(Duration::from_secs(3)));
+        assert_eq!(parse(b"4m"), Some(Duration::from_millis(4)));
+        assert_eq!(parse(b"5u"), Some(Duration::from_micros(5)));
+        assert_eq!(parse(b"6n"), Some(Duration::from_nanos(6)));
+        assert_eq!(parse(b"99999999H"), Some(Duration::from_hours(99_999_999)));
+    }
+
+    #[test]
+    fn a_malformed_timeout_is_none() {
+        for value in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "-1S",
+            "+1S",
+            "1.5S",
+            " 1S",
+            "123456789S",
+            "1 S",
+        ] {
+            assert_eq!(parse(value.as_bytes()), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_timeout_is_none_and_all_are_removed() {
+        let mut headers = HeaderMap::new();
+        headers.append(GRPC_TIMEOUT, "1S".parse().expect("a header value"));
+        headers.append(GRPC_TIMEOUT, "2S".parse().expect("a header value"));
+        assert_eq!(take_timeout(&mut headers), None);
+        assert!(headers.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_has_ten_seconds_unless_it_asks_and_thirty_at_most() {
+        let seconds = |timeout: Option<u64>| {
+            (of_unary_call(timeout.map(Duration::from_secs)) - Instant::now()).as_secs()
+        };
+        assert_eq!(
+            [seconds(None), seconds(Some(1)), seconds(Some(3600))],
+            [10, 1, 30]
+        );
+    }
+}

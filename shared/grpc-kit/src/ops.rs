@@ -1,0 +1,184 @@
+//! The operations listener: what orchestrators and Prometheus ask, over HTTP/1.1, apart from the calls.
+//!
+//! `/livez` says that the process runs and nothing else: a store that is down is no reason to restart it.
+//! `/readyz` says whether calls are wanted. `/metrics` is there when a recorder is.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use futures::FutureExt as _;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tower::ServiceExt as _;
+
+use crate::Shutdown;
+
+/// How long a peer may take to send the head of its request; also how long a connection may be idle.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// More are closed at once: two or three peers ask, and not often.
+const MAX_CONNECTIONS: usize = 64;
+/// Histograms keep every value until they are rendered or tidied, so a process that nobody scrapes would grow.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How long open requests may take once the shutdown is requested.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Whether this process wants calls, and why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It has not been ready yet.
+    Starting,
+    /// It is.
+    Ready,
+    /// Something that it needs is missing; the text is for operators.
+    NotReady(String),
+    /// It is about to end.
+    Draining,
+}
+
+/// What the listener answers with.
+#[derive(Clone, Debug)]
+pub struct Ops {
+    /// For `/readyz`.
+    pub readiness: watch::Receiver<Readiness>,
+    /// For `/metrics`; without it there is no such page.
+    pub metrics: Option<PrometheusHandle>,
+    /// Further pages.
+    pub extra: Router,
+}
+
+/// Serves until the shutdown is requested. It should be the last listener to end, so that `/readyz` can say
+/// that the process is draining.
+pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
+    let metrics = ops.metrics.clone();
+    let router = router(ops);
+    let mut connections = JoinSet::new();
+    let mut upkeep = interval(METRICS_UPKEEP);
+    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
+                    connections.spawn(connection(stream, router.clone(), shutdown.clone()));
+                }
+                Ok(_) => tracing::warn!("too many connections to the operations listener"),
+                Err(error) => {
+                    tracing::warn!(%error, "the operations listener cannot accept a connection");
+                    // Most often there are no descriptors left: that does not change within the loop.
+                    sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            _ = upkeep.tick() => if let Some(metrics) = &metrics { metrics.run_upkeep() },
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+fn router(ops: Ops) -> Router {
+    let mut router = Router::new()
+        .route("/livez", get(async || "ok"))
+        .route("/readyz", get(readyz).with_state(ops.readiness));
+    if let Some(metrics) = ops.metrics {
+        let page = async move || ([("content-type", "text/plain; version=0.0.4")], metrics.render());
+        router = router.route("/metrics", get(page));
+    }
+    router.merge(ops.extra)
+}
+
+async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusCode, String) {
+    let readiness = readiness.borrow().clone();
+    match readiness {
+        Readiness::Ready => (StatusCode::OK, "ok".to_owned()),
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting".to_owned()),
+        Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining".to_owned()),
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown) {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        router
+            .clone()
+            .oneshot(request)
+            .map(|answer: Result<_, Infallible>| answer)
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_READ_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), answer)
+    );
+    tokio::select! {
+        // An error is a peer that went away.
+        _ = connection.as_mut() => return,
+        () = shutdown.requested() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = connection => {}
+        () = sleep(DRAIN) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use http_body_util::BodyExt as _;
+
+    fn ops(readiness: Readiness) -> Router {
+        let extra = Router::new().route("/extra", get(async || "more"));
+        router(Ops {
+            readiness: watch::channel(readiness).1,
+            metrics: None,
+            extra,
+        })
+    }
+
+    async fn got(router: Router, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let Ok(response) = router.oneshot(request).await;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn liveness_never_depends_on_readiness() {
+        assert_eq!(
+            got(ops(Readiness::NotReady("no store".to_owned())), "/livez").await,
+            (200, "ok".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn readiness_says_why_not() {
+        for (readiness, status, text) in [
+            (Readiness::Starting, 503, "starting"),
+            (Readiness::Ready, 200, "ok"),
+            (Readiness::NotReady("no store".to_owned()), 503, "no store"),
+            (Readiness::Draining, 503, "draining"),
+        ] {
+            assert_eq!(got(ops(readiness), "/readyz").await, (status, text.to_owned()));
+        }
+    }
+
+    #[tokio::test]
+    async fn there_are_the_given_pages_and_no_others() {
+        assert_eq!(
+            got(ops(Readiness::Ready), "/extra").await,
+            (200, "more".to_owned())
+        );
+        assert_eq!(got(ops(Readiness::Ready), "/metrics").await.0, 404);
+        assert_eq!(got(ops(Readiness::Ready), "/").await.0, 404);
+    }
+}

@@ -1,0 +1,146 @@
+//! Accepts connections, serves gRPC on them, and drains them without cutting a call.
+//!
+//! Over hyper itself rather than `tonic::transport::Server`, whose timeout sits outside of every layer and
+//! answers CANCELLED, whose age limit cuts calls, and whose drain waits for peers that never speak.
+//!
+//! What comes before the drain is the caller's: telling health checks, waiting until load balancers noticed.
+
+mod connection;
+mod in_flight;
+mod preface;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tonic::service::Routes;
+use tower::Layer as _;
+
+use crate::{CallLayer, Shutdown};
+
+/// What a listener allows its peers. The defaults are what every listener of Tandem has.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Calls at a time on one connection: 200.
+    pub max_concurrent_streams: u32,
+    /// Streams that a peer makes this end reset before its connection is closed: 1024. Without a bound, a
+    /// client can have work begun and thrown away at the cost of a few bytes each.
+    pub max_local_error_reset_streams: usize,
+    /// Metadata of one call, in bytes as HTTP/2 counts them: 16 KiB.
+    pub max_header_list_size: u32,
+    /// How long a connection is silent before the peer is asked whether it is there: 60 s.
+    pub keepalive_interval: Duration,
+    /// How long the peer has to answer that: 20 s.
+    pub keepalive_timeout: Duration,
+    /// How long a new connection has to say that it speaks HTTP/2: 5 s.
+    pub preface_timeout: Duration,
+    /// When a connection is asked to go elsewhere, so that load spreads to new replicas: 5 min, give or take
+    /// a tenth so that connections do not all go at once. Calls on it are not cut.
+    pub max_connection_age: Duration,
+    /// How long a shutdown waits for calls before it cuts them: 20 s.
+    pub drain: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: 200,
+            max_local_error_reset_streams: 1024,
+            max_header_list_size: 16 * 1024,
+            keepalive_interval: Duration::from_mins(1),
+            keepalive_timeout: Duration::from_secs(20),
+            preface_timeout: Duration::from_secs(5),
+            max_connection_age: Duration::from_mins(5),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every connection ended by itself, or was idle.
+    Drained,
+    /// The drain took too long.
+    Cut {
+        /// How many connections still had calls.
+        connections: usize,
+    },
+}
+
+/// Serves `routes` until the shutdown is requested, then drains: no new connections, streams end with
+/// UNAVAILABLE, every peer is told to go (GOAWAY), idle ones are closed, calls have `settings.drain` to end.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    layer: CallLayer,
+    settings: ServerSettings,
+    shutdown: Shutdown,
+) -> Ended {
+    let service = layer.ending_streams_on(shutdown.clone()).layer(routes.prepare());
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => break,
+            (stream, peer) = accept(&listener) => {
+                connections.spawn(connection::run(
+                    stream,
+                    peer,
+                    service.clone(),
+                    settings.clone(),
+                    shutdown.clone(),
+                ));
+            }
+            // Takes ended ones out of the set; how they ended is their own affair.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    drain(connections, settings.drain).await
+}
+
+async fn drain(mut connections: JoinSet<()>, at_most: Duration) -> Ended {
+    let ended = timeout(at_most, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+    if ended.is_ok() {
+        return Ended::Drained;
+    }
+    let cut = Ended::Cut {
+        connections: connections.len(),
+    };
+    connections.shutdown().await;
+    cut
+}
+
+/// The next connection. Errors of a connection that did not come about are passed over; those of the process
+/// (no descriptors, no memory) are waited out, for a server that gives up has no chance to recover.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    const SHORTEST: Duration = Duration::from_millis(5);
+    const LONGEST: Duration = Duration::from_secs(1);
+    let mut pause = SHORTEST;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if of_the_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "no connection can be accepted");
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
+        }
+    }
+}
+
+fn of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}

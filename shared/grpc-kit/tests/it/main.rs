@@ -1,0 +1,7 @@
+//! A whole server in this process, called over real sockets by a client that shows every byte of an answer.
+
+mod calls;
+mod drain;
+mod operations;
+mod peer;
+mod probe;

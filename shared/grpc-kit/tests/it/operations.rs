@@ -1,0 +1,86 @@
+//! What operators see.
+
+use std::time::Duration;
+
+use grpc_kit::{
+    Shutdown,
+    ops::{self, Ops, Readiness},
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+
+use crate::{
+    peer::Peer,
+    probe::{self, CHECK},
+};
+
+// On one thread, so that the recorder of this thread sees everything.
+#[tokio::test(flavor = "current_thread")]
+async fn calls_are_counted_under_names_that_clients_cannot_invent() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let running = probe::start().await;
+    let mut peer = Peer::connect(running.address).await;
+    peer.ask(CHECK, "", &[]).await;
+    peer.ask(CHECK, "panic", &[]).await;
+    for path in [
+        "/tandem.probe.v1.ProbeService/A",
+        "/tandem.probe.v1.ProbeService/B",
+        "/x/y",
+    ] {
+        peer.ask(path, "", &[]).await;
+    }
+    let page = recorder.handle().render();
+    let probe = r#"grpc_type="unary",grpc_service="tandem.probe.v1.ProbeService",grpc_method="Check""#;
+    let unknown = r#"grpc_type="unary",grpc_service="unknown",grpc_method="unknown""#;
+    for line in [
+        format!("grpc_server_started_total{{{probe}}} 2"),
+        format!("grpc_server_handled_total{{{probe},grpc_code=\"OK\"}} 1"),
+        format!("grpc_server_handled_total{{{probe},grpc_code=\"INTERNAL\"}} 1"),
+        format!("grpc_server_handling_seconds_count{{{probe}}} 2"),
+        format!("grpc_server_started_total{{{unknown}}} 3"),
+        format!("grpc_server_handled_total{{{unknown},grpc_code=\"UNIMPLEMENTED\"}} 3"),
+    ] {
+        assert!(page.contains(&line), "no {line} in\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let (readiness, receiver) = watch::channel(Readiness::Starting);
+    let ops = Ops {
+        readiness: receiver,
+        metrics: None,
+        extra: axum::Router::new(),
+    };
+    let (trigger, shutdown) = Shutdown::new();
+    let served = tokio::spawn(ops::serve(listener, ops, shutdown));
+
+    assert!(got(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+    readiness.send_replace(Readiness::Ready);
+    assert!(got(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+
+    let idle = TcpStream::connect(address).await.expect("a server");
+    trigger.request();
+    timeout(Duration::from_secs(10), served)
+        .await
+        .expect("it ends")
+        .expect("it does not panic");
+    drop(idle);
+}
+
+async fn got(address: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("a server");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}

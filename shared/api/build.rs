@@ -18,10 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
 
     let mut compiler = protox::Compiler::new([&root])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(proto_files(&root)?)?;
+    compiler.include_imports(true).include_source_info(true).open_files(proto_files(&root)?)?;
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     let pool = compiler.descriptor_pool();
@@ -47,16 +44,11 @@ fn proto_files(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 
 /// The messages that have a field marked `debug_redact`.
 fn messages_with_secrets(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
-    pool.all_messages()
-        .filter(|message| message.fields().any(|field| is_secret(&field)))
-        .collect()
+    pool.all_messages().filter(|message| message.fields().any(|field| is_secret(&field))).collect()
 }
 
 fn is_secret(field: &FieldDescriptor) -> bool {
-    field
-        .options()
-        .get_field_by_name("debug_redact")
-        .is_some_and(|value| *value == Value::Bool(true))
+    field.options().get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true))
 }
 
 /// Implementations of `Debug` that print `<redacted>` in place of secrets.
@@ -66,41 +58,22 @@ fn redacted_debug(messages: &[MessageDescriptor]) -> Result<String, std::fmt::Er
         let module = message.parent_file().package_name().replace('.', "::");
         let name = message.name();
         writeln!(code, "impl ::core::fmt::Debug for {module}::{name} {{")?;
-        writeln!(
-            code,
-            "fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{"
-        )?;
+        writeln!(code, "fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{")?;
         writeln!(code, "f.debug_struct({name:?})")?;
         for oneof in message.oneofs() {
             writeln!(code, ".field({0:?}, &self.{0})", oneof.name())?;
         }
-        for field in message
-            .fields()
-            .filter(|field| field.containing_oneof().is_none())
-        {
+        for field in message.fields().filter(|field| field.containing_oneof().is_none()) {
             if is_secret(&field) {
-                assert_eq!(
-                    field.kind(),
-                    Kind::String,
-                    "{}: only strings are redacted",
-                    field.full_name()
-                );
-                writeln!(
-                    code,
-                    ".field({:?}, &::core::format_args!(\"<redacted>\"))",
-                    field.name()
-                )?;
+                assert_eq!(field.kind(), Kind::String, "{}: only strings are redacted", field.full_name());
+                writeln!(code, ".field({:?}, &::core::format_args!(\"<redacted>\"))", field.name())?;
             } else {
                 writeln!(code, ".field({0:?}, &self.{0})", field.name())?;
             }
         }
         writeln!(code, ".finish()\n}}\n}}")?;
         for oneof in message.oneofs() {
-            write!(
-                code,
-                "{}",
-                oneof_debug(&format!("{module}::{}", snake_case(name)), &oneof)?
-            )?;
+            write!(code, "{}", oneof_debug(&format!("{module}::{}", snake_case(name)), &oneof)?)?;
         }
     }
     Ok(code)
@@ -109,36 +82,22 @@ fn redacted_debug(messages: &[MessageDescriptor]) -> Result<String, std::fmt::Er
 /// The oneofs of a message without `Debug` come without it too.
 fn oneof_debug(module: &str, oneof: &OneofDescriptor) -> Result<String, std::fmt::Error> {
     let mut code = String::new();
-    writeln!(
-        code,
-        "impl ::core::fmt::Debug for {module}::{} {{",
-        camel_case(oneof.name())
-    )?;
+    writeln!(code, "impl ::core::fmt::Debug for {module}::{} {{", camel_case(oneof.name()))?;
     writeln!(
         code,
         "fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{\nmatch self {{"
     )?;
     for field in oneof.fields() {
-        assert!(
-            !is_secret(&field),
-            "{}: a secret inside a oneof is not redacted",
-            field.full_name()
-        );
+        assert!(!is_secret(&field), "{}: a secret inside a oneof is not redacted", field.full_name());
         let variant = camel_case(field.name());
-        writeln!(
-            code,
-            "Self::{variant}(value) => f.debug_tuple({variant:?}).field(value).finish(),"
-        )?;
+        writeln!(code, "Self::{variant}(value) => f.debug_tuple({variant:?}).field(value).finish(),")?;
     }
     writeln!(code, "}}\n}}\n}}")?;
     Ok(code)
 }
 
 fn camel_case(snake: &str) -> String {
-    snake
-        .split('_')
-        .map(|word| word[..1].to_uppercase() + &word[1..])
-        .collect()
+    snake.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }
 
 fn snake_case(camel: &str) -> String {
@@ -172,11 +131,7 @@ fn rpcs(pool: &DescriptorPool) -> Result<String, std::fmt::Error> {
     for (variant, path, _) in &methods {
         writeln!(code, "/// `{path}`\n{variant},")?;
     }
-    writeln!(
-        code,
-        "}}\nimpl Rpc {{\n/// All of them.\npub const ALL: [Self; {}] = [",
-        methods.len()
-    )?;
+    writeln!(code, "}}\nimpl Rpc {{\n/// All of them.\npub const ALL: [Self; {}] = [", methods.len())?;
     for (variant, ..) in &methods {
         writeln!(code, "Self::{variant},")?;
     }

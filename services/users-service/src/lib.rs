@@ -1,1 +1,7 @@
 //! x
+mod grpc;
+mod identity_provider;
+mod ids;
+mod projector;
+mod sqlite;
+mod sweeper;

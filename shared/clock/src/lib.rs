@@ -21,10 +21,7 @@ impl SystemClock {
     /// The time now, cut to whole microseconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the clock that everybody else is told to ask"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is told to ask")]
         let now = Utc::now() + TimeDelta::microseconds(self.offset_micros.load(Ordering::Relaxed));
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }

@@ -70,9 +70,5 @@ fn header(section: &str) -> String {
     let is_number = |segment: &str| segment.bytes().all(|byte| byte.is_ascii_digit());
     let names: Vec<&str> = section.split('.').filter(|segment| !is_number(segment)).collect();
     let names = names.join(".");
-    if is_number(split(section).1) {
-        format!("[[{names}]]")
-    } else {
-        format!("[{names}]")
-    }
+    if is_number(split(section).1) { format!("[[{names}]]") } else { format!("[{names}]") }
 }

@@ -33,11 +33,7 @@ impl Layers {
     /// No layers yet; `prefix` is what the process's environment variables begin with: `AUTH` for `AUTH__…`.
     #[must_use]
     pub fn new(prefix: &'static str) -> Self {
-        Self {
-            prefix,
-            found: BTreeMap::new(),
-            problems: Vec::new(),
-        }
+        Self { prefix, found: BTreeMap::new(), problems: Vec::new() }
     }
 
     /// Adds defaults that the process as a whole chooses, as pairs of key and text; `source` is what an
@@ -45,13 +41,8 @@ impl Layers {
     #[must_use]
     pub fn defaults<I: IntoIterator<Item = (String, String)>>(mut self, source: &str, values: I) -> Self {
         for (key, text) in values {
-            self.found.insert(
-                key,
-                Found {
-                    value: Value::Text(text),
-                    source: Source::Defaults(source.to_owned()),
-                },
-            );
+            self.found
+                .insert(key, Found { value: Value::Text(text), source: Source::Defaults(source.to_owned()) });
         }
         self
     }
@@ -63,15 +54,9 @@ impl Layers {
         let read = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"));
         match read.and_then(|text| toml_file::parse(&text)) {
             Ok(values) => {
-                self.found.extend(values.into_iter().map(|(key, value)| {
-                    (
-                        key,
-                        Found {
-                            value,
-                            source: source.clone(),
-                        },
-                    )
-                }));
+                self.found.extend(
+                    values.into_iter().map(|(key, value)| (key, Found { value, source: source.clone() })),
+                );
             }
             Err(why) => self.problems.push(Problem::of_source(why, source)),
         }
@@ -91,11 +76,7 @@ impl Layers {
     /// table that the file has too is amended, not replaced.
     #[must_use]
     pub fn variables(self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.os_variables(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        )
+        self.os_variables(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
     }
 
     /// Asks for the settings and returns them with the effective configuration, or everything that is wrong.
@@ -125,9 +106,7 @@ impl Layers {
             let source = Source::Variable(name);
             match value.into_string() {
                 Ok(text) => self.add_variable(key, text, source),
-                Err(_) => self
-                    .problems
-                    .push(Problem::of_key(key, None, "not valid UTF-8", source)),
+                Err(_) => self.problems.push(Problem::of_key(key, None, "not valid UTF-8", source)),
             }
         }
         self
@@ -141,13 +120,7 @@ impl Layers {
             self.problems.push(Problem::of_key(key, None, why, source));
             return;
         }
-        self.found.insert(
-            key,
-            Found {
-                value: Value::Text(text),
-                source,
-            },
-        );
+        self.found.insert(key, Found { value: Value::Text(text), source });
     }
 }
 
@@ -180,10 +153,7 @@ mod tests {
 
     #[test]
     fn a_variable_names_a_key_whatever_its_case() {
-        assert_eq!(
-            key_of("AUTH", "AUTH__SESSION__IDLE_TIMEOUT").as_deref(),
-            Some("session.idle_timeout")
-        );
+        assert_eq!(key_of("AUTH", "AUTH__SESSION__IDLE_TIMEOUT").as_deref(), Some("session.idle_timeout"));
         assert_eq!(key_of("AUTH", "AUTH__Log__level").as_deref(), Some("log.level"));
         assert_eq!(key_of("AUTH", "AUTH_SERVICE_HOST"), None);
         assert_eq!(key_of("AUTH", "auth__log__level"), None);
@@ -218,35 +188,23 @@ mod tests {
 
     #[test]
     fn a_file_that_is_missing_is_a_problem() {
-        let problems = Layers::new("AUTH")
-            .file("/nowhere/auth.toml".as_ref())
-            .read(|_| ())
-            .expect_err("missing");
+        let problems =
+            Layers::new("AUTH").file("/nowhere/auth.toml".as_ref()).read(|_| ()).expect_err("missing");
         let problems = problems.to_string();
-        assert!(
-            problems.contains("  file /nowhere/auth.toml: cannot be read: No such file"),
-            "{problems}"
-        );
+        assert!(problems.contains("  file /nowhere/auth.toml: cannot be read: No such file"), "{problems}");
     }
 
     #[test]
     fn a_file_that_is_not_toml_is_a_problem_that_does_not_show_its_text() {
         let (_folder, path) = file("[workload]\ntoken = hunter2 hunter2\n");
-        let problems = Layers::new("AUTH")
-            .file(&path)
-            .read(|_| ())
-            .expect_err("not TOML")
-            .to_string();
+        let problems = Layers::new("AUTH").file(&path).read(|_| ()).expect_err("not TOML").to_string();
         assert!(problems.contains("auth.toml: not TOML, line 2: "), "{problems}");
         assert!(!problems.contains("hunter2"), "{problems}");
     }
 
     #[test]
     fn the_same_key_in_two_variables_is_a_problem() {
-        let given = [
-            pair("AUTH__LOG__LEVEL", "info"),
-            pair("AUTH__log__LEVEL", "debug"),
-        ];
+        let given = [pair("AUTH__LOG__LEVEL", "info"), pair("AUTH__log__LEVEL", "debug")];
         let problems = Layers::new("AUTH")
             .variables(given)
             .read(|settings| settings.text("log.level", "info"))

@@ -69,17 +69,11 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_user_and_password() {
         for (url, shown) in [
-            (
-                "postgres://auth:hunter2@db:5432/auth",
-                "postgres://********@db:5432/auth",
-            ),
+            ("postgres://auth:hunter2@db:5432/auth", "postgres://********@db:5432/auth"),
             ("postgres://auth@db/auth", "postgres://********@db/auth"),
             ("postgres://auth:p/w?x@db/auth", "postgres://********@db/auth"),
             ("postgres://auth:a@b@db/auth", "postgres://********@db/auth"),
-            (
-                "postgres://db/auth?user=a&password=hunter2",
-                "postgres://db/auth?user=a&password=********",
-            ),
+            ("postgres://db/auth?user=a&password=hunter2", "postgres://db/auth?user=a&password=********"),
             ("auth:hunter2@db", "********@db"),
             ("sqlite://./data/auth.sqlite", "sqlite://./data/auth.sqlite"),
             ("dns:///auth:50052", "dns:///auth:50052"),

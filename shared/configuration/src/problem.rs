@@ -18,21 +18,11 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn of_key(key: String, shown: Option<String>, why: impl Into<String>, source: Source) -> Self {
-        Self {
-            key: Some(key),
-            shown,
-            why: why.into(),
-            source,
-        }
+        Self { key: Some(key), shown, why: why.into(), source }
     }
 
     pub(crate) fn of_source(why: impl Into<String>, source: Source) -> Self {
-        Self {
-            key: None,
-            shown: None,
-            why: why.into(),
-            source,
-        }
+        Self { key: None, shown: None, why: why.into(), source }
     }
 
     /// The key at fault, as in `session.idle_timeout`; `None` when a whole file is.

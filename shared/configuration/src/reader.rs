@@ -51,14 +51,10 @@ impl Reader {
     /// environment. `settings` is called for each; the keys that it asks for are those inside of the table.
     pub fn tables<T>(&mut self, key: &'static str, mut settings: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let key = self.claim(key);
-        let not_tables = self
-            .found
-            .get(&key)
-            .filter(|found| found.value != Value::List(Vec::new()));
+        let not_tables = self.found.get(&key).filter(|found| found.value != Value::List(Vec::new()));
         if let Some(Found { source, .. }) = not_tables.cloned() {
             let why = format!("not a list of tables: write [[{key}]]");
-            self.problems
-                .push(Problem::of_key(key.clone(), None, why, source));
+            self.problems.push(Problem::of_key(key.clone(), None, why, source));
         }
         let tables = self.tables_of(&key);
         if tables.is_empty() {
@@ -111,8 +107,7 @@ impl Reader {
                 None => "unknown key".to_owned(),
             };
             // Without the value: a misspelled key may well hold a secret.
-            self.problems
-                .push(Problem::of_key(key.clone(), None, why, found.source.clone()));
+            self.problems.push(Problem::of_key(key.clone(), None, why, found.source.clone()));
         }
         (Effective::new(self.settings), self.problems)
     }
@@ -142,12 +137,7 @@ impl Reader {
     fn complain(&mut self, key: String, why: impl Into<String>) {
         let (shown, source) = match self.settings.iter().find(|setting| setting.key == key) {
             Some(setting) => (setting.shown.clone(), setting.source.clone()),
-            None => (
-                None,
-                self.found
-                    .get(&key)
-                    .map_or(Source::NotSet, |found| found.source.clone()),
-            ),
+            None => (None, self.found.get(&key).map_or(Source::NotSet, |found| found.source.clone())),
         };
         self.problems.push(Problem::of_key(key, shown, why, source));
     }
@@ -158,10 +148,7 @@ impl Reader {
         let numbers = self.found.keys().filter_map(|found| {
             let segment = found.strip_prefix(&inside)?.split('.').next()?;
             // `00` would be the table 0 here and another one in the key.
-            segment
-                .parse()
-                .ok()
-                .filter(|number: &usize| number.to_string() == segment)
+            segment.parse().ok().filter(|number: &usize| number.to_string() == segment)
         });
         numbers.collect()
     }

@@ -32,23 +32,13 @@ impl SecretFile {
     /// Refuses a file that everyone on the machine can read, that is empty, is not text, or only holds a
     /// placeholder.
     pub fn load(path: &Path) -> Result<Self, UnfitFile> {
-        let content = read(path).map_err(|reason| UnfitFile {
-            path: path.to_owned(),
-            reason,
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            content,
-        })
+        let content = read(path).map_err(|reason| UnfitFile { path: path.to_owned(), reason })?;
+        Ok(Self { path: path.to_owned(), content })
     }
 
     /// The lines that are not blank, without the space around them: several tokens while one is rotated.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.content
-            .expose_secret()
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
+        self.content.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty())
     }
 }
 
@@ -92,9 +82,7 @@ fn read(path: &Path) -> Result<SecretString, Reason> {
         return Err(Reason::WorldReadable);
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(Reason::Unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Reason::Unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Reason::TooLarge);
     }
@@ -170,10 +158,7 @@ mod tests {
         let folder = TempDir::new().expect("a folder");
         let missing = folder.path().join("nowhere");
         let refusal = SecretFile::load(&missing).expect_err("refused").to_string();
-        assert!(
-            refusal.contains("nowhere cannot be read: No such file"),
-            "{refusal}"
-        );
+        assert!(refusal.contains("nowhere cannot be read: No such file"), "{refusal}");
         assert!(SecretFile::load(folder.path()).is_err());
     }
 

@@ -37,11 +37,7 @@ impl fmt::Display for Source {
             Self::File(path) => write!(f, "file {}", path.display().to_string().escape_debug()),
             Self::Variable(name) => write!(f, "environment variable {}", name.escape_debug()),
             Self::Named { file, by } => {
-                write!(
-                    f,
-                    "file {}, named by {by}",
-                    file.display().to_string().escape_debug()
-                )
+                write!(f, "file {}, named by {by}", file.display().to_string().escape_debug())
             }
         }
     }

@@ -43,10 +43,7 @@ mod tests {
     #[test]
     fn only_a_key_that_could_have_been_meant_is_suggested() {
         let known = ["session.idle_timeout", "server.listen"];
-        assert_eq!(
-            nearest("session.idel_timeout", known.into_iter()),
-            Some("session.idle_timeout")
-        );
+        assert_eq!(nearest("session.idel_timeout", known.into_iter()), Some("session.idle_timeout"));
         assert_eq!(nearest("server.lsten", known.into_iter()), Some("server.listen"));
         assert_eq!(nearest("color", known.into_iter()), None);
     }

@@ -74,13 +74,9 @@ mod tests {
 
     #[test]
     fn every_text_is_written_as_one_line_of_toml_that_reads_back() {
-        for text in [
-            "plain",
-            "with \"quotes\" and \\",
-            "two\nlines\tand a tab",
-            "\u{0}\u{1b}\u{7f}\u{85}",
-            "ünï",
-        ] {
+        for text in
+            ["plain", "with \"quotes\" and \\", "two\nlines\tand a tab", "\u{0}\u{1b}\u{7f}\u{85}", "ünï"]
+        {
             let line = format!("key = {}", Value::Text(text.to_owned()));
             assert_eq!(line.lines().count(), 1);
             let table: toml::Table = line.parse().expect("valid TOML");

@@ -12,9 +12,7 @@ const SQLITE_UNIQUE: &str = "UNIQUE constraint failed: ";
 /// `accounts.canonical_username` or `members.group_id, members.user_id`, because it does not name the index.
 #[must_use]
 pub fn is_unique_violation(error: &Error) -> Option<String> {
-    let error = error
-        .as_database_error()
-        .filter(|error| error.is_unique_violation())?;
+    let error = error.as_database_error().filter(|error| error.is_unique_violation())?;
     let columns = error.message().strip_prefix(SQLITE_UNIQUE);
     Some(columns.unwrap_or(error.message()).to_owned())
 }
@@ -53,14 +51,8 @@ mod tests {
             "create table account (id integer primary key, name text unique, age int check (age > 0));
             create table member (a int, b int, primary key (a, b)) without rowid;
             insert into account values (1, 'ann', 1); insert into member values (1, 1)";
-        sqlx::raw_sql(tables)
-            .execute(&mut connection)
-            .await
-            .expect("tables");
-        sqlx::raw_sql(statement)
-            .execute(&mut connection)
-            .await
-            .expect_err("the statement fails")
+        sqlx::raw_sql(tables).execute(&mut connection).await.expect("tables");
+        sqlx::raw_sql(statement).execute(&mut connection).await.expect_err("the statement fails")
     }
 
     #[tokio::test]
@@ -78,11 +70,9 @@ mod tests {
 
     #[tokio::test]
     async fn other_errors_are_neither_a_conflict_nor_an_outage() {
-        for statement in [
-            "insert into account values (2, 'bob', 0)",
-            "select nonsense",
-            "select * from nowhere",
-        ] {
+        for statement in
+            ["insert into account values (2, 'bob', 0)", "select nonsense", "select * from nowhere"]
+        {
             let error = error_of(statement).await;
             assert_eq!(is_unique_violation(&error), None);
             assert!(!is_unavailable(&error), "{error}");

@@ -4,7 +4,6 @@
 //! Deliberately absent: tables, statements and migrations, which are each service's own. [`schema`] reads
 //! the two tables of bookkeeping and nothing else.
 
-
 pub mod error;
 pub mod schema;
 pub mod sqlite;

@@ -103,14 +103,9 @@ pub async fn check(database: &Sqlite, migrator: &Migrator) -> Result<(), SchemaE
     };
     match (missing.first(), missing.last()) {
         (Some(first), Some(last)) => {
-            let found = known(migrator)
-                .iter()
-                .map(|known| known.version)
-                .rfind(|version| *version < first.version);
-            Err(SchemaError::Older {
-                found: found.unwrap_or(0),
-                needed: last.version,
-            })
+            let found =
+                known(migrator).iter().map(|known| known.version).rfind(|version| *version < first.version);
+            Err(SchemaError::Older { found: found.unwrap_or(0), needed: last.version })
         }
         _ => Ok(()),
     }
@@ -129,9 +124,7 @@ async fn missing<'m>(
     let mut known = known(migrator);
     for (applied, known) in applied.iter().zip(&known) {
         if applied.version != known.version || applied.checksum != known.checksum {
-            return Err(SchemaError::Altered {
-                version: applied.version.min(known.version),
-            });
+            return Err(SchemaError::Altered { version: applied.version.min(known.version) });
         }
     }
     if applied.len() <= known.len() {
@@ -141,29 +134,20 @@ async fn missing<'m>(
     let known = known.last().map_or(0, |migration| migration.version);
     match compatible_from(connection).await? {
         Some(compatible_from) if compatible_from <= known => Ok(Vec::new()),
-        compatible_from => Err(SchemaError::Newer {
-            found,
-            known,
-            compatible_from,
-        }),
+        compatible_from => Err(SchemaError::Newer { found, known, compatible_from }),
     }
 }
 
 /// The migrations of this program, oldest first, without the ways back.
 fn known(migrator: &Migrator) -> Vec<&Migration> {
-    migrator
-        .iter()
-        .filter(|migration| !migration.migration_type.is_down_migration())
-        .collect()
+    migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).collect()
 }
 
 async fn compatible_from(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
     if !has_table(connection, "schema_compatibility").await? {
         return Ok(None);
     }
-    sqlx::query_scalar("select compatible_from from schema_compatibility")
-        .fetch_optional(connection)
-        .await
+    sqlx::query_scalar("select compatible_from from schema_compatibility").fetch_optional(connection).await
 }
 
 async fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, sqlx::Error> {

@@ -76,15 +76,8 @@ impl Sqlite {
         let readers =
             pool(READER_WAIT, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(read);
 
-        let database = Self {
-            path: path.clone(),
-            writer,
-            readers,
-        };
-        database
-            .prove_usable()
-            .await
-            .map_err(|cause| OpenError::from_engine(path, cause))?;
+        let database = Self { path: path.clone(), writer, readers };
+        database.prove_usable().await.map_err(|cause| OpenError::from_engine(path, cause))?;
         Ok(database)
     }
 

@@ -17,10 +17,7 @@ pub fn fail_point(name: &'static str) {
 mod armed {
     use std::sync::LazyLock;
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a switch of test builds, not configuration"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a switch of test builds, not configuration")]
     static NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("TANDEM_FAIL_POINT").ok());
 
     pub(super) fn die_if_named(name: &str) {

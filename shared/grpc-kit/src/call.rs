@@ -141,10 +141,7 @@ mod tests {
             let _ = wait.await;
             let _ = ended.send(());
         }));
-        assert!(
-            caller.as_mut().now_or_never().is_none(),
-            "the work has begun and waits"
-        );
+        assert!(caller.as_mut().now_or_never().is_none(), "the work has begun and waits");
         drop(caller);
         go.send(()).expect("the work is still waiting");
         end.await.expect("the work came to its end");
@@ -153,20 +150,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_unit_of_work_is_a_part_of_its_call() {
-        let seen = scope(
-            call("r-1"),
-            unit_of_work(async { current().map(|call| call.request_id) }),
-        )
-        .await;
+        let seen = scope(call("r-1"), unit_of_work(async { current().map(|call| call.request_id) })).await;
         assert_eq!(seen.as_deref(), Some("r-1"));
         assert!(current().is_none(), "there is no call outside of one");
     }
 
     #[tokio::test]
     async fn a_panic_in_a_unit_of_work_is_the_callers() {
-        let outcome = AssertUnwindSafe(unit_of_work(async { panic!("boom") }))
-            .catch_unwind()
-            .await;
+        let outcome = AssertUnwindSafe(unit_of_work(async { panic!("boom") })).catch_unwind().await;
         let panic = outcome.expect_err("the panic goes on in the caller");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"boom"));
     }

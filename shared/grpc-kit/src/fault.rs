@@ -37,12 +37,7 @@ impl Fault {
     /// An error with `reason`, the full name of a value of the `ErrorReason` enum that `domain` stands for.
     /// The message alone must be understandable; it is shown to callers as it is.
     pub fn new(code: Code, domain: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            info: details::error_info(domain, reason),
-            details: Vec::new(),
-        }
+        Self { code, message: message.into(), info: details::error_info(domain, reason), details: Vec::new() }
     }
 
     /// Adds a pair to `ErrorInfo.metadata`.
@@ -94,12 +89,7 @@ impl Fault {
             subject: subject.into(),
             description: description.into(),
         };
-        self.with(
-            "PreconditionFailure",
-            &pb::PreconditionFailure {
-                violations: vec![violation],
-            },
-        )
+        self.with("PreconditionFailure", &pb::PreconditionFailure { violations: vec![violation] })
     }
 
     fn with(mut self, name: &str, message: &impl prost::Message) -> Self {
@@ -122,21 +112,13 @@ mod tests {
     use tonic_types::{ErrorDetail, StatusExt as _};
 
     fn fault() -> Fault {
-        Fault::new(
-            Code::InvalidArgument,
-            "probe.tandem",
-            "ERROR_REASON_INVALID_FIELD",
-            "2 fields are wrong",
-        )
+        Fault::new(Code::InvalidArgument, "probe.tandem", "ERROR_REASON_INVALID_FIELD", "2 fields are wrong")
     }
 
     #[test]
     fn error_info_comes_first_and_the_rest_in_order() {
         let status = tonic::Status::from(
-            fault()
-                .retry_after(Duration::from_millis(1500))
-                .resource("user", "alice")
-                .metadata("etag", "x"),
+            fault().retry_after(Duration::from_millis(1500)).resource("user", "alice").metadata("etag", "x"),
         );
         let details = status.get_error_details_vec();
         let [
@@ -153,10 +135,7 @@ mod tests {
         );
         assert_eq!(info.metadata["etag"], "x");
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(1500)));
-        assert_eq!(
-            (resource.resource_type.as_str(), resource.resource_name.as_str()),
-            ("user", "alice")
-        );
+        assert_eq!((resource.resource_type.as_str(), resource.resource_name.as_str()), ("user", "alice"));
     }
 
     #[test]

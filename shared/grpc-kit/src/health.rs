@@ -32,14 +32,8 @@ enum State {
 #[must_use]
 pub fn service(service_names: &[&str]) -> (HealthHandle, HealthServer<Health>) {
     let state = Arc::new(watch::Sender::new(State::NotServing));
-    let known = std::iter::once("")
-        .chain(service_names.iter().copied())
-        .map(str::to_owned)
-        .collect();
-    let health = Health {
-        known: Arc::new(known),
-        state: state.subscribe(),
-    };
+    let known = std::iter::once("").chain(service_names.iter().copied()).map(str::to_owned).collect();
+    let health = Health { known: Arc::new(known), state: state.subscribe() };
     let server = HealthServer::new(health).max_decoding_message_size(MAX_REQUEST_BYTES);
     (HealthHandle { state }, server)
 }
@@ -53,11 +47,7 @@ pub struct HealthHandle {
 impl HealthHandle {
     /// Sets whether calls are wanted. After [`shutdown`](Self::shutdown) it changes nothing.
     pub fn set_serving(&self, serving: bool) {
-        let next = if serving {
-            State::Serving
-        } else {
-            State::NotServing
-        };
+        let next = if serving { State::Serving } else { State::NotServing };
         self.change(next);
     }
 
@@ -133,11 +123,7 @@ fn watch(
 }
 
 fn shown(state: State, known: bool) -> ServingStatus {
-    if known {
-        serving_status(state)
-    } else {
-        ServingStatus::ServiceUnknown
-    }
+    if known { serving_status(state) } else { ServingStatus::ServiceUnknown }
 }
 
 fn serving_status(state: State) -> ServingStatus {
@@ -148,9 +134,7 @@ fn serving_status(state: State) -> ServingStatus {
 }
 
 fn answer(status: ServingStatus) -> HealthCheckResponse {
-    HealthCheckResponse {
-        status: status.into(),
-    }
+    HealthCheckResponse { status: status.into() }
 }
 
 fn leaving() -> Status {
@@ -166,17 +150,12 @@ mod tests {
     fn health() -> (HealthHandle, Health) {
         let state = Arc::new(watch::Sender::new(State::NotServing));
         let known = Arc::new(HashSet::from([String::new(), "a.B".to_owned()]));
-        let health = Health {
-            known,
-            state: state.subscribe(),
-        };
+        let health = Health { known, state: state.subscribe() };
         (HealthHandle { state }, health)
     }
 
     fn of(service: &str) -> Request<HealthCheckRequest> {
-        Request::new(HealthCheckRequest {
-            service: service.to_owned(),
-        })
+        Request::new(HealthCheckRequest { service: service.to_owned() })
     }
 
     async fn checked(health: &Health, service: &str) -> Result<ServingStatus, Code> {

@@ -72,11 +72,7 @@ impl CallLayer {
     /// For a listener whose own errors have `domain` in their `ErrorInfo`, such as `auth.tandem`.
     #[must_use]
     pub fn new(domain: &'static str) -> Self {
-        Self {
-            domain,
-            methods: Methods::default(),
-            drain: None,
-        }
+        Self { domain, methods: Methods::default(), drain: None }
     }
 
     /// Names server-streaming methods by their full path, `/package.Service/Method`. They have no deadline.
@@ -100,10 +96,7 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CallService {
-            inner,
-            layer: Arc::new(self.clone()),
-        }
+        CallService { inner, layer: Arc::new(self.clone()) }
     }
 }
 
@@ -148,10 +141,7 @@ where
 
 /// What is known about a call before anything runs.
 fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
-    let peer = request
-        .extensions()
-        .get::<TcpConnectInfo>()
-        .and_then(TcpConnectInfo::remote_addr);
+    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     let headers = request.headers_mut();
     let requested = deadline::take_timeout(headers);
     let deadline = (!kind.streams()).then(|| deadline::of_unary_call(requested));

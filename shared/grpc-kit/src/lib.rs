@@ -18,6 +18,8 @@ pub mod lifecycle;
 pub mod metadata;
 pub mod ops;
 pub mod page_token;
+pub mod process;
+pub mod readyz;
 pub mod reflection;
 pub mod server;
 

@@ -31,11 +31,7 @@ pub fn bearer(metadata: &MetadataMap) -> Bearer<'_> {
     let mut values = metadata.get_all("authorization").iter();
     match (values.next(), values.next()) {
         (None, _) => Bearer::Absent,
-        (Some(value), None) => value
-            .to_str()
-            .ok()
-            .and_then(token)
-            .map_or(Bearer::Malformed, Bearer::Token),
+        (Some(value), None) => value.to_str().ok().and_then(token).map_or(Bearer::Malformed, Bearer::Token),
         (Some(_), Some(_)) => Bearer::Malformed,
     }
 }
@@ -54,10 +50,7 @@ mod tests {
     fn with(values: &[&'static str]) -> MetadataMap {
         let mut metadata = MetadataMap::new();
         for value in values {
-            metadata.append(
-                "authorization",
-                tonic::metadata::MetadataValue::from_static(value),
-            );
+            metadata.append("authorization", tonic::metadata::MetadataValue::from_static(value));
         }
         metadata
     }
@@ -71,16 +64,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_malformed() {
-        for value in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Bearer a b",
-            "Basic abc",
-            "Bearer\tabc",
-            "abc",
-            " Bearer abc",
-        ] {
+        for value in ["", "Bearer", "Bearer ", "Bearer a b", "Basic abc", "Bearer\tabc", "abc", " Bearer abc"]
+        {
             assert_eq!(bearer(&with(&[value])), Bearer::Malformed, "{value:?}");
         }
     }

@@ -107,10 +107,7 @@ async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusC
 
 async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown) {
     let answer = service_fn(move |request: Request<Incoming>| {
-        router
-            .clone()
-            .oneshot(request)
-            .map(|answer: Result<_, Infallible>| answer)
+        router.clone().oneshot(request).map(|answer: Result<_, Infallible>| answer)
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
@@ -137,11 +134,7 @@ mod tests {
 
     fn ops(readiness: Readiness) -> Router {
         let extra = Router::new().route("/extra", get(async || "more"));
-        router(Ops {
-            readiness: watch::channel(readiness).1,
-            metrics: None,
-            extra,
-        })
+        router(Ops { readiness: watch::channel(readiness).1, metrics: None, extra })
     }
 
     async fn got(router: Router, path: &str) -> (u16, String) {
@@ -174,10 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_are_the_given_pages_and_no_others() {
-        assert_eq!(
-            got(ops(Readiness::Ready), "/extra").await,
-            (200, "more".to_owned())
-        );
+        assert_eq!(got(ops(Readiness::Ready), "/extra").await, (200, "more".to_owned()));
         assert_eq!(got(ops(Readiness::Ready), "/metrics").await.0, 404);
         assert_eq!(got(ops(Readiness::Ready), "/").await.0, 404);
     }

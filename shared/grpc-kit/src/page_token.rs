@@ -29,9 +29,7 @@ impl PageTokens {
         // HMAC itself fills a key up with zeros to SHA-256's block (RFC 2104); done here, it cannot fail.
         let mut block = [0; 64];
         block[..key.len()].copy_from_slice(&key);
-        Self {
-            keyed: Hmac::new(&block.into()),
-        }
+        Self { keyed: Hmac::new(&block.into()) }
     }
 
     /// A token for `position`, which opens only together with `binding`: an encoding of everything else that
@@ -56,9 +54,7 @@ impl PageTokens {
             return None;
         }
         // Compares in constant time.
-        self.authenticate(binding, position)
-            .verify_truncated_left(tag)
-            .ok()?;
+        self.authenticate(binding, position).verify_truncated_left(tag).ok()?;
         Some(position.to_vec())
     }
 
@@ -105,17 +101,11 @@ mod tests {
 
     #[test]
     fn no_changed_bit_goes_unnoticed() {
-        let token = URL_SAFE_NO_PAD
-            .decode(tokens().seal(b"query", b"position"))
-            .expect("base64url");
+        let token = URL_SAFE_NO_PAD.decode(tokens().seal(b"query", b"position")).expect("base64url");
         for bit in 0..token.len() * 8 {
             let mut changed = token.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                tokens().open(b"query", &URL_SAFE_NO_PAD.encode(changed)),
-                None,
-                "bit {bit}"
-            );
+            assert_eq!(tokens().open(b"query", &URL_SAFE_NO_PAD.encode(changed)), None, "bit {bit}");
         }
     }
 

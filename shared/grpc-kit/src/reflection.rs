@@ -1,6 +1,7 @@
 //! `grpc.reflection`: lets tools such as grpcurl and buf call a server whose definitions they do not have.
 
-use tonic_reflection::server::{Builder, Error, v1, v1alpha};
+pub use tonic_reflection::server::Error;
+use tonic_reflection::server::{Builder, v1, v1alpha};
 
 use crate::MAX_REQUEST_BYTES;
 
@@ -26,17 +27,13 @@ pub fn services(
         let builder = Builder::configure()
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-        let builder = descriptor_sets.iter().fold(builder, |builder, set| {
-            builder.register_encoded_file_descriptor_set(set)
-        });
-        service_names
+        let builder = descriptor_sets
             .iter()
-            .fold(builder, |builder, name| builder.with_service_name(*name))
+            .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set));
+        service_names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
     };
     Ok((
         builder().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES),
-        builder()
-            .build_v1alpha()?
-            .max_decoding_message_size(MAX_REQUEST_BYTES),
+        builder().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES),
     ))
 }

@@ -104,16 +104,11 @@ pub async fn serve(
 }
 
 async fn drain(mut connections: JoinSet<()>, at_most: Duration) -> Ended {
-    let ended = timeout(at_most, async {
-        while connections.join_next().await.is_some() {}
-    })
-    .await;
+    let ended = timeout(at_most, async { while connections.join_next().await.is_some() {} }).await;
     if ended.is_ok() {
         return Ended::Drained;
     }
-    let cut = Ended::Cut {
-        connections: connections.len(),
-    };
+    let cut = Ended::Cut { connections: connections.len() };
     connections.shutdown().await;
     cut
 }
@@ -139,8 +134,5 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 fn of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

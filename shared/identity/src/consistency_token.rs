@@ -61,11 +61,7 @@ impl ConsistencyToken {
 
     /// Reads an optional field: the empty text is none.
     pub fn parse_optional(text: &str) -> Result<Option<Self>, Rule> {
-        if text.is_empty() {
-            Ok(None)
-        } else {
-            Self::parse(text).map(Some)
-        }
+        if text.is_empty() { Ok(None) } else { Self::parse(text).map(Some) }
     }
 
     fn decode(text: &str) -> Option<Self> {
@@ -84,15 +80,9 @@ impl ConsistencyToken {
         match *kind {
             ACCOUNT => {
                 let epoch = Epoch::parse(std::str::from_utf8(epoch).ok()?)?;
-                Some(Self::Account {
-                    user_id,
-                    version: AccountVersion { epoch, number },
-                })
+                Some(Self::Account { user_id, version: AccountVersion { epoch, number } })
             }
-            ROLE if epoch.is_empty() => Some(Self::Role {
-                user_id,
-                version: number,
-            }),
+            ROLE if epoch.is_empty() => Some(Self::Role { user_id, version: number }),
             _ => None,
         }
     }
@@ -104,14 +94,8 @@ mod tests {
 
     fn tokens() -> [ConsistencyToken; 2] {
         let user_id = UserId::parse("0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c").unwrap();
-        let version = AccountVersion {
-            epoch: Epoch::parse("0123abcd").unwrap(),
-            number: 42,
-        };
-        [
-            ConsistencyToken::Account { user_id, version },
-            ConsistencyToken::Role { user_id, version: 7 },
-        ]
+        let version = AccountVersion { epoch: Epoch::parse("0123abcd").unwrap(), number: 42 };
+        [ConsistencyToken::Account { user_id, version }, ConsistencyToken::Role { user_id, version: 7 }]
     }
 
     #[test]
@@ -125,18 +109,11 @@ mod tests {
     fn garbage_is_refused() {
         let long = "A".repeat(4000);
         for text in ["x", "AAAA", "not base64!", long.as_str()] {
-            assert_eq!(
-                ConsistencyToken::parse(text),
-                Err(Rule::NotAConsistencyToken),
-                "{text}"
-            );
+            assert_eq!(ConsistencyToken::parse(text), Err(Rule::NotAConsistencyToken), "{text}");
         }
         for token in tokens() {
             let text = token.encode();
-            assert_eq!(
-                ConsistencyToken::parse(&text[..text.len() / 2]),
-                Err(Rule::NotAConsistencyToken)
-            );
+            assert_eq!(ConsistencyToken::parse(&text[..text.len() / 2]), Err(Rule::NotAConsistencyToken));
         }
     }
 

@@ -18,13 +18,7 @@ impl RawPassword {
         let too_long = received.len() > 4 * MAX_PASSWORD_CODE_POINTS
             || received.chars().count() > MAX_PASSWORD_CODE_POINTS;
         let password = Self(SecretString::from(received));
-        if too_long {
-            Err(Rule::TooLong {
-                max: MAX_PASSWORD_CODE_POINTS,
-            })
-        } else {
-            Ok(password)
-        }
+        if too_long { Err(Rule::TooLong { max: MAX_PASSWORD_CODE_POINTS }) } else { Ok(password) }
     }
 
     /// The password itself, for hashing and for the policy.
@@ -55,22 +49,13 @@ mod tests {
     #[test]
     fn length_is_counted_in_code_points() {
         assert!(RawPassword::parse("🦀".repeat(256)).is_ok());
-        assert_eq!(
-            RawPassword::parse("a".repeat(257)),
-            Err(Rule::TooLong { max: 256 })
-        );
-        assert_eq!(
-            RawPassword::parse("🦀".repeat(300)),
-            Err(Rule::TooLong { max: 256 })
-        );
+        assert_eq!(RawPassword::parse("a".repeat(257)), Err(Rule::TooLong { max: 256 }));
+        assert_eq!(RawPassword::parse("🦀".repeat(300)), Err(Rule::TooLong { max: 256 }));
         assert!(RawPassword::parse(String::new()).is_ok());
     }
 
     #[test]
     fn it_is_never_shown() {
-        assert_eq!(
-            format!("{:?}", RawPassword::parse("hunter2".into()).unwrap()),
-            "<redacted>"
-        );
+        assert_eq!(format!("{:?}", RawPassword::parse("hunter2".into()).unwrap()), "<redacted>");
     }
 }

@@ -13,20 +13,12 @@ impl RequestId {
     pub fn parse(text: &str) -> Result<Self, Rule> {
         let id = Uuid::try_parse(text).map_err(|_| Rule::NotAUuid)?;
         let id = Self(id);
-        if text.eq_ignore_ascii_case(&id.to_string()) {
-            Ok(id)
-        } else {
-            Err(Rule::NotAUuid)
-        }
+        if text.eq_ignore_ascii_case(&id.to_string()) { Ok(id) } else { Err(Rule::NotAUuid) }
     }
 
     /// Reads an optional field: the empty text is none.
     pub fn parse_optional(text: &str) -> Result<Option<Self>, Rule> {
-        if text.is_empty() {
-            Ok(None)
-        } else {
-            Self::parse(text).map(Some)
-        }
+        if text.is_empty() { Ok(None) } else { Self::parse(text).map(Some) }
     }
 }
 

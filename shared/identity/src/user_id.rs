@@ -20,11 +20,7 @@ impl UserId {
     pub fn parse(text: &str) -> Result<Self, Rule> {
         let id = Uuid::try_parse(text).map_err(|_| Rule::NotAUuid)?;
         let id = Self(id);
-        if id.to_string() == text {
-            Ok(id)
-        } else {
-            Err(Rule::NotAUuid)
-        }
+        if id.to_string() == text { Ok(id) } else { Err(Rule::NotAUuid) }
     }
 
     /// The 16 bytes.

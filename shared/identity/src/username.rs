@@ -20,10 +20,7 @@ impl Username {
     pub fn parse(entered: &str) -> Result<Self, Vec<Rule>> {
         let broken = broken_rules(entered);
         if broken.is_empty() {
-            Ok(Self {
-                entered: entered.to_owned(),
-                canonical: entered.to_ascii_lowercase(),
-            })
+            Ok(Self { entered: entered.to_owned(), canonical: entered.to_ascii_lowercase() })
         } else {
             Err(broken)
         }
@@ -52,18 +49,10 @@ fn broken_rules(entered: &str) -> Vec<Rule> {
     let mut broken = Vec::new();
     let length = entered.chars().count();
     if length < MIN_USERNAME_LENGTH {
-        broken.push(if length == 0 {
-            Rule::Required
-        } else {
-            Rule::TooShort {
-                min: MIN_USERNAME_LENGTH,
-            }
-        });
+        broken.push(if length == 0 { Rule::Required } else { Rule::TooShort { min: MIN_USERNAME_LENGTH } });
     }
     if length > MAX_USERNAME_LENGTH {
-        broken.push(Rule::TooLong {
-            max: MAX_USERNAME_LENGTH,
-        });
+        broken.push(Rule::TooLong { max: MAX_USERNAME_LENGTH });
     }
     if !entered.chars().all(is_username_character) {
         broken.push(Rule::InvalidCharacter);
@@ -71,11 +60,7 @@ fn broken_rules(entered: &str) -> Vec<Rule> {
     if entered.starts_with(is_separator) || entered.ends_with(is_separator) {
         broken.push(Rule::SeparatorAtEdge);
     }
-    if entered
-        .as_bytes()
-        .windows(2)
-        .any(|pair| pair.iter().all(|byte| is_separator(char::from(*byte))))
-    {
+    if entered.as_bytes().windows(2).any(|pair| pair.iter().all(|byte| is_separator(char::from(*byte)))) {
         broken.push(Rule::ConsecutiveSeparators);
     }
     broken
@@ -98,18 +83,12 @@ impl UsernamePrefix {
     pub fn parse(text: &str) -> Result<Self, Vec<Rule>> {
         let mut broken = Vec::new();
         if text.chars().count() > MAX_USERNAME_LENGTH {
-            broken.push(Rule::TooLong {
-                max: MAX_USERNAME_LENGTH,
-            });
+            broken.push(Rule::TooLong { max: MAX_USERNAME_LENGTH });
         }
         if !text.chars().all(is_username_character) {
             broken.push(Rule::InvalidCharacter);
         }
-        if broken.is_empty() {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(broken)
-        }
+        if broken.is_empty() { Ok(Self(text.to_ascii_lowercase())) } else { Err(broken) }
     }
 
     /// The prefix in lowercase, to be compared with canonical usernames.
@@ -125,15 +104,7 @@ mod tests {
 
     #[test]
     fn names_by_the_rules_are_accepted_and_keep_their_case() {
-        for name in [
-            "alice",
-            "Alice",
-            "a1234",
-            "12345",
-            "user.name",
-            "a-b_c.d",
-            "A2345678901234567890",
-        ] {
+        for name in ["alice", "Alice", "a1234", "12345", "user.name", "a-b_c.d", "A2345678901234567890"] {
             assert_eq!(Username::parse(name).unwrap().as_str(), name);
         }
         assert_eq!(Username::parse("Ann.Other").unwrap().canonical(), "ann.other");
@@ -155,14 +126,7 @@ mod tests {
             ("al\0ice", &[Rule::InvalidCharacter]),
             ("älice", &[Rule::InvalidCharacter]),
             (" alice", &[Rule::InvalidCharacter]),
-            (
-                "..",
-                &[
-                    Rule::TooShort { min: 5 },
-                    Rule::SeparatorAtEdge,
-                    Rule::ConsecutiveSeparators,
-                ],
-            ),
+            ("..", &[Rule::TooShort { min: 5 }, Rule::SeparatorAtEdge, Rule::ConsecutiveSeparators]),
         ];
         for (name, broken) in cases {
             assert_eq!(Username::parse(name).unwrap_err(), broken, "{name:?}");

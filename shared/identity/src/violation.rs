@@ -222,17 +222,10 @@ mod tests {
         let name = violations.field("username", Username::parse("a..b"));
         let size = violations.field("page_size", PageSize::parse(-1));
         let broken = violations.finish(name.zip(size)).unwrap_err();
-        let named: Vec<_> = broken
-            .iter()
-            .map(|v| (v.field.as_str(), v.reason.as_str()))
-            .collect();
+        let named: Vec<_> = broken.iter().map(|v| (v.field.as_str(), v.reason.as_str())).collect();
         assert_eq!(
             named,
-            [
-                ("username", "TOO_SHORT"),
-                ("username", "CONSECUTIVE_SEPARATORS"),
-                ("page_size", "NEGATIVE")
-            ]
+            [("username", "TOO_SHORT"), ("username", "CONSECUTIVE_SEPARATORS"), ("page_size", "NEGATIVE")]
         );
     }
 }

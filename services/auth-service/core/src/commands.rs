@@ -108,10 +108,7 @@ async fn lock_expected(
     id: UserId,
     expected: ExpectedVersion,
 ) -> Result<StoredAccount, Error> {
-    let stored = tx
-        .lock_account(id)
-        .await?
-        .ok_or_else(|| Error::AccountNotFound(id.to_string()))?;
+    let stored = tx.lock_account(id).await?.ok_or_else(|| Error::AccountNotFound(id.to_string()))?;
     expected.check(&stored.account)?;
     Ok(stored)
 }

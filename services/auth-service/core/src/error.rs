@@ -75,10 +75,7 @@ impl Error {
 
 /// `username must have at least 5 characters; password must be given`.
 fn summary(violations: &[Violation]) -> String {
-    let broken: Vec<_> = violations
-        .iter()
-        .map(|v| format!("{} {}", v.field, v.description))
-        .collect();
+    let broken: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
     broken.join("; ")
 }
 

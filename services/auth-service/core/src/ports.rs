@@ -214,7 +214,7 @@ pub trait PasswordHasher: Send + Sync + 'static {
 }
 
 /// A turn at hashing. All of its operations cost the same.
-pub trait HashingPermit: Send {
+pub trait HashingPermit: Send + Sync {
     /// Hashes a password for an account; the account's id is bound into the hash.
     fn hash(
         &self,

@@ -1,10 +1,7 @@
 //! Fakes of every port, and a [`World`] made of them: for the unit tests of the use cases, and for the store contract,
 //! which holds the fake store to the same behaviour as the real ones.
 
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "a test that sets an impossible scene may panic"
-)]
+#![expect(clippy::missing_panics_doc, reason = "a test that sets an impossible scene may panic")]
 
 mod clock;
 mod hasher;

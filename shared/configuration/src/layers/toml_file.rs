@@ -16,10 +16,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, Value)>, String> {
 }
 
 fn complaint(text: &str, error: &toml::de::Error) -> String {
-    let line = error
-        .span()
-        .and_then(|span| text.get(..span.start))
-        .map_or(1, |before| before.split('\n').count());
+    let line =
+        error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.split('\n').count());
     format!("not TOML, line {line}: {}", error.message().replace('\n', ", "))
 }
 
@@ -54,9 +52,7 @@ fn list(items: Vec<Toml>) -> Value {
         Toml::Integer(number) => Some(number.to_string()),
         _ => None,
     });
-    texts
-        .collect::<Option<_>>()
-        .map_or(Value::Unfit("a list of something other than texts"), Value::List)
+    texts.collect::<Option<_>>().map_or(Value::Unfit("a list of something other than texts"), Value::List)
 }
 
 #[cfg(test)]
@@ -102,17 +98,8 @@ mod tests {
 
     #[test]
     fn empty_tables_and_lists_are_kept() {
-        assert_eq!(
-            parse("[session]").expect("TOML"),
-            [("session".to_owned(), Value::EmptyTable)]
-        );
-        assert_eq!(
-            parse("clients = []").expect("TOML"),
-            [("clients".to_owned(), Value::List(vec![]))]
-        );
-        assert_eq!(
-            parse("[[clients]]").expect("TOML"),
-            [("clients.0".to_owned(), Value::EmptyTable)]
-        );
+        assert_eq!(parse("[session]").expect("TOML"), [("session".to_owned(), Value::EmptyTable)]);
+        assert_eq!(parse("clients = []").expect("TOML"), [("clients".to_owned(), Value::List(vec![]))]);
+        assert_eq!(parse("[[clients]]").expect("TOML"), [("clients.0".to_owned(), Value::EmptyTable)]);
     }
 }

@@ -25,11 +25,7 @@ impl Reader {
         let key = self.claim(key);
         let secret = match self.own_or_in_file(&key) {
             Ok(Some((secret, source))) => {
-                self.record(
-                    key.clone(),
-                    Some(Value::Text(MASK.to_owned()).to_string()),
-                    source,
-                );
+                self.record(key.clone(), Some(Value::Text(MASK.to_owned()).to_string()), source);
                 secret
             }
             Ok(None) => {
@@ -56,11 +52,7 @@ impl Reader {
         let (url, source) = match self.own_or_in_file(&full_key) {
             Ok(Some((url, source))) => (url, source),
             Ok(None) => {
-                let source = if default.is_some() {
-                    Source::BuiltIn
-                } else {
-                    Source::NotSet
-                };
+                let source = if default.is_some() { Source::BuiltIn } else { Source::NotSet };
                 self.record(full_key, default.as_deref().map(shown_url), source);
                 return default;
             }
@@ -91,9 +83,7 @@ impl Reader {
     }
 
     fn load(&mut self, key: &'static str, path: &Path) -> Option<SecretFile> {
-        SecretFile::load(path)
-            .map_err(|unfit| self.refuse(key, unfit.to_string()))
-            .ok()
+        SecretFile::load(path).map_err(|unfit| self.refuse(key, unfit.to_string())).ok()
     }
 
     /// The value of a key, or that of the file which the key's stand-in names; the upper layer wins.
@@ -140,13 +130,7 @@ fn in_file(stand_in: &str, found: &Found) -> Result<(SecretString, Source), Prob
     let refuse = |why: &str| Problem::of_key(stand_in.to_owned(), None, why, found.source.clone());
     let path = found.value.as_text().ok_or_else(|| refuse("not a path"))?;
     let file = SecretFile::load(Path::new(&path)).map_err(|unfit| refuse(&unfit.to_string()))?;
-    Ok((
-        file.content,
-        Source::Named {
-            file: file.path,
-            by: Box::new(found.source.clone()),
-        },
-    ))
+    Ok((file.content, Source::Named { file: file.path, by: Box::new(found.source.clone()) }))
 }
 
 fn shown_url(url: &str) -> String {
@@ -167,9 +151,7 @@ fn url_flaw(url: &str) -> Option<&'static str> {
     }
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     let is_url =
         is_scheme && !rest.is_empty() && !url.contains(|c: char| c.is_whitespace() || c.is_control());
     (!is_url).then_some("not a URL such as scheme://place")

@@ -16,9 +16,7 @@ fn from_environment<T>(
     variables: &[(&str, &str)],
     settings: impl FnOnce(&mut Reader) -> T,
 ) -> Result<(T, Effective), Problems> {
-    let variables = variables
-        .iter()
-        .map(|(name, value)| (format!("AUTH__{name}"), (*value).to_owned()));
+    let variables = variables.iter().map(|(name, value)| (format!("AUTH__{name}"), (*value).to_owned()));
     Layers::new("AUTH").variables(variables).read(settings)
 }
 
@@ -37,8 +35,7 @@ fn file(folder: &TempDir, name: &str, content: &str, mode: u32) -> PathBuf {
 }
 
 fn value<T>(read: Result<(T, Effective), Problems>) -> T {
-    read.unwrap_or_else(|problems| panic!("no problems expected:\n{problems}"))
-        .0
+    read.unwrap_or_else(|problems| panic!("no problems expected:\n{problems}")).0
 }
 
 /// The report, which must be about one problem.
@@ -62,18 +59,12 @@ fn a_key_that_nobody_sets_has_its_default() {
         assert_eq!(settings.duration("a.time", "1m", SECOND..=DAY), SECOND * 60);
         assert!(settings.list("a.list").is_empty());
         assert_eq!(settings.one_of("a.choice", "two", &[("one", 1), ("two", 2)]), 2);
-        assert_eq!(
-            settings.address("a.address", "127.0.0.1:0"),
-            SocketAddr::from(([127, 0, 0, 1], 0))
-        );
+        assert_eq!(settings.address("a.address", "127.0.0.1:0"), SocketAddr::from(([127, 0, 0, 1], 0)));
         assert_eq!(settings.path("a.path", "data"), PathBuf::from("data"));
         assert_eq!(settings.optional_path("a.optional_path"), None);
         assert!(settings.paths("a.paths").is_empty());
         assert!(settings.secret("a.token").is_none());
-        assert_eq!(
-            settings.url("a.url", Some("sqlite://x")).as_deref(),
-            Some("sqlite://x")
-        );
+        assert_eq!(settings.url("a.url", Some("sqlite://x")).as_deref(), Some("sqlite://x"));
         assert_eq!(settings.url("a.optional_url", None), None);
         assert!(settings.secret_file("a.secret_file").is_none());
         assert!(settings.secret_files("a.secret_files").is_empty());
@@ -105,10 +96,7 @@ fn the_environment_gives_every_type_as_text() {
             assert_eq!(settings.list("a.list"), ["one", "two", "three"]);
             assert_eq!(settings.one_of("a.choice", "two", &[("one", 1), ("two", 2)]), 1);
             assert_eq!(settings.address("a.address", "127.0.0.1:0").port(), 50051);
-            assert_eq!(
-                settings.paths("a.paths"),
-                [PathBuf::from("/a"), PathBuf::from("/b")]
-            );
+            assert_eq!(settings.paths("a.paths"), [PathBuf::from("/a"), PathBuf::from("/b")]);
         },
     );
     value(read);
@@ -135,10 +123,7 @@ fn a_file_gives_typed_values_and_texts_that_parse() {
         assert_eq!(settings.integer::<u8>("a.number", 1, 1..=9), 8);
         assert_eq!(settings.integer::<i64>("a.written_number", 1, 1..=9), 9);
         assert_eq!(settings.ratio("a.ratio", 0.9).to_string(), "0.5");
-        assert_eq!(
-            settings.duration("a.time", "1s", Duration::ZERO..=DAY),
-            Duration::from_millis(250)
-        );
+        assert_eq!(settings.duration("a.time", "1s", Duration::ZERO..=DAY), Duration::from_millis(250));
         assert_eq!(settings.list("a.list"), ["one, with a comma", "two", "3"]);
         assert_eq!(settings.list("a.written_list"), ["one", "two"]);
     });
@@ -154,10 +139,7 @@ fn every_problem_is_reported_at_once_with_key_value_and_source() {
         ("LOG__COLOUR", "red"),
     ];
     let problems = from_environment(&variables, |settings| {
-        assert_eq!(
-            settings.duration("session.idle_timeout", "30m", SECOND..=DAY),
-            SECOND * 1800
-        );
+        assert_eq!(settings.duration("session.idle_timeout", "30m", SECOND..=DAY), SECOND * 1800);
         assert_eq!(settings.integer::<usize>("password.min_length", 15, 8..=256), 15);
         settings.one_of("log.format", "auto", &[("auto", ()), ("json", ()), ("text", ())]);
     })
@@ -270,9 +252,7 @@ fn a_value_of_the_wrong_type_is_a_problem() {
 #[test]
 fn a_ratio_is_neither_nothing_nor_all() {
     for ratio in ["0", "1", "0.0", "1.0", "-0.5", "nan", "inf", "half"] {
-        let problem = problem(from_environment(&[("A", ratio)], |settings| {
-            settings.ratio("a", 0.5)
-        }));
+        let problem = problem(from_environment(&[("A", ratio)], |settings| settings.ratio("a", 0.5)));
         assert!(problem.contains("not a number between 0 and 1"), "{problem}");
     }
 }
@@ -285,16 +265,13 @@ fn an_empty_variable_is_an_empty_list() {
 #[test]
 #[should_panic(expected = "the built-in default 300 of a is out of range 1..=9")]
 fn a_default_that_breaks_its_own_rule_is_an_error_of_the_program() {
-    drop(from_environment(&[("A", "5")], |settings| {
-        settings.integer::<u8>("a", 300, 1..=9)
-    }));
+    drop(from_environment(&[("A", "5")], |settings| settings.integer::<u8>("a", 300, 1..=9)));
 }
 
 #[test]
 fn a_misspelled_key_is_refused_with_the_one_that_was_meant_and_without_its_value() {
-    let read = from_environment(&[("WORKLOAD__TOKN", "hunter2")], |settings| {
-        settings.secret("workload.token")
-    });
+    let read =
+        from_environment(&[("WORKLOAD__TOKN", "hunter2")], |settings| settings.secret("workload.token"));
     assert_eq!(
         problem(read),
         "workload.tokn: unknown key, did you mean workload.token? (environment variable AUTH__WORKLOAD__TOKN)",
@@ -319,10 +296,7 @@ fn a_secret_is_returned_and_never_shown() {
     let (secret, effective) =
         from_environment(&[("A__KEY", "hunter2")], |settings| settings.secret("a.key")).expect("no problems");
     assert_eq!(secret.expect("set").expose_secret(), "hunter2");
-    assert_eq!(
-        effective.to_string(),
-        "[a]\nkey = \"********\" # environment variable AUTH__A__KEY\n"
-    );
+    assert_eq!(effective.to_string(), "[a]\nkey = \"********\" # environment variable AUTH__A__KEY\n");
 
     let refused = from_environment(&[("A__KEY", "hunter2")], |settings| {
         settings.secret("a.key");
@@ -340,9 +314,8 @@ fn a_placeholder_is_no_secret() {
     assert!(problem(placeholder).contains("a placeholder, not a secret"));
     let empty = from_environment(&[("A", "")], |settings| settings.secret("a"));
     assert!(problem(empty).starts_with("a: empty"));
-    let in_url = from_environment(&[("A", "postgres://auth:changeme@db")], |settings| {
-        settings.url("a", None)
-    });
+    let in_url =
+        from_environment(&[("A", "postgres://auth:changeme@db")], |settings| settings.url("a", None));
     assert_eq!(
         problem(in_url),
         "a = \"postgres://********@db\": a URL with a placeholder for a password (environment variable AUTH__A)",
@@ -353,20 +326,12 @@ fn a_placeholder_is_no_secret() {
 fn secrets_and_urls_may_be_in_files() {
     let folder = TempDir::new().expect("a folder");
     let token = file(&folder, "token", "hunter2\n", 0o600).display().to_string();
-    let url = file(&folder, "url", "postgres://auth:hunter2@db/auth\n", 0o600)
-        .display()
-        .to_string();
+    let url = file(&folder, "url", "postgres://auth:hunter2@db/auth\n", 0o600).display().to_string();
 
     let ((secret, url_read), effective) =
         from_environment(&[("A__TOKEN_FILE", &token), ("A__URL_FILE", &url)], |settings| {
-            assert!(
-                settings.is_set("a.missing") == settings.is_set("a.token"),
-                "no file stands in yet"
-            );
-            let values = (
-                settings.secret("a.token"),
-                settings.url("a.url", Some("sqlite://x")),
-            );
+            assert!(settings.is_set("a.missing") == settings.is_set("a.token"), "no file stands in yet");
+            let values = (settings.secret("a.token"), settings.url("a.url", Some("sqlite://x")));
             assert!(settings.is_set("a.token"));
             values
         })
@@ -385,9 +350,7 @@ fn secrets_and_urls_may_be_in_files() {
 
 #[test]
 fn a_secret_given_twice_in_one_layer_is_a_contradiction() {
-    let read = from_environment(&[("A", "one"), ("A_FILE", "/two")], |settings| {
-        settings.secret("a")
-    });
+    let read = from_environment(&[("A", "one"), ("A_FILE", "/two")], |settings| settings.secret("a"));
     assert_eq!(
         problem(read),
         "a: also given as environment variable AUTH__A_FILE (environment variable AUTH__A)"
@@ -421,9 +384,7 @@ fn a_file_key_that_is_read_first_is_a_key_of_its_own() {
 #[test]
 #[should_panic(expected = "token_file stands in for a secret already: ask for it first")]
 fn a_file_key_that_is_read_too_late_is_an_error_of_the_program() {
-    drop(from_environment(&[], |settings| {
-        (settings.secret("token"), settings.secret_file("token_file"))
-    }));
+    drop(from_environment(&[], |settings| (settings.secret("token"), settings.secret_file("token_file"))));
 }
 
 #[test]
@@ -446,10 +407,7 @@ fn a_secret_file_that_everyone_can_read_is_refused() {
         },
     ] {
         let problem = problem(from_environment(&[("A__KEY_FILE", &open)], getter));
-        assert!(
-            problem.starts_with("a.key_file") && problem.contains(&expected),
-            "{problem}"
-        );
+        assert!(problem.starts_with("a.key_file") && problem.contains(&expected), "{problem}");
         assert!(!problem.contains("hunter2"));
     }
 }
@@ -466,10 +424,7 @@ fn tables_of_file_and_environment_are_read_by_number() {
     let (clients, effective) = Layers::new("AUTH")
         .file(&path)
         .variables([
-            (
-                "AUTH__WORKLOAD__CLIENTS__0__ALLOW".to_owned(),
-                "verify".to_owned(),
-            ),
+            ("AUTH__WORKLOAD__CLIENTS__0__ALLOW".to_owned(), "verify".to_owned()),
             ("AUTH__WORKLOAD__CLIENTS__10__NAME".to_owned(), "mail".to_owned()),
         ])
         .read(|settings| {
@@ -508,14 +463,8 @@ fn a_problem_in_a_table_names_the_table() {
     })
     .expect_err("problems")
     .to_string();
-    assert!(
-        problems.contains("  clients.1.name: must be set (not set)\n"),
-        "{problems}"
-    );
-    assert!(
-        problems.contains("  clients.1.nam: unknown key, did you mean clients.1.name?"),
-        "{problems}"
-    );
+    assert!(problems.contains("  clients.1.name: must be set (not set)\n"), "{problems}");
+    assert!(problems.contains("  clients.1.nam: unknown key, did you mean clients.1.name?"), "{problems}");
 }
 
 #[test]
@@ -524,10 +473,7 @@ fn an_empty_list_is_a_list_of_no_tables_and_a_text_is_none() {
     assert!(value(from_file("clients = []", tables)).is_empty());
     assert_eq!(value(from_file("[[clients]]", tables)), ["default"]);
     let problem = problem(from_file("clients = 'users'", tables));
-    assert!(
-        problem.starts_with("clients: not a list of tables: write [[clients]]"),
-        "{problem}"
-    );
+    assert!(problem.starts_with("clients: not a list of tables: write [[clients]]"), "{problem}");
 }
 
 #[test]

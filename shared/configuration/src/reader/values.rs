@@ -131,11 +131,7 @@ impl Reader {
     ) -> Option<T> {
         let key = self.claim(key);
         let Some(Found { value, source }) = self.found.get(&key).cloned() else {
-            let source = if default.is_some() {
-                Source::BuiltIn
-            } else {
-                Source::NotSet
-            };
+            let source = if default.is_some() { Source::BuiltIn } else { Source::NotSet };
             self.record(key, default.map(Value::to_string), source);
             return None;
         };

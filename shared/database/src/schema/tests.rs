@@ -14,33 +14,19 @@ const FIRST: (i64, &str) = (
      insert into schema_compatibility values (1);",
 );
 const ADDS: (i64, &str) = (2, "alter table account add column name text;");
-const BREAKS: (i64, &str) = (
-    3,
-    "drop table account; update schema_compatibility set compatible_from = 3;",
-);
+const BREAKS: (i64, &str) = (3, "drop table account; update schema_compatibility set compatible_from = 3;");
 const FAILS: (i64, &str) = (3, "create table session (id integer); select nonsense;");
 
 /// A program's migrations; leaked, as a program has them for all of its life.
 fn program(migrations: &[(i64, &'static str)]) -> &'static Migrator {
     let migration = |(version, sql): &(i64, &'static str)| {
-        Migration::new(
-            *version,
-            "a step".into(),
-            MigrationType::Simple,
-            (*sql).into_sql_str(),
-            false,
-        )
+        Migration::new(*version, "a step".into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     };
-    Box::leak(Box::new(Migrator::with_migrations(
-        migrations.iter().map(migration).collect(),
-    )))
+    Box::leak(Box::new(Migrator::with_migrations(migrations.iter().map(migration).collect())))
 }
 
 async fn database(folder: &TempDir) -> Sqlite {
-    let options = SqliteOptions {
-        path: folder.path().join("auth.sqlite"),
-        max_connections: 3,
-    };
+    let options = SqliteOptions { path: folder.path().join("auth.sqlite"), max_connections: 3 };
     Sqlite::open(&options).await.expect("opens")
 }
 
@@ -68,13 +54,8 @@ async fn a_migrated_schema_serves_and_migrating_again_changes_nothing() {
 async fn an_empty_database_is_older_and_checking_does_not_change_it() {
     let folder = TempDir::new().expect("a folder");
     let database = database(&folder).await;
-    let refusal = check(&database, program(&[FIRST, ADDS]))
-        .await
-        .expect_err("older");
-    assert!(
-        matches!(refusal, SchemaError::Older { found: 0, needed: 2 }),
-        "{refusal:?}"
-    );
+    let refusal = check(&database, program(&[FIRST, ADDS])).await.expect_err("older");
+    assert!(matches!(refusal, SchemaError::Older { found: 0, needed: 2 }), "{refusal:?}");
     assert!(!has_table(&database, "_sqlx_migrations").await);
 }
 
@@ -83,14 +64,8 @@ async fn an_older_schema_is_refused_until_it_is_migrated() {
     let (_folder, database) = migrated_by(program(&[FIRST])).await;
     let newer = program(&[FIRST, ADDS, BREAKS]);
     let refusal = check(&database, newer).await.expect_err("older");
-    assert!(
-        matches!(refusal, SchemaError::Older { found: 1, needed: 3 }),
-        "{refusal:?}"
-    );
-    assert_eq!(
-        refusal.to_string(),
-        "the database schema is at version 1 and this program needs version 3"
-    );
+    assert!(matches!(refusal, SchemaError::Older { found: 1, needed: 3 }), "{refusal:?}");
+    assert_eq!(refusal.to_string(), "the database schema is at version 1 and this program needs version 3");
     migrate(&database, newer).await.expect("migrates");
     check(&database, newer).await.expect("serves");
 }
@@ -101,9 +76,7 @@ async fn a_newer_schema_that_is_compatible_serves_and_is_left_alone() {
     let older = program(&[FIRST]);
     check(&database, older).await.expect("serves");
     migrate(&database, older).await.expect("nothing to do");
-    check(&database, program(&[FIRST, ADDS]))
-        .await
-        .expect("still there");
+    check(&database, program(&[FIRST, ADDS])).await.expect("still there");
 }
 
 #[tokio::test]
@@ -113,20 +86,11 @@ async fn a_newer_schema_that_is_not_compatible_is_refused() {
     for refused in [check(&database, older).await, migrate(&database, older).await] {
         let refusal = refused.expect_err("newer");
         assert!(
-            matches!(
-                refusal,
-                SchemaError::Newer {
-                    found: 3,
-                    known: 2,
-                    compatible_from: Some(3)
-                }
-            ),
+            matches!(refusal, SchemaError::Newer { found: 3, known: 2, compatible_from: Some(3) }),
             "{refusal:?}"
         );
         assert!(
-            refusal
-                .to_string()
-                .contains("needs a program of version 3 or newer; this one knows version 2")
+            refusal.to_string().contains("needs a program of version 3 or newer; this one knows version 2")
         );
     }
 }
@@ -136,16 +100,7 @@ async fn a_newer_schema_that_says_nothing_is_refused() {
     let silent = (1, "create table account (id integer primary key);");
     let (_folder, database) = migrated_by(program(&[silent, ADDS])).await;
     let refusal = check(&database, program(&[silent])).await.expect_err("newer");
-    assert!(
-        matches!(
-            refusal,
-            SchemaError::Newer {
-                compatible_from: None,
-                ..
-            }
-        ),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, SchemaError::Newer { compatible_from: None, .. }), "{refusal:?}");
 }
 
 #[tokio::test]
@@ -154,23 +109,15 @@ async fn an_altered_migration_is_refused() {
     let altered = program(&[FIRST, (2, "alter table account add column other text;")]);
     for refused in [check(&database, altered).await, migrate(&database, altered).await] {
         let refusal = refused.expect_err("altered");
-        assert!(
-            matches!(refusal, SchemaError::Altered { version: 2 }),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal, SchemaError::Altered { version: 2 }), "{refusal:?}");
     }
 }
 
 #[tokio::test]
 async fn a_migration_that_was_slipped_in_before_others_is_refused() {
     let (_folder, database) = migrated_by(program(&[FIRST, BREAKS])).await;
-    let refusal = migrate(&database, program(&[FIRST, ADDS, BREAKS]))
-        .await
-        .expect_err("slipped in");
-    assert!(
-        matches!(refusal, SchemaError::Altered { version: 2 }),
-        "{refusal:?}"
-    );
+    let refusal = migrate(&database, program(&[FIRST, ADDS, BREAKS])).await.expect_err("slipped in");
+    assert!(matches!(refusal, SchemaError::Altered { version: 2 }), "{refusal:?}");
 }
 
 #[tokio::test]
@@ -184,29 +131,21 @@ async fn an_incomplete_migration_is_refused() {
         .expect("updates");
     transaction.commit().await.expect("commits");
     let refusal = check(&database, program).await.expect_err("incomplete");
-    assert!(
-        matches!(refusal, SchemaError::Dirty { version: 1 }),
-        "{refusal:?}"
-    );
+    assert!(matches!(refusal, SchemaError::Dirty { version: 1 }), "{refusal:?}");
 }
 
 #[tokio::test]
 async fn a_migration_that_fails_leaves_everything_as_it_was() {
     let before = program(&[FIRST]);
     let (_folder, database) = migrated_by(before).await;
-    let refusal = migrate(&database, program(&[FIRST, ADDS, FAILS]))
-        .await
-        .expect_err("fails");
+    let refusal = migrate(&database, program(&[FIRST, ADDS, FAILS])).await.expect_err("fails");
     assert!(matches!(refusal, SchemaError::Migration(_)), "{refusal:?}");
     assert!(!has_table(&database, "session").await);
     let version: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
         .fetch_one(database.reader())
         .await
         .expect("reads");
-    assert_eq!(
-        version, 1,
-        "the migration before the one that failed was undone with it"
-    );
+    assert_eq!(version, 1, "the migration before the one that failed was undone with it");
     check(&database, before).await.expect("serves");
 }
 

@@ -15,12 +15,7 @@ pub(super) const OWNER_ONLY: u32 = 0o600;
 /// A file that is there is not opened, not even to look: closing it again would drop the locks that SQLite
 /// holds on it in this process (POSIX locks belong to process and file, not to the descriptor).
 pub(super) fn create_if_absent(path: &Path) -> Result<(), OpenError> {
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(OWNER_ONLY)
-        .open(path)
-    {
+    match OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(OpenError::from_io(path, error)),

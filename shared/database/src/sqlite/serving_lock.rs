@@ -35,10 +35,7 @@ impl ServingLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse {
-                    path: path.to_owned(),
-                    pid: pid_in(&mut file),
-                });
+                return Err(OpenError::InUse { path: path.to_owned(), pid: pid_in(&mut file) });
             }
             Err(TryLockError::Error(error)) => return Err(OpenError::from_io(path, error)),
         }
@@ -80,10 +77,7 @@ mod tests {
         let path = folder.path().join("auth.sqlite");
         let _first = ServingLock::acquire(&path).expect("free");
         let refusal = ServingLock::acquire(&path).expect_err("taken").to_string();
-        assert_eq!(
-            refusal,
-            format!("{} is in use by process {}", path.display(), std::process::id())
-        );
+        assert_eq!(refusal, format!("{} is in use by process {}", path.display(), std::process::id()));
     }
 
     #[test]
@@ -92,10 +86,7 @@ mod tests {
         let path = folder.path().join("auth.sqlite");
         drop(ServingLock::acquire(&path).expect("free"));
         drop(ServingLock::acquire(&path).expect("free again"));
-        let mode = fs::metadata(path.with_extension("sqlite.lock"))
-            .expect("stays")
-            .permissions()
-            .mode();
+        let mode = fs::metadata(path.with_extension("sqlite.lock")).expect("stays").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -111,9 +102,8 @@ mod tests {
 
     #[test]
     fn a_claim_in_no_folder_names_the_file() {
-        let refusal = ServingLock::acquire("/nowhere/auth.sqlite".as_ref())
-            .expect_err("no folder")
-            .to_string();
+        let refusal =
+            ServingLock::acquire("/nowhere/auth.sqlite".as_ref()).expect_err("no folder").to_string();
         assert_eq!(refusal, "the folder of /nowhere/auth.sqlite does not exist");
     }
 }

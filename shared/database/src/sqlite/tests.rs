@@ -12,11 +12,7 @@ use super::{OpenError, Sqlite, SqliteOptions};
 use crate::error::is_unavailable;
 
 async fn open(folder: &TempDir) -> Result<Sqlite, OpenError> {
-    Sqlite::open(&SqliteOptions {
-        path: folder.path().join("auth.sqlite"),
-        max_connections: 4,
-    })
-    .await
+    Sqlite::open(&SqliteOptions { path: folder.path().join("auth.sqlite"), max_connections: 4 }).await
 }
 
 /// A database with an empty table `entry`.
@@ -24,31 +20,20 @@ async fn database() -> (TempDir, Sqlite) {
     let folder = TempDir::new().expect("a folder");
     let database = open(&folder).await.expect("opens");
     let mut transaction = database.write().await.expect("begins");
-    sqlx::query("create table entry (n integer not null)")
-        .execute(&mut *transaction)
-        .await
-        .expect("creates");
+    sqlx::query("create table entry (n integer not null)").execute(&mut *transaction).await.expect("creates");
     transaction.commit().await.expect("commits");
     (folder, database)
 }
 
 async fn add_entry(database: &Sqlite) -> Result<(), sqlx::Error> {
     let mut transaction = database.write().await?;
-    let count: i64 = sqlx::query_scalar("select count(*) from entry")
-        .fetch_one(&mut *transaction)
-        .await?;
-    sqlx::query("insert into entry values ($1)")
-        .bind(count)
-        .execute(&mut *transaction)
-        .await?;
+    let count: i64 = sqlx::query_scalar("select count(*) from entry").fetch_one(&mut *transaction).await?;
+    sqlx::query("insert into entry values ($1)").bind(count).execute(&mut *transaction).await?;
     transaction.commit().await
 }
 
 async fn entries(database: &Sqlite) -> Vec<i64> {
-    sqlx::query_scalar("select n from entry order by n")
-        .fetch_all(database.reader())
-        .await
-        .expect("reads")
+    sqlx::query_scalar("select n from entry order by n").fetch_all(database.reader()).await.expect("reads")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,10 +55,7 @@ async fn a_hundred_parallel_writers_all_succeed_one_after_the_other() {
 async fn readers_do_not_wait_for_the_writer_and_do_not_see_what_is_not_committed() {
     let (_folder, database) = database().await;
     let mut transaction = database.write().await.expect("begins");
-    sqlx::query("insert into entry values (7)")
-        .execute(&mut *transaction)
-        .await
-        .expect("inserts");
+    sqlx::query("insert into entry values (7)").execute(&mut *transaction).await.expect("inserts");
     assert!(entries(&database).await.is_empty());
     transaction.commit().await.expect("commits");
     assert_eq!(entries(&database).await, [7]);
@@ -82,9 +64,7 @@ async fn readers_do_not_wait_for_the_writer_and_do_not_see_what_is_not_committed
 #[tokio::test]
 async fn readers_refuse_to_write() {
     let (_folder, database) = database().await;
-    let refusal = sqlx::query("insert into entry values (1)")
-        .execute(database.reader())
-        .await;
+    let refusal = sqlx::query("insert into entry values (1)").execute(database.reader()).await;
     let refusal = refusal.expect_err("read-only");
     assert!(refusal.to_string().contains("readonly"), "{refusal}");
     assert!(entries(&database).await.is_empty());
@@ -95,10 +75,7 @@ async fn a_dropped_transaction_is_undone_before_the_next_writer_begins() {
     let (_folder, database) = database().await;
     for _ in 0..50 {
         let mut transaction = database.write().await.expect("begins");
-        sqlx::query("insert into entry values (-1)")
-            .execute(&mut *transaction)
-            .await
-            .expect("inserts");
+        sqlx::query("insert into entry values (-1)").execute(&mut *transaction).await.expect("inserts");
         drop(transaction);
         add_entry(&database).await.expect("writes");
     }
@@ -114,25 +91,14 @@ async fn writers_that_are_cancelled_anywhere_leave_the_writer_usable_and_nothing
         let patience = Duration::from_micros(round * 5);
         let outcome = tokio::time::timeout(patience, add_entry(&database)).await;
         acknowledged += usize::from(outcome.is_ok_and(|written| written.is_ok()));
-        add_entry(&database)
-            .await
-            .expect("the next writer is not disturbed");
+        add_entry(&database).await.expect("the next writer is not disturbed");
         acknowledged += 1;
     }
     // Each entry holds the number of those before it: none was lost, none is there twice. A commit whose
     // caller went away may be there too.
     let entries = entries(&database).await;
-    assert!(
-        entries.len() >= acknowledged,
-        "{} of {acknowledged} acknowledged",
-        entries.len()
-    );
-    assert!(
-        entries
-            .iter()
-            .copied()
-            .eq(0..i64::try_from(entries.len()).expect("fits"))
-    );
+    assert!(entries.len() >= acknowledged, "{} of {acknowledged} acknowledged", entries.len());
+    assert!(entries.iter().copied().eq(0..i64::try_from(entries.len()).expect("fits")));
 }
 
 #[tokio::test]
@@ -150,10 +116,7 @@ async fn a_begin_that_is_dropped_after_its_first_step_leaves_no_transaction_open
 async fn the_file_and_its_log_are_for_their_owner_alone() {
     let (folder, _database) = database().await;
     for name in ["auth.sqlite", "auth.sqlite-wal"] {
-        let mode = fs::metadata(folder.path().join(name))
-            .expect("exists")
-            .permissions()
-            .mode();
+        let mode = fs::metadata(folder.path().join(name)).expect("exists").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
@@ -162,20 +125,13 @@ async fn the_file_and_its_log_are_for_their_owner_alone() {
 async fn commits_are_durable_and_foreign_keys_hold() {
     let (_folder, database) = database().await;
     let mut writer = database.write().await.expect("begins");
-    for (pragma, value) in [
-        ("select * from pragma_synchronous", 2),
-        ("select * from pragma_foreign_keys", 1),
-    ] {
-        let found: i64 = sqlx::query_scalar(pragma)
-            .fetch_one(&mut *writer)
-            .await
-            .expect("reads");
+    for (pragma, value) in [("select * from pragma_synchronous", 2), ("select * from pragma_foreign_keys", 1)]
+    {
+        let found: i64 = sqlx::query_scalar(pragma).fetch_one(&mut *writer).await.expect("reads");
         assert_eq!(found, value, "{pragma}");
     }
-    let mode: String = sqlx::query_scalar("select * from pragma_journal_mode")
-        .fetch_one(&mut *writer)
-        .await
-        .expect("reads");
+    let mode: String =
+        sqlx::query_scalar("select * from pragma_journal_mode").fetch_one(&mut *writer).await.expect("reads");
     assert_eq!(mode, "wal");
 }
 
@@ -196,27 +152,15 @@ async fn a_file_that_is_no_database_is_refused_by_name() {
     fs::write(&path, "this is a shopping list, not a database".repeat(50)).expect("write");
     let refusal = open(&folder).await.expect_err("not a database");
     assert!(matches!(refusal, OpenError::NotADatabase { .. }), "{refusal:?}");
-    assert!(
-        refusal.to_string().contains(&path.display().to_string()),
-        "{refusal}"
-    );
-    assert!(
-        refusal.to_string().contains("file is not a database"),
-        "{refusal}"
-    );
+    assert!(refusal.to_string().contains(&path.display().to_string()), "{refusal}");
+    assert!(refusal.to_string().contains("file is not a database"), "{refusal}");
 }
 
 #[tokio::test]
 async fn a_missing_folder_is_refused_and_not_made() {
-    let options = SqliteOptions {
-        path: "/nowhere/auth.sqlite".into(),
-        max_connections: 2,
-    };
+    let options = SqliteOptions { path: "/nowhere/auth.sqlite".into(), max_connections: 2 };
     let refusal = Sqlite::open(&options).await.expect_err("no folder");
-    assert_eq!(
-        refusal.to_string(),
-        "the folder of /nowhere/auth.sqlite does not exist"
-    );
+    assert_eq!(refusal.to_string(), "the folder of /nowhere/auth.sqlite does not exist");
 }
 
 #[tokio::test]
@@ -225,10 +169,7 @@ async fn a_folder_in_place_of_the_file_is_refused_by_name() {
     let path = folder.path().join("auth.sqlite");
     fs::create_dir(&path).expect("makes a folder");
     let refusal = open(&folder).await.expect_err("a folder").to_string();
-    assert!(
-        refusal.starts_with(&format!("{} cannot be opened: ", path.display())),
-        "{refusal}"
-    );
+    assert!(refusal.starts_with(&format!("{} cannot be opened: ", path.display())), "{refusal}");
 }
 
 #[tokio::test]

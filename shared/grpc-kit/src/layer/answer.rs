@@ -43,25 +43,12 @@ impl AnswerBody {
         drain: Option<Shutdown>,
     ) -> Self {
         let drain = drain.map(|shutdown| async move { shutdown.requested().await }.boxed());
-        Self {
-            inner,
-            call,
-            completion,
-            observation,
-            drain,
-            over: false,
-        }
+        Self { inner, call, completion, observation, drain, over: false }
     }
 
     /// Asks the inner body for more, as a part of the call.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Status>>> {
-        let Self {
-            inner,
-            call,
-            observation,
-            completion,
-            ..
-        } = self;
+        let Self { inner, call, observation, completion, .. } = self;
         let _in_span = observation.span().enter();
         let step = || call::scope_step(Arc::clone(call), || Pin::new(inner).poll_frame(cx));
         match catch_unwind(AssertUnwindSafe(step)) {
@@ -100,11 +87,7 @@ impl http_body::Body for AnswerBody {
             return Poll::Ready(None);
         }
         // Before the next message, so that a stream that never runs dry ends too.
-        if self
-            .drain
-            .as_mut()
-            .is_some_and(|drain| drain.poll_unpin(cx).is_ready())
-        {
+        if self.drain.as_mut().is_some_and(|drain| drain.poll_unpin(cx).is_ready()) {
             let leaving = Status::unavailable("the server is shutting down: connect again");
             return Poll::Ready(Some(Ok(self.cut(&leaving))));
         }

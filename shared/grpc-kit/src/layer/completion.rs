@@ -51,11 +51,7 @@ pub(super) struct Completion {
 
 impl Completion {
     pub(super) fn new(domain: &'static str, path: &str, request_id: &str) -> Self {
-        Self {
-            domain,
-            request_id: request_id.to_owned(),
-            ours: path.starts_with("/tandem."),
-        }
+        Self { domain, request_id: request_id.to_owned(), ours: path.starts_with("/tandem.") }
     }
 
     pub(super) fn domain(&self) -> &'static str {
@@ -66,10 +62,7 @@ impl Completion {
     pub(super) fn complete(&self, headers: &mut HeaderMap, part: Part) -> Option<End> {
         let status = Status::from_header_map(headers)?;
         if status.code() == Code::Ok {
-            return Some(End {
-                code: Code::Ok,
-                unknown_method: false,
-            });
+            return Some(End { code: Code::Ok, unknown_method: false });
         }
         let found = details::of(&status);
         let (code, message, mut details, unknown_method) = if found.is_empty() {
@@ -119,16 +112,12 @@ impl Bare {
     fn of(status: &Status, part: Part, refused_encoding: bool) -> Self {
         let message = status.message();
         let (code, reason, message) = match (status.code(), part) {
-            (Code::Unimplemented, Part::Headers) if refused_encoding => (
-                Code::Unimplemented,
-                ERROR_REASON_MALFORMED_REQUEST,
-                message.to_owned(),
-            ),
-            (Code::Unimplemented, Part::Headers) => (
-                Code::Unimplemented,
-                ERROR_REASON_UNKNOWN_METHOD,
-                "there is no such method here".to_owned(),
-            ),
+            (Code::Unimplemented, Part::Headers) if refused_encoding => {
+                (Code::Unimplemented, ERROR_REASON_MALFORMED_REQUEST, message.to_owned())
+            }
+            (Code::Unimplemented, Part::Headers) => {
+                (Code::Unimplemented, ERROR_REASON_UNKNOWN_METHOD, "there is no such method here".to_owned())
+            }
             (Code::OutOfRange, Part::Headers) => {
                 let text = format!("the request is larger than {} bytes", crate::MAX_REQUEST_BYTES);
                 (Code::ResourceExhausted, ERROR_REASON_REQUEST_TOO_LARGE, text)
@@ -143,11 +132,7 @@ impl Bare {
             }
             (code, _) => (code, ERROR_REASON_INTERNAL, message.to_owned()),
         };
-        Self {
-            code,
-            reason,
-            message,
-        }
+        Self { code, reason, message }
     }
 }
 
@@ -159,12 +144,8 @@ mod tests {
 
     fn completed(path: &str, status: &Status, part: Part) -> (Status, End) {
         let mut headers = HeaderMap::new();
-        status
-            .add_header(&mut headers)
-            .expect("a status that can be written");
-        let end = Completion::new("probe.tandem", path, "r-1")
-            .complete(&mut headers, part)
-            .expect("an end");
+        status.add_header(&mut headers).expect("a status that can be written");
+        let end = Completion::new("probe.tandem", path, "r-1").complete(&mut headers, part).expect("an end");
         (Status::from_header_map(&headers).expect("a status"), end)
     }
 
@@ -176,24 +157,11 @@ mod tests {
 
     #[test]
     fn a_fault_keeps_what_it_has_and_gets_the_request_id() {
-        let fault = Fault::new(
-            Code::NotFound,
-            "probe.tandem",
-            "ERROR_REASON_USER_NOT_FOUND",
-            "no “ö”: 100 %",
-        );
+        let fault =
+            Fault::new(Code::NotFound, "probe.tandem", "ERROR_REASON_USER_NOT_FOUND", "no “ö”: 100 %");
         let (status, end) = completed(OURS, &fault.resource("user", "x").into(), Part::Headers);
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::NotFound, "no “ö”: 100 %")
-        );
-        assert_eq!(
-            end,
-            End {
-                code: Code::NotFound,
-                unknown_method: false
-            }
-        );
+        assert_eq!((status.code(), status.message()), (Code::NotFound, "no “ö”: 100 %"));
+        assert_eq!(end, End { code: Code::NotFound, unknown_method: false });
         let details = status.get_error_details_vec();
         assert!(
             matches!(
@@ -208,42 +176,21 @@ mod tests {
     #[test]
     fn what_tonic_refuses_is_answered_in_our_terms() {
         for (code, becomes, expected) in [
-            (
-                Code::Unimplemented,
-                Code::Unimplemented,
-                ERROR_REASON_UNKNOWN_METHOD,
-            ),
-            (
-                Code::OutOfRange,
-                Code::ResourceExhausted,
-                ERROR_REASON_REQUEST_TOO_LARGE,
-            ),
-            (
-                Code::Internal,
-                Code::InvalidArgument,
-                ERROR_REASON_MALFORMED_REQUEST,
-            ),
+            (Code::Unimplemented, Code::Unimplemented, ERROR_REASON_UNKNOWN_METHOD),
+            (Code::OutOfRange, Code::ResourceExhausted, ERROR_REASON_REQUEST_TOO_LARGE),
+            (Code::Internal, Code::InvalidArgument, ERROR_REASON_MALFORMED_REQUEST),
             (Code::Unknown, Code::Unknown, ERROR_REASON_INTERNAL),
         ] {
             let (status, end) = completed(OURS, &Status::new(code, "tonic's"), Part::Headers);
-            assert_eq!(
-                (status.code(), reason(&status).as_deref()),
-                (becomes, Some(expected))
-            );
-            assert_eq!(
-                (end.code, end.unknown_method),
-                (becomes, expected == ERROR_REASON_UNKNOWN_METHOD)
-            );
+            assert_eq!((status.code(), reason(&status).as_deref()), (becomes, Some(expected)));
+            assert_eq!((end.code, end.unknown_method), (becomes, expected == ERROR_REASON_UNKNOWN_METHOD));
         }
     }
 
     #[test]
     fn an_answer_that_fails_after_it_began_is_our_fault() {
         let (status, _) = completed(OURS, &Status::internal("too secret"), Part::Trailers);
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::Internal, "internal error")
-        );
+        assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
         assert_eq!(reason(&status).as_deref(), Some(ERROR_REASON_INTERNAL));
     }
 

@@ -46,18 +46,12 @@ pub(super) struct Name {
 impl Name {
     /// The one name of all methods that are not there.
     pub(super) fn unknown() -> Self {
-        Self {
-            service: "unknown".into(),
-            method: "unknown".into(),
-        }
+        Self { service: "unknown".into(), method: "unknown".into() }
     }
 
     fn of(path: &str) -> Self {
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-        Self {
-            service: service.into(),
-            method: method.into(),
-        }
+        Self { service: service.into(), method: method.into() }
     }
 }
 
@@ -88,20 +82,13 @@ impl Methods {
     /// The name of the method at `path`, if it is known to be served.
     pub(super) fn served(&self, path: &str) -> Option<Name> {
         // Nothing panics while it holds the lock; what is in it is whole in any case.
-        self.served
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(path)
-            .cloned()
+        self.served.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     /// Remembers that there is a method at `path`.
     pub(super) fn learn(&self, path: &str) -> Name {
         let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        served
-            .entry(path.to_owned())
-            .or_insert_with(|| Name::of(path))
-            .clone()
+        served.entry(path.to_owned()).or_insert_with(|| Name::of(path)).clone()
     }
 }
 

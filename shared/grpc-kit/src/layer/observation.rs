@@ -44,16 +44,7 @@ impl Observation {
             count_start(kind, name);
         }
         let (call, began) = (Arc::clone(call), Instant::now());
-        Self {
-            methods,
-            kind,
-            path,
-            name,
-            call,
-            began,
-            span,
-            finished: false,
-        }
+        Self { methods, kind, path, name, call, began, span, finished: false }
     }
 
     /// The span in which everything about the call happens.

@@ -22,10 +22,7 @@ fn valid(value: &[u8]) -> Option<&str> {
     fits.then(|| std::str::from_utf8(value).ok())?
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "names a call in logs; no rule of the domain depends on it"
-)]
+#[expect(clippy::disallowed_methods, reason = "names a call in logs; no rule of the domain depends on it")]
 fn new() -> String {
     Uuid::now_v7().to_string()
 }
@@ -38,10 +35,7 @@ mod tests {
     fn of_values(values: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(
-                X_REQUEST_ID,
-                HeaderValue::from_bytes(value.as_bytes()).expect("a header value"),
-            );
+            headers.append(X_REQUEST_ID, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
         }
         of(&headers)
     }

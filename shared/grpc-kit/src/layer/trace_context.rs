@@ -39,11 +39,8 @@ fn well_formed(value: &str) -> bool {
 
 /// Repeated values are one list (RFC 9110, section 5.3).
 fn tracestate(headers: &HeaderMap) -> Option<String> {
-    let values: Option<Vec<&str>> = headers
-        .get_all("tracestate")
-        .iter()
-        .map(|value| value.to_str().ok())
-        .collect();
+    let values: Option<Vec<&str>> =
+        headers.get_all("tracestate").iter().map(|value| value.to_str().ok()).collect();
     let joined = values?.join(",");
     (1..=MAX_TRACESTATE).contains(&joined.len()).then_some(joined)
 }

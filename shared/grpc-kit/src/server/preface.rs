@@ -23,10 +23,7 @@ pub(super) async fn expect(
     let mut first = [0; PREFACE.len()];
     timeout(at_most, reader.read_exact(&mut first)).await??;
     if first != *PREFACE {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the peer does not speak HTTP/2",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak HTTP/2"));
     }
     Ok(tokio::io::join(PREFACE.as_slice().chain(reader), writer))
 }

@@ -49,11 +49,7 @@ async fn a_valid_request_id_is_echoed_and_reaches_the_handler() {
 #[tokio::test]
 async fn an_unfit_request_id_is_replaced() {
     let (mut peer, _running) = peer().await;
-    for metadata in [
-        &[("x-request-id", "a b")][..],
-        &[("x-request-id", "a"), ("x-request-id", "b")],
-        &[],
-    ] {
+    for metadata in [&[("x-request-id", "a b")][..], &[("x-request-id", "a"), ("x-request-id", "b")], &[]] {
         let answer = peer.ask(CHECK, "who am i", metadata).await;
         assert_eq!(answer.request_id().len(), 36, "a UUID: {}", answer.request_id());
         assert_eq!(answer.status.message(), answer.request_id());
@@ -65,11 +61,7 @@ async fn a_passed_deadline_is_answered_with_details_however_short_it_is() {
     let (mut peer, _running) = peer().await;
     for timeout in ["1m", "1n", "0S"] {
         let answer = peer.ask(CHECK, "hang", &[("grpc-timeout", timeout)]).await;
-        assert_refused(
-            &answer,
-            Code::DeadlineExceeded,
-            layer::ERROR_REASON_DEADLINE_EXCEEDED,
-        );
+        assert_refused(&answer, Code::DeadlineExceeded, layer::ERROR_REASON_DEADLINE_EXCEEDED);
         assert!(answer.trailers_only);
     }
 }
@@ -79,10 +71,7 @@ async fn a_panic_is_answered_and_the_connection_lives_on() {
     let (mut peer, _running) = peer().await;
     let answer = peer.ask(CHECK, "panic", &[]).await;
     assert_refused(&answer, Code::Internal, layer::ERROR_REASON_INTERNAL);
-    assert!(
-        !answer.status.message().contains("asked to"),
-        "the cause is not sent"
-    );
+    assert!(!answer.status.message().contains("asked to"), "the cause is not sent");
     assert_eq!(peer.ask(CHECK, "", &[]).await.status.code(), Code::Ok);
 }
 
@@ -106,12 +95,9 @@ async fn an_error_at_the_end_of_a_stream_names_the_call_too() {
 #[tokio::test]
 async fn an_unknown_method_or_service_is_called_so() {
     let (mut peer, _running) = peer().await;
-    for path in [
-        "/tandem.probe.v1.ProbeService/Nope",
-        "/tandem.nowhere.v1.X/Y",
-        "/x",
-        "/grpc.health.v1.Health/List",
-    ] {
+    for path in
+        ["/tandem.probe.v1.ProbeService/Nope", "/tandem.nowhere.v1.X/Y", "/x", "/grpc.health.v1.Health/List"]
+    {
         let answer = peer.ask(path, "", &[]).await;
         assert_refused(&answer, Code::Unimplemented, layer::ERROR_REASON_UNKNOWN_METHOD);
         assert!(!answer.status.message().is_empty());
@@ -122,11 +108,7 @@ async fn an_unknown_method_or_service_is_called_so() {
 async fn a_request_that_is_too_large_is_refused_as_such() {
     let (mut peer, _running) = peer().await;
     let answer = peer.ask(CHECK, &"x".repeat(MAX_REQUEST_BYTES), &[]).await;
-    assert_refused(
-        &answer,
-        Code::ResourceExhausted,
-        layer::ERROR_REASON_REQUEST_TOO_LARGE,
-    );
+    assert_refused(&answer, Code::ResourceExhausted, layer::ERROR_REASON_REQUEST_TOO_LARGE);
 }
 
 #[tokio::test]
@@ -141,11 +123,7 @@ async fn a_body_that_does_not_decode_is_the_callers_fault() {
         [&[7], &whole[1..]].concat().into(), // a flag that does not exist
     ] {
         let answer = peer.send(CHECK, body, &[]).await;
-        assert_refused(
-            &answer,
-            Code::InvalidArgument,
-            layer::ERROR_REASON_MALFORMED_REQUEST,
-        );
+        assert_refused(&answer, Code::InvalidArgument, layer::ERROR_REASON_MALFORMED_REQUEST);
     }
 }
 
@@ -153,11 +131,7 @@ async fn a_body_that_does_not_decode_is_the_callers_fault() {
 async fn a_compressed_request_is_refused_with_the_code_that_makes_clients_try_again() {
     let (mut peer, _running) = peer().await;
     let answer = peer.ask(CHECK, "", &[("grpc-encoding", "gzip")]).await;
-    assert_refused(
-        &answer,
-        Code::Unimplemented,
-        layer::ERROR_REASON_MALFORMED_REQUEST,
-    );
+    assert_refused(&answer, Code::Unimplemented, layer::ERROR_REASON_MALFORMED_REQUEST);
     assert_eq!(answer.headers["grpc-accept-encoding"], "identity");
 }
 

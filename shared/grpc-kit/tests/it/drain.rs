@@ -20,10 +20,7 @@ use crate::{
 const SOON: Duration = Duration::from_secs(10);
 
 async fn ended(running: Running) -> Ended {
-    timeout(SOON, running.ended)
-        .await
-        .expect("it ends")
-        .expect("it does not panic")
+    timeout(SOON, running.ended).await.expect("it ends").expect("it does not panic")
 }
 
 /// Drives a call until it hangs in its handler.
@@ -36,13 +33,8 @@ async fn under_way(running: &Running, call: impl Future<Output = Answer>) {
 
 /// What the rest of an open answer ends with.
 async fn end_of(answer: http::Response<hyper::body::Incoming>) -> Code {
-    let rest = timeout(SOON, answer.into_body().collect())
-        .await
-        .expect("it ends")
-        .expect("not cut");
-    Status::from_header_map(rest.trailers().expect("trailers"))
-        .expect("a status")
-        .code()
+    let rest = timeout(SOON, answer.into_body().collect()).await.expect("it ends").expect("not cut");
+    Status::from_header_map(rest.trailers().expect("trailers")).expect("a status").code()
 }
 
 #[tokio::test]
@@ -50,16 +42,11 @@ async fn peers_that_never_speak_and_streams_that_never_end_do_not_hold_a_drain_u
     let running = probe::start().await;
     let silent = TcpStream::connect(running.address).await.expect("a server");
     let mut greeted = TcpStream::connect(running.address).await.expect("a server");
-    greeted
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await
-        .expect("a greeting");
+    greeted.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("a greeting");
     let idle = Peer::connect(running.address).await;
     let mut busy = Peer::connect(running.address).await;
     let health = busy.open("/grpc.health.v1.Health/Watch", framed(""), &[]).await;
-    let unknown = busy
-        .open("/grpc.health.v1.Health/Watch", framed("x.Y"), &[])
-        .await;
+    let unknown = busy.open("/grpc.health.v1.Health/Watch", framed("x.Y"), &[]).await;
     let ours = busy.open(WATCH, framed(""), &[]).await;
     running.health.shutdown();
     running.trigger.request();
@@ -72,10 +59,7 @@ async fn peers_that_never_speak_and_streams_that_never_end_do_not_hold_a_drain_u
 
 #[tokio::test]
 async fn a_drain_waits_for_calls_and_then_cuts_them() {
-    let settings = ServerSettings {
-        drain: Duration::from_millis(100),
-        ..ServerSettings::default()
-    };
+    let settings = ServerSettings { drain: Duration::from_millis(100), ..ServerSettings::default() };
     let running = probe::start_with(settings).await;
     let mut peer = Peer::connect(running.address).await;
     let mut hanging = Box::pin(peer.ask(CHECK, "hang", &[("grpc-timeout", "30S")]));
@@ -97,42 +81,26 @@ async fn a_call_under_way_is_answered_during_the_drain() {
 
 #[tokio::test]
 async fn an_aged_connection_is_told_to_go_and_its_calls_are_not_cut() {
-    let settings = ServerSettings {
-        max_connection_age: Duration::from_millis(300),
-        ..ServerSettings::default()
-    };
+    let settings =
+        ServerSettings { max_connection_age: Duration::from_millis(300), ..ServerSettings::default() };
     let running = probe::start_with(settings).await;
     let mut peer = Peer::connect(running.address).await;
     let answer = peer.ask(CHECK, "hang", &[("grpc-timeout", "1500m")]).await;
-    assert_eq!(
-        answer.status.code(),
-        Code::DeadlineExceeded,
-        "answered, long after its connection aged"
-    );
-    timeout(SOON, peer.dismissed())
-        .await
-        .expect("the connection ends once its calls have");
+    assert_eq!(answer.status.code(), Code::DeadlineExceeded, "answered, long after its connection aged");
+    timeout(SOON, peer.dismissed()).await.expect("the connection ends once its calls have");
 }
 
 #[tokio::test]
 async fn whoever_does_not_speak_http2_is_closed() {
-    let settings = ServerSettings {
-        preface_timeout: Duration::from_millis(50),
-        ..ServerSettings::default()
-    };
+    let settings = ServerSettings { preface_timeout: Duration::from_millis(50), ..ServerSettings::default() };
     let running = probe::start_with(settings).await;
     let mut silent = TcpStream::connect(running.address).await.expect("a server");
     let mut chatty = TcpStream::connect(running.address).await.expect("a server");
-    chatty
-        .write_all(b"GET / HTTP/1.1\r\nHost: probe\r\n\r\n")
-        .await
-        .expect("a request");
+    chatty.write_all(b"GET / HTTP/1.1\r\nHost: probe\r\n\r\n").await.expect("a request");
     for stream in [&mut silent, &mut chatty] {
         let mut rest = Vec::new();
         // A reset is as good as an end.
-        let _ = timeout(SOON, stream.read_to_end(&mut rest))
-            .await
-            .expect("it is closed");
+        let _ = timeout(SOON, stream.read_to_end(&mut rest)).await.expect("it is closed");
         assert!(rest.is_empty());
     }
 }

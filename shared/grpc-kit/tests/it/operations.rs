@@ -28,11 +28,7 @@ async fn calls_are_counted_under_names_that_clients_cannot_invent() {
     let mut peer = Peer::connect(running.address).await;
     peer.ask(CHECK, "", &[]).await;
     peer.ask(CHECK, "panic", &[]).await;
-    for path in [
-        "/tandem.probe.v1.ProbeService/A",
-        "/tandem.probe.v1.ProbeService/B",
-        "/x/y",
-    ] {
+    for path in ["/tandem.probe.v1.ProbeService/A", "/tandem.probe.v1.ProbeService/B", "/x/y"] {
         peer.ask(path, "", &[]).await;
     }
     let page = recorder.handle().render();
@@ -55,11 +51,7 @@ async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (readiness, receiver) = watch::channel(Readiness::Starting);
-    let ops = Ops {
-        readiness: receiver,
-        metrics: None,
-        extra: axum::Router::new(),
-    };
+    let ops = Ops { readiness: receiver, metrics: None, extra: axum::Router::new() };
     let (trigger, shutdown) = Shutdown::new();
     let served = tokio::spawn(ops::serve(listener, ops, shutdown));
 
@@ -69,10 +61,7 @@ async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
 
     let idle = TcpStream::connect(address).await.expect("a server");
     trigger.request();
-    timeout(Duration::from_secs(10), served)
-        .await
-        .expect("it ends")
-        .expect("it does not panic");
+    timeout(Duration::from_secs(10), served).await.expect("it ends").expect("it does not panic");
     drop(idle);
 }
 

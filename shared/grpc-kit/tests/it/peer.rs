@@ -31,9 +31,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn request_id(&self) -> &str {
         let values: Vec<_> = self.headers.get_all("x-request-id").iter().collect();
-        let [value] = values.as_slice() else {
-            panic!("not one request id: {values:?}")
-        };
+        let [value] = values.as_slice() else { panic!("not one request id: {values:?}") };
         value.to_str().expect("ASCII")
     }
 }
@@ -42,13 +40,9 @@ impl Peer {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("a server");
         stream.set_nodelay(true).expect("an open socket");
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .expect("HTTP/2");
-        Self {
-            sender,
-            connection: tokio::spawn(connection),
-        }
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+        Self { sender, connection: tokio::spawn(connection) }
     }
 
     /// Waits until the server has ended the connection, in good order.
@@ -67,12 +61,7 @@ impl Peer {
         let whole = body.collect().await.expect("an answer that ends");
         let trailers = whole.trailers().cloned();
         let status = Status::from_header_map(trailers.as_ref().unwrap_or(&head.headers)).expect("a status");
-        Answer {
-            headers: head.headers,
-            status,
-            trailers_only: trailers.is_none(),
-            body: whole.to_bytes(),
-        }
+        Answer { headers: head.headers, status, trailers_only: trailers.is_none(), body: whole.to_bytes() }
     }
 
     /// Sends any body and leaves the answer to be read.
@@ -95,17 +84,12 @@ impl Peer {
 
 /// One gRPC message: a flag, a length, protobuf.
 pub(crate) fn framed(what: &str) -> Bytes {
-    let message = HealthCheckRequest {
-        service: what.to_owned(),
-    }
-    .encode_to_vec();
+    let message = HealthCheckRequest { service: what.to_owned() }.encode_to_vec();
     frame(&message)
 }
 
 /// A frame around anything.
 pub(crate) fn frame(message: &[u8]) -> Bytes {
-    let length = u32::try_from(message.len())
-        .expect("a short message")
-        .to_be_bytes();
+    let length = u32::try_from(message.len()).expect("a short message").to_be_bytes();
     [&[0], length.as_slice(), message].concat().into()
 }

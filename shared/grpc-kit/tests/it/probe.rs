@@ -40,11 +40,7 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start() -> Running {
-    start_with(ServerSettings {
-        drain: Duration::from_secs(5),
-        ..ServerSettings::default()
-    })
-    .await
+    start_with(ServerSettings { drain: Duration::from_secs(5), ..ServerSettings::default() }).await
 }
 
 pub(crate) async fn start_with(settings: ServerSettings) -> Running {
@@ -53,24 +49,13 @@ pub(crate) async fn start_with(settings: ServerSettings) -> Running {
     let (health, health_service) = health::service(&[ProbeServer::NAME]);
     let (v1, v1alpha) = reflection::services(&[], &[ProbeServer::NAME]).expect("descriptors that decode");
     let hanging = Arc::new(Notify::new());
-    let probe = Probe {
-        hanging: Arc::clone(&hanging),
-    };
+    let probe = Probe { hanging: Arc::clone(&hanging) };
     let probe = ProbeServer(HealthServer::new(probe).max_decoding_message_size(MAX_REQUEST_BYTES));
-    let routes = Routes::new(probe)
-        .add_service(health_service)
-        .add_service(v1)
-        .add_service(v1alpha);
+    let routes = Routes::new(probe).add_service(health_service).add_service(v1).add_service(v1alpha);
     let layer = CallLayer::new(DOMAIN).streaming(&[WATCH]);
     let (trigger, shutdown) = Shutdown::new();
     let ended = tokio::spawn(serve(listener, routes, layer, settings, shutdown));
-    Running {
-        address,
-        health,
-        trigger,
-        ended,
-        hanging,
-    }
+    Running { address, health, trigger, ended, hanging }
 }
 
 struct Probe {

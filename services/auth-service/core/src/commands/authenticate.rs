@@ -70,11 +70,7 @@ impl Authenticate<'_> {
         claims: &Claims,
         live: LiveSession,
     ) -> Result<Authenticated, Denial> {
-        let LiveSession {
-            session,
-            account,
-            now,
-        } = live;
+        let LiveSession { session, account, now } = live;
         if session.user_id != claims.user_id {
             return Err(Denial::Malformed);
         }
@@ -84,21 +80,15 @@ impl Authenticate<'_> {
         if account.state == AccountState::Disabled {
             return Err(Denial::AccountDisabled);
         }
-        let renewed = if self.skip_renewal {
-            None
-        } else {
-            session.renewed_expiry(claims, &cx.sessions, now)
-        };
+        let renewed =
+            if self.skip_renewal { None } else { session.renewed_expiry(claims, &cx.sessions, now) };
         let due = (renewed.is_some() || session.use_is_news(now)).then(|| UseSession {
             id: session.id.clone(),
             expire_time: renewed.unwrap_or(session.expire_time),
             now,
             renews: renewed.is_some(),
         });
-        Ok(Authenticated {
-            principal: Principal { session, account },
-            due,
-        })
+        Ok(Authenticated { principal: Principal { session, account }, due })
     }
 }
 
@@ -128,10 +118,7 @@ impl UseSession {
         // The row may live longer by now, through another token; this token says what was decided for it.
         session.expire_time = self.expire_time;
         let opened = cx.issue(session, self.now)?;
-        Ok(Ok(Some(RenewedToken {
-            token: opened.token,
-            expire_time: self.expire_time,
-        })))
+        Ok(Ok(Some(RenewedToken { token: opened.token, expire_time: self.expire_time })))
     }
 }
 
@@ -144,13 +131,7 @@ mod tests {
     use crate::testing::World;
 
     async fn authenticate(world: &World, token: &str) -> Result<Authenticated, Denial> {
-        Authenticate {
-            token,
-            skip_renewal: false,
-        }
-        .execute(&world.commands)
-        .await
-        .unwrap()
+        Authenticate { token, skip_renewal: false }.execute(&world.commands).await.unwrap()
     }
 
     #[tokio::test]
@@ -170,10 +151,7 @@ mod tests {
         world.clock.advance(life - TimeDelta::microseconds(1));
         assert!(authenticate(&world, opened.token.expose()).await.is_ok());
         world.clock.advance(TimeDelta::microseconds(1));
-        assert_eq!(
-            authenticate(&world, opened.token.expose()).await.unwrap_err(),
-            Denial::Expired
-        );
+        assert_eq!(authenticate(&world, opened.token.expose()).await.unwrap_err(), Denial::Expired);
     }
 
     #[tokio::test]
@@ -182,14 +160,7 @@ mod tests {
         let opened = world.logged_in("alice").await;
         world.clock.advance(TimeDelta::minutes(29));
         let authenticated = authenticate(&world, opened.token.expose()).await.unwrap();
-        let renewed = authenticated
-            .due
-            .unwrap()
-            .execute(&world.commands)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let renewed = authenticated.due.unwrap().execute(&world.commands).await.unwrap().unwrap().unwrap();
         assert!(renewed.expire_time > opened.session.expire_time);
         let again = authenticate(&world, renewed.token.expose()).await.unwrap();
         assert!(again.due.is_none());
@@ -202,10 +173,7 @@ mod tests {
         let world = World::new();
         let opened = world.logged_in("alice").await;
         world.clock.advance(TimeDelta::minutes(29));
-        let check = Authenticate {
-            token: opened.token.expose(),
-            skip_renewal: true,
-        };
+        let check = Authenticate { token: opened.token.expose(), skip_renewal: true };
         let authenticated = check.execute(&world.commands).await.unwrap().unwrap();
         let due = authenticated.due.expect("the use is noted all the same");
         assert!(due.execute(&world.commands).await.unwrap().unwrap().is_none());
@@ -216,23 +184,10 @@ mod tests {
         let world = World::new();
         let opened = world.logged_in("alice").await;
         world.clock.advance(TimeDelta::minutes(29));
-        let due = authenticate(&world, opened.token.expose())
-            .await
-            .unwrap()
-            .due
-            .unwrap();
-        DisableAccount::any_version(opened.session.user_id)
-            .execute(&world.commands)
-            .await
-            .unwrap();
-        assert_eq!(
-            due.execute(&world.commands).await.unwrap().unwrap_err(),
-            Denial::Revoked
-        );
-        assert_eq!(
-            authenticate(&world, opened.token.expose()).await.unwrap_err(),
-            Denial::Revoked
-        );
+        let due = authenticate(&world, opened.token.expose()).await.unwrap().due.unwrap();
+        DisableAccount::any_version(opened.session.user_id).execute(&world.commands).await.unwrap();
+        assert_eq!(due.execute(&world.commands).await.unwrap().unwrap_err(), Denial::Revoked);
+        assert_eq!(authenticate(&world, opened.token.expose()).await.unwrap_err(), Denial::Revoked);
     }
 
     #[tokio::test]

@@ -35,30 +35,18 @@ impl ChangePassword {
         let new = violations.field("new_password", RawPassword::parse(new));
         let unchanged = current.is_some() && current == new;
         let new = new.and_then(|new| new_password(policy, &mut violations, &principal.account.username, new));
-        let (current, new) = violations
-            .finish(current.zip(new))
-            .map_err(Error::InvalidFields)?;
+        let (current, new) = violations.finish(current.zip(new)).map_err(Error::InvalidFields)?;
         if unchanged {
             return Err(Error::PasswordUnchanged);
         }
-        Ok(Self {
-            principal,
-            current,
-            new,
-            client,
-        })
+        Ok(Self { principal, current, new, client })
     }
 
     /// Verifies the current password, hashes the new one, then changes it under the account's lock.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Opened, Error> {
         let id = self.principal.account.id;
         let permit = cx.hasher.admit().await?;
-        let seen = cx
-            .store
-            .reader()
-            .account(&AccountKey::Id(id))
-            .await?
-            .ok_or(Error::Unauthenticated)?;
+        let seen = cx.store.reader().account(&AccountKey::Id(id)).await?.ok_or(Error::Unauthenticated)?;
         if permit.verify(id, &self.current, &seen.password_hash).await? == Verdict::Mismatch {
             return Err(Error::CurrentPasswordMismatch);
         }
@@ -80,9 +68,7 @@ impl ChangePassword {
             return Err(Error::Unauthenticated);
         }
         // The session of this call has to be alive still: it may have been ended while the passwords were hashed.
-        tx.end_session(id, &self.principal.session.id)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
+        tx.end_session(id, &self.principal.session.id).await?.ok_or(Error::Unauthenticated)?;
         tx.end_sessions(id, None).await?;
         let now = tx.now().await?;
         let session = Session::open(cx.ids.session_id(), id, self.client, &cx.sessions, now);
@@ -129,9 +115,7 @@ mod tests {
         let first = world.logged_in("alice").await;
         let second = world.log_in("alice", PASSWORD).await.unwrap();
         world.clock.advance(chrono::TimeDelta::minutes(1));
-        let opened = change(&world, principal(&world, &first).await, PASSWORD, NEW)
-            .await
-            .unwrap();
+        let opened = change(&world, principal(&world, &first).await, PASSWORD, NEW).await.unwrap();
         assert!(!world.is_good(&first.token).await);
         assert!(!world.is_good(&second.token).await);
         assert!(world.is_good(&opened.token).await);
@@ -173,21 +157,12 @@ mod tests {
             let principal = principal(&world, &opened).await;
             world.before_next_verdict(move |world| async move {
                 if disable {
-                    DisableAccount::any_version(user_id)
-                        .execute(&world.commands)
-                        .await
-                        .unwrap();
+                    DisableAccount::any_version(user_id).execute(&world.commands).await.unwrap();
                 } else {
-                    LogOut { user_id, session_id }
-                        .execute(&world.commands)
-                        .await
-                        .unwrap();
+                    LogOut { user_id, session_id }.execute(&world.commands).await.unwrap();
                 }
             });
-            assert!(matches!(
-                change(&world, principal, PASSWORD, NEW).await,
-                Err(Error::Unauthenticated)
-            ));
+            assert!(matches!(change(&world, principal, PASSWORD, NEW).await, Err(Error::Unauthenticated)));
         }
     }
 }

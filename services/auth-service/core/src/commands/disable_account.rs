@@ -21,10 +21,7 @@ impl DisableAccount {
     /// Disables whatever version the account has.
     #[must_use]
     pub fn any_version(account_id: UserId) -> Self {
-        Self {
-            account_id,
-            expected: ExpectedVersion::new(0),
-        }
+        Self { account_id, expected: ExpectedVersion::new(0) }
     }
 
     /// Changes the state and ends the sessions under the account's lock, so that no log-in under way leaves one.
@@ -38,10 +35,7 @@ impl DisableAccount {
             None => stored.account,
         };
         tx.commit().await?;
-        Ok(AccountChanged {
-            account,
-            revoked_count,
-        })
+        Ok(AccountChanged { account, revoked_count })
     }
 }
 
@@ -55,20 +49,11 @@ mod tests {
         let world = World::new();
         let opened = world.logged_in("alice").await;
         let id = opened.session.user_id;
-        let first = DisableAccount::any_version(id)
-            .execute(&world.commands)
-            .await
-            .unwrap();
-        assert_eq!(
-            (first.account.state, first.revoked_count),
-            (AccountState::Disabled, 1)
-        );
+        let first = DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
+        assert_eq!((first.account.state, first.revoked_count), (AccountState::Disabled, 1));
         assert!(!world.is_good(&opened.token).await);
         world.clock.advance(chrono::TimeDelta::hours(1));
-        let second = DisableAccount::any_version(id)
-            .execute(&world.commands)
-            .await
-            .unwrap();
+        let second = DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
         assert_eq!((second.account, second.revoked_count), (first.account, 0));
     }
 
@@ -76,14 +61,8 @@ mod tests {
     async fn a_stale_version_changes_nothing() {
         let world = World::new();
         let opened = world.logged_in("alice").await;
-        let stale = DisableAccount {
-            account_id: opened.session.user_id,
-            expected: ExpectedVersion::new(9),
-        };
-        assert!(matches!(
-            stale.execute(&world.commands).await,
-            Err(Error::VersionMismatch)
-        ));
+        let stale = DisableAccount { account_id: opened.session.user_id, expected: ExpectedVersion::new(9) };
+        assert!(matches!(stale.execute(&world.commands).await, Err(Error::VersionMismatch)));
         assert!(world.is_good(&opened.token).await);
     }
 }

@@ -41,14 +41,8 @@ mod tests {
     async fn the_user_can_log_in_again_and_a_repeat_changes_nothing() {
         let world = World::new();
         let id = world.signed_up("alice").await;
-        DisableAccount::any_version(id)
-            .execute(&world.commands)
-            .await
-            .unwrap();
-        let enable = || EnableAccount {
-            account_id: id,
-            expected: ExpectedVersion::new(0),
-        };
+        DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
+        let enable = || EnableAccount { account_id: id, expected: ExpectedVersion::new(0) };
         let first = enable().execute(&world.commands).await.unwrap();
         assert_eq!(first.state, AccountState::Active);
         assert!(world.log_in("alice", PASSWORD).await.is_ok());

@@ -28,11 +28,7 @@ impl LogIn {
     /// Verifies the password, then opens the session under the account's lock.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Opened, Error> {
         let permit = cx.hasher.admit().await?;
-        let found = cx
-            .store
-            .reader()
-            .account(&AccountKey::Username(self.username.clone()))
-            .await?;
+        let found = cx.store.reader().account(&AccountKey::Username(self.username.clone())).await?;
         let Some(seen) = found else {
             permit.verify_nothing(&self.password).await?;
             return Err(Error::InvalidCredentials);
@@ -97,21 +93,12 @@ mod tests {
         let id = world.signed_up("alice").await;
         for name in ["alice", "nobody"] {
             let before = world.hashes();
-            assert!(matches!(
-                world.log_in(name, "wrong").await,
-                Err(Error::InvalidCredentials)
-            ));
+            assert!(matches!(world.log_in(name, "wrong").await, Err(Error::InvalidCredentials)));
             assert_eq!(world.hashes() - before, 1, "{name}");
         }
-        DisableAccount::any_version(id)
-            .execute(&world.commands)
-            .await
-            .unwrap();
+        DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
         let before = world.hashes();
-        assert!(matches!(
-            world.log_in("alice", "").await,
-            Err(Error::InvalidCredentials)
-        ));
+        assert!(matches!(world.log_in("alice", "").await, Err(Error::InvalidCredentials)));
         assert_eq!(world.hashes() - before, 1);
     }
 
@@ -119,14 +106,8 @@ mod tests {
     async fn an_inactive_user_cannot_log_in_and_learns_why_only_with_the_password() {
         let world = World::new();
         let id = world.signed_up("alice").await;
-        DisableAccount::any_version(id)
-            .execute(&world.commands)
-            .await
-            .unwrap();
-        assert!(matches!(
-            world.log_in("alice", PASSWORD).await,
-            Err(Error::AccountInactive)
-        ));
+        DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
+        assert!(matches!(world.log_in("alice", PASSWORD).await, Err(Error::AccountInactive)));
     }
 
     #[tokio::test]
@@ -142,10 +123,7 @@ mod tests {
         assert!(world.is_good(&opened[1].token).await);
         let user_id = opened[0].session.user_id;
         let all = RevokeAllSessions { user_id, keep: None };
-        assert_eq!(
-            all.execute(&world.commands).await.unwrap(),
-            world.commands.sessions.max_per_user
-        );
+        assert_eq!(all.execute(&world.commands).await.unwrap(), world.commands.sessions.max_per_user);
     }
 
     #[tokio::test]
@@ -164,14 +142,8 @@ mod tests {
         let world = World::new();
         let id = world.signed_up("alice").await;
         world.before_next_verdict(move |world| async move {
-            DisableAccount::any_version(id)
-                .execute(&world.commands)
-                .await
-                .unwrap();
+            DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
         });
-        assert!(matches!(
-            world.log_in("alice", PASSWORD).await,
-            Err(Error::AccountInactive)
-        ));
+        assert!(matches!(world.log_in("alice", PASSWORD).await, Err(Error::AccountInactive)));
     }
 }

@@ -21,9 +21,7 @@ impl LogOut {
     /// Deletes the session's row.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<(), Error> {
         let mut tx = cx.store.begin().await?;
-        tx.end_session(self.user_id, &self.session_id)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
+        tx.end_session(self.user_id, &self.session_id).await?.ok_or(Error::Unauthenticated)?;
         tx.commit().await?;
         Ok(())
     }
@@ -38,15 +36,9 @@ mod tests {
     async fn a_session_ends_once() {
         let world = World::new();
         let opened = world.logged_in("alice").await;
-        let log_out = || LogOut {
-            user_id: opened.session.user_id,
-            session_id: opened.session.id.clone(),
-        };
+        let log_out = || LogOut { user_id: opened.session.user_id, session_id: opened.session.id.clone() };
         log_out().execute(&world.commands).await.unwrap();
         assert!(!world.is_good(&opened.token).await);
-        assert!(matches!(
-            log_out().execute(&world.commands).await,
-            Err(Error::Unauthenticated)
-        ));
+        assert!(matches!(log_out().execute(&world.commands).await, Err(Error::Unauthenticated)));
     }
 }

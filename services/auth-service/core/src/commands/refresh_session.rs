@@ -19,10 +19,8 @@ impl RefreshSession {
         let mut tx = cx.store.begin().await?;
         let now = tx.now().await?;
         let expire_time = self.session.extended_expiry(&cx.sessions, now);
-        let session = tx
-            .use_session(&self.session.id, expire_time, now)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
+        let session =
+            tx.use_session(&self.session.id, expire_time, now).await?.ok_or(Error::Unauthenticated)?;
         tx.commit().await?;
         cx.issue(session, now)
     }
@@ -42,12 +40,7 @@ mod tests {
         let mut opened = world.logged_in("alice").await;
         for _ in 0..60 {
             world.clock.advance(TimeDelta::minutes(25));
-            match (RefreshSession {
-                session: opened.session.clone(),
-            })
-            .execute(&world.commands)
-            .await
-            {
+            match (RefreshSession { session: opened.session.clone() }).execute(&world.commands).await {
                 Ok(refreshed) => {
                     assert!(refreshed.session.expire_time >= opened.session.expire_time);
                     assert!(refreshed.session.expire_time <= opened.session.absolute_expire_time);
@@ -64,17 +57,9 @@ mod tests {
     async fn an_ended_session_is_not_brought_back() {
         let world = World::new();
         let opened = world.logged_in("alice").await;
-        let log_out = LogOut {
-            user_id: opened.session.user_id,
-            session_id: opened.session.id.clone(),
-        };
+        let log_out = LogOut { user_id: opened.session.user_id, session_id: opened.session.id.clone() };
         log_out.execute(&world.commands).await.unwrap();
-        let refresh = RefreshSession {
-            session: opened.session,
-        };
-        assert!(matches!(
-            refresh.execute(&world.commands).await,
-            Err(Error::Unauthenticated)
-        ));
+        let refresh = RefreshSession { session: opened.session };
+        assert!(matches!(refresh.execute(&world.commands).await, Err(Error::Unauthenticated)));
     }
 }

@@ -33,11 +33,7 @@ impl RegisterAccount {
         let id = violations.field("account_id", UserId::parse(account_id));
         let credential = parse_credential(policy, &mut violations, username, password);
         let parsed = id.zip(credential);
-        violations.finish(parsed.map(|(id, (username, password))| Self {
-            id,
-            username,
-            password,
-        }))
+        violations.finish(parsed.map(|(id, (username, password))| Self { id, username, password }))
     }
 
     /// Looks id and name up, hashes, and lets the store's constraints decide.
@@ -45,10 +41,7 @@ impl RegisterAccount {
         let permit = cx.hasher.admit().await?;
         let reader = cx.store.reader();
         // The name before the id, which are one row: a repeat that finds its own name taken finds its id too.
-        let taken = reader
-            .account(&AccountKey::Username(self.username.clone()))
-            .await?
-            .is_some();
+        let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
         if let Some(existing) = reader.account(&AccountKey::Id(self.id)).await? {
             return self.repeat(&permit, existing).await;
         }
@@ -56,11 +49,7 @@ impl RegisterAccount {
             return Err(Error::UsernameTaken(self.username));
         }
         let password_hash = permit.hash(self.id, self.password.raw()).await?;
-        let account = NewAccount {
-            id: self.id,
-            username: self.username.clone(),
-            password_hash,
-        };
+        let account = NewAccount { id: self.id, username: self.username.clone(), password_hash };
         match insert(cx, &account).await? {
             Insertion::Inserted(account) => Ok(account),
             Insertion::UsernameTaken | Insertion::IdTaken => {
@@ -74,9 +63,7 @@ impl RegisterAccount {
     }
 
     async fn repeat(self, permit: &impl HashingPermit, existing: StoredAccount) -> Result<Account, Error> {
-        let verdict = permit
-            .verify(self.id, self.password.raw(), &existing.password_hash)
-            .await?;
+        let verdict = permit.verify(self.id, self.password.raw(), &existing.password_hash).await?;
         let same_name = existing.account.username == self.username;
         match verdict {
             Verdict::Match | Verdict::MatchOutdated if same_name => Ok(existing.account),
@@ -108,23 +95,13 @@ mod tests {
 
     async fn register(world: &World, id: &str, username: &str, password: &str) -> Result<Account, Error> {
         let command = RegisterAccount::parse(&world.commands.passwords, id, username, password.to_owned());
-        command
-            .map_err(Error::InvalidFields)?
-            .execute(&world.commands)
-            .await
+        command.map_err(Error::InvalidFields)?.execute(&world.commands).await
     }
 
     #[tokio::test]
     async fn the_account_has_the_id_that_was_asked_for() {
         let world = World::new();
-        assert_eq!(
-            register(&world, ID, "alice", PASSWORD)
-                .await
-                .unwrap()
-                .id
-                .to_string(),
-            ID
-        );
+        assert_eq!(register(&world, ID, "alice", PASSWORD).await.unwrap().id.to_string(), ID);
     }
 
     #[tokio::test]
@@ -139,11 +116,8 @@ mod tests {
         let world = World::new();
         register(&world, ID, "alice", PASSWORD).await.unwrap();
         world.signed_up("bobby").await;
-        for (name, password) in [
-            ("Alice", PASSWORD),
-            ("bobby", PASSWORD),
-            ("alice", "another good password"),
-        ] {
+        for (name, password) in [("Alice", PASSWORD), ("bobby", PASSWORD), ("alice", "another good password")]
+        {
             let repeated = register(&world, ID, name, password).await;
             assert!(matches!(repeated, Err(Error::AccountIdTaken(_))), "{name}");
         }
@@ -153,9 +127,6 @@ mod tests {
     async fn a_taken_name_is_refused() {
         let world = World::new();
         world.signed_up("alice").await;
-        assert!(matches!(
-            register(&world, ID, "ALICE", PASSWORD).await,
-            Err(Error::UsernameTaken(_))
-        ));
+        assert!(matches!(register(&world, ID, "ALICE", PASSWORD).await, Err(Error::UsernameTaken(_))));
     }
 }

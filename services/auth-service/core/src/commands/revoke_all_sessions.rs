@@ -20,9 +20,7 @@ impl RevokeAllSessions {
     /// Ends the sessions under the account's lock, so that a log-in comes wholly before or wholly after.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<u32, Error> {
         let mut tx = cx.store.begin().await?;
-        tx.lock_account(self.user_id)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
+        tx.lock_account(self.user_id).await?.ok_or(Error::Unauthenticated)?;
         let ended = tx.end_sessions(self.user_id, self.keep.as_ref()).await?;
         tx.commit().await?;
         Ok(ended)
@@ -40,10 +38,7 @@ mod tests {
         let first = world.logged_in("alice").await;
         let second = world.log_in("alice", PASSWORD).await.unwrap();
         let user_id = first.session.user_id;
-        let others = RevokeAllSessions {
-            user_id,
-            keep: Some(first.session.id.clone()),
-        };
+        let others = RevokeAllSessions { user_id, keep: Some(first.session.id.clone()) };
         assert_eq!(others.execute(&world.commands).await.unwrap(), 1);
         assert!(world.is_good(&first.token).await);
         assert!(!world.is_good(&second.token).await);

@@ -45,21 +45,13 @@ mod tests {
         let other = world.logged_in("bobby").await;
         let user_id = first.session.user_id;
         let revoke = async |id: &str| {
-            RevokeSession {
-                user_id,
-                session_id: id.to_owned(),
-            }
-            .execute(&world.commands)
-            .await
+            RevokeSession { user_id, session_id: id.to_owned() }.execute(&world.commands).await
         };
         revoke(second.session.id.as_str()).await.unwrap();
         assert!(!world.is_good(&second.token).await);
         revoke(second.session.id.as_str()).await.unwrap();
         revoke("never was").await.unwrap();
-        assert!(matches!(
-            revoke(other.session.id.as_str()).await,
-            Err(Error::SessionNotFound(_))
-        ));
+        assert!(matches!(revoke(other.session.id.as_str()).await, Err(Error::SessionNotFound(_))));
         assert!(world.is_good(&other.token).await);
         assert!(world.is_good(&first.token).await);
     }

@@ -45,10 +45,7 @@ mod tests {
         world.log_in("alice", PASSWORD).await.unwrap();
         let account_id = first.session.user_id;
         let revoke = async |session_id: Option<&str>| {
-            let revoke = RevokeSessions {
-                account_id,
-                session_id: session_id.map(str::to_owned),
-            };
+            let revoke = RevokeSessions { account_id, session_id: session_id.map(str::to_owned) };
             revoke.execute(&world.commands).await.unwrap()
         };
         assert_eq!(revoke(Some(first.session.id.as_str())).await, 1);

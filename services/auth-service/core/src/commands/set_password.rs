@@ -31,11 +31,7 @@ impl SetPassword {
         let password = password.and_then(|password| violations.field("password", policy.check(password)));
         let expected = ExpectedVersion::new(expected_version);
         let parsed = account_id.zip(password);
-        violations.finish(parsed.map(|(account_id, password)| Self {
-            account_id,
-            password,
-            expected,
-        }))
+        violations.finish(parsed.map(|(account_id, password)| Self { account_id, password, expected }))
     }
 
     /// Hashes, then changes the password under the account's lock.
@@ -55,10 +51,7 @@ impl SetPassword {
         let revoked_count = tx.end_sessions(id, None).await?;
         let account = tx.update_account(&account.with_password(hash, now)).await?;
         tx.commit().await?;
-        Ok(AccountChanged {
-            account,
-            revoked_count,
-        })
+        Ok(AccountChanged { account, revoked_count })
     }
 }
 
@@ -70,16 +63,9 @@ mod tests {
     const NEW: &str = "an entirely new one";
 
     async fn set(world: &World, id: UserId, password: &str, expected: i64) -> Result<AccountChanged, Error> {
-        let command = SetPassword::parse(
-            &world.commands.passwords,
-            &id.to_string(),
-            password.into(),
-            expected,
-        );
-        command
-            .map_err(Error::InvalidFields)?
-            .execute(&world.commands)
-            .await
+        let command =
+            SetPassword::parse(&world.commands.passwords, &id.to_string(), password.into(), expected);
+        command.map_err(Error::InvalidFields)?.execute(&world.commands).await
     }
 
     #[tokio::test]
@@ -100,29 +86,17 @@ mod tests {
         world.before_next_verdict(move |world| async move {
             set(&world, id, NEW, 0).await.unwrap();
         });
-        assert!(matches!(
-            world.log_in("alice", PASSWORD).await,
-            Err(Error::InvalidCredentials)
-        ));
+        assert!(matches!(world.log_in("alice", PASSWORD).await, Err(Error::InvalidCredentials)));
     }
 
     #[tokio::test]
     async fn a_stale_version_an_unknown_account_and_a_bad_password_change_nothing() {
         let world = World::new();
         let id = world.signed_up("alice").await;
-        assert!(matches!(
-            set(&world, id, NEW, 7).await,
-            Err(Error::VersionMismatch)
-        ));
-        assert!(matches!(
-            set(&world, id, "the password of ALICE", 0).await,
-            Err(Error::InvalidFields(_))
-        ));
+        assert!(matches!(set(&world, id, NEW, 7).await, Err(Error::VersionMismatch)));
+        assert!(matches!(set(&world, id, "the password of ALICE", 0).await, Err(Error::InvalidFields(_))));
         let nobody = UserId::parse("0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c").unwrap();
-        assert!(matches!(
-            set(&world, nobody, NEW, 0).await,
-            Err(Error::AccountNotFound(_))
-        ));
+        assert!(matches!(set(&world, nobody, NEW, 0).await, Err(Error::AccountNotFound(_))));
         assert!(world.log_in("alice", PASSWORD).await.is_ok());
     }
 }

@@ -43,10 +43,7 @@ impl SignUp {
         let reader = cx.store.reader();
         // The name before the request id: they are committed together, so a repeat that finds its own name taken
         // finds its request id too.
-        let taken = reader
-            .account(&AccountKey::Username(self.username.clone()))
-            .await?
-            .is_some();
+        let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
         if let Some(id) = self.request_id
             && let Some(known) = reader.sign_up_request(id).await?
         {
@@ -57,11 +54,7 @@ impl SignUp {
         }
         let id = cx.ids.account_id();
         let password_hash = permit.hash(id, self.password.raw()).await?;
-        let account = NewAccount {
-            id,
-            username: self.username.clone(),
-            password_hash,
-        };
+        let account = NewAccount { id, username: self.username.clone(), password_hash };
         match self.insert(cx, &account).await? {
             Ok(account) => Ok(account),
             Err(known) => self.repeat(cx, &permit, &known).await,
@@ -77,11 +70,7 @@ impl SignUp {
     ) -> Result<Result<Account, SignUpRecord>, Error> {
         let mut tx = cx.store.begin().await?;
         if let Some(request_id) = self.request_id {
-            let record = SignUpRecord {
-                request_id,
-                username: self.username.clone(),
-                account_id: account.id,
-            };
+            let record = SignUpRecord { request_id, username: self.username.clone(), account_id: account.id };
             if let Claim::Known(known) = tx.claim_request(&record).await? {
                 return Ok(Err(known));
             }
@@ -107,16 +96,9 @@ impl SignUp {
         if known.username != self.username {
             return Err(Error::RequestIdReused);
         }
-        let found = cx
-            .store
-            .reader()
-            .account(&AccountKey::Id(known.account_id))
-            .await?;
+        let found = cx.store.reader().account(&AccountKey::Id(known.account_id)).await?;
         let stored = found.ok_or_else(|| Error::Internal("a request id without its account".into()))?;
-        match permit
-            .verify(stored.account.id, self.password.raw(), &stored.password_hash)
-            .await?
-        {
+        match permit.verify(stored.account.id, self.password.raw(), &stored.password_hash).await? {
             Verdict::Match | Verdict::MatchOutdated => Ok(stored.account),
             Verdict::Mismatch => Err(Error::RequestIdReused),
         }
@@ -137,26 +119,15 @@ mod tests {
         password: &str,
         request_id: &str,
     ) -> Result<Account, Error> {
-        let command = SignUp::parse(
-            &world.commands.passwords,
-            username,
-            password.to_owned(),
-            request_id,
-        );
-        command
-            .map_err(Error::InvalidFields)?
-            .execute(&world.commands)
-            .await
+        let command = SignUp::parse(&world.commands.passwords, username, password.to_owned(), request_id);
+        command.map_err(Error::InvalidFields)?.execute(&world.commands).await
     }
 
     #[tokio::test]
     async fn a_new_user_is_active_and_named_as_entered() {
         let world = World::new();
         let account = sign_up(&world, "Alice", PASSWORD, "").await.unwrap();
-        assert_eq!(
-            (account.username.as_str(), account.state),
-            ("Alice", AccountState::Active)
-        );
+        assert_eq!((account.username.as_str(), account.state), ("Alice", AccountState::Active));
         assert_eq!(account.version.number, 1);
     }
 
@@ -165,10 +136,7 @@ mod tests {
         let world = World::new();
         sign_up(&world, "alice", PASSWORD, "").await.unwrap();
         let before = world.hashes();
-        assert!(matches!(
-            sign_up(&world, "ALICE", PASSWORD, "").await,
-            Err(Error::UsernameTaken(_))
-        ));
+        assert!(matches!(sign_up(&world, "ALICE", PASSWORD, "").await, Err(Error::UsernameTaken(_))));
         assert_eq!(world.hashes(), before);
     }
 
@@ -176,9 +144,7 @@ mod tests {
     async fn a_repeat_answers_the_same_account() {
         let world = World::new();
         let first = sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.unwrap();
-        let second = sign_up(&world, "alice", PASSWORD, &REQUEST_ID.to_uppercase())
-            .await
-            .unwrap();
+        let second = sign_up(&world, "alice", PASSWORD, &REQUEST_ID.to_uppercase()).await.unwrap();
         assert_eq!(first, second);
     }
 
@@ -186,11 +152,8 @@ mod tests {
     async fn other_content_under_the_same_request_id_is_refused() {
         let world = World::new();
         sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.unwrap();
-        for (name, password) in [
-            ("bobby", PASSWORD),
-            ("Alice", PASSWORD),
-            ("alice", "another good password"),
-        ] {
+        for (name, password) in [("bobby", PASSWORD), ("Alice", PASSWORD), ("alice", "another good password")]
+        {
             let repeated = sign_up(&world, name, password, REQUEST_ID).await;
             assert!(matches!(repeated, Err(Error::RequestIdReused)), "{name}");
         }
@@ -209,9 +172,7 @@ mod tests {
     #[tokio::test]
     async fn every_bad_field_is_named() {
         let world = World::new();
-        let Err(Error::InvalidFields(broken)) = sign_up(&world, "a", "zq9!kd", "x").await else {
-            panic!()
-        };
+        let Err(Error::InvalidFields(broken)) = sign_up(&world, "a", "zq9!kd", "x").await else { panic!() };
         let fields: Vec<_> = broken.iter().map(|v| v.field.as_str()).collect();
         assert_eq!(fields, ["username", "password", "request_id"]);
     }

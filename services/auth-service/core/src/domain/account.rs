@@ -97,11 +97,7 @@ impl StoredAccount {
     /// The account with another password.
     #[must_use]
     pub fn with_password(&self, password_hash: PasswordHash, now: Timestamp) -> Self {
-        Self {
-            password_hash,
-            credential_version: self.credential_version + 1,
-            ..self.changed(now)
-        }
+        Self { password_hash, credential_version: self.credential_version + 1, ..self.changed(now) }
     }
 
     /// Whether a password that was verified against `seen` still opens this account.
@@ -133,10 +129,7 @@ mod tests {
                 state: AccountState::Active,
                 create_time: time,
                 update_time: time,
-                version: AccountVersion {
-                    epoch: Epoch::parse("e").unwrap(),
-                    number: 1,
-                },
+                version: AccountVersion { epoch: Epoch::parse("e").unwrap(), number: 1 },
             },
             password_hash: PasswordHash::new("old".into()),
             credential_version: 1,
@@ -149,10 +142,7 @@ mod tests {
         let later = account.account.update_time + TimeDelta::hours(1);
         assert!(account.with_state(AccountState::Active, later).is_none());
         let disabled = account.with_state(AccountState::Disabled, later).unwrap();
-        assert_eq!(
-            (disabled.account.state, disabled.account.update_time),
-            (AccountState::Disabled, later)
-        );
+        assert_eq!((disabled.account.state, disabled.account.update_time), (AccountState::Disabled, later));
         assert!(disabled.same_credential(&account));
     }
 

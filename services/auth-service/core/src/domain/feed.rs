@@ -18,10 +18,7 @@ impl FeedCursor {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, number) = text.split_once('.')?;
-        let cursor = Self {
-            epoch: Epoch::parse(epoch)?,
-            number: number.parse().ok().filter(|n| *n >= 0)?,
-        };
+        let cursor = Self { epoch: Epoch::parse(epoch)?, number: number.parse().ok().filter(|n| *n >= 0)? };
         (cursor.to_string() == text).then_some(cursor)
     }
 }
@@ -47,10 +44,7 @@ mod tests {
 
     #[test]
     fn a_cursor_has_one_spelling() {
-        let cursor = FeedCursor {
-            epoch: Epoch::parse("abc123").unwrap(),
-            number: 42,
-        };
+        let cursor = FeedCursor { epoch: Epoch::parse("abc123").unwrap(), number: 42 };
         assert_eq!(FeedCursor::parse(&cursor.to_string()), Some(cursor));
         for text in [
             "",

@@ -19,9 +19,7 @@ impl PasswordPolicy {
     /// Takes the minimum length in code points; below [`MIN_PASSWORD_LENGTH`] it is raised to that.
     #[must_use]
     pub fn new(min_length: usize) -> Self {
-        Self {
-            min_length: min_length.max(MIN_PASSWORD_LENGTH),
-        }
+        Self { min_length: min_length.max(MIN_PASSWORD_LENGTH) }
     }
 
     /// Checks everything that does not need the username.
@@ -40,11 +38,7 @@ impl PasswordPolicy {
         if lowercase.contains(PRODUCT_NAME) {
             broken.push(Rule::ContainsProductName);
         }
-        if broken.is_empty() {
-            Ok(NewPassword(password))
-        } else {
-            Err(broken)
-        }
+        if broken.is_empty() { Ok(NewPassword(password)) } else { Err(broken) }
     }
 }
 
@@ -55,11 +49,7 @@ pub struct NewPassword(RawPassword);
 impl NewPassword {
     /// Refuses a password that contains the name of the user that it is for, in any case.
     pub fn for_user(self, username: &Username) -> Result<Self, Rule> {
-        if contains_username(&self.0, username) {
-            Err(Rule::ContainsUsername)
-        } else {
-            Ok(self)
-        }
+        if contains_username(&self.0, username) { Err(Rule::ContainsUsername) } else { Ok(self) }
     }
 
     /// The password, for hashing.
@@ -83,10 +73,7 @@ pub fn parse_credential(
     let username = violations.field("username", Username::parse(username));
     let password = violations.field("password", RawPassword::parse(password))?;
     let mut broken = Vec::new();
-    if username
-        .as_ref()
-        .is_some_and(|name| contains_username(&password, name))
-    {
+    if username.as_ref().is_some_and(|name| contains_username(&password, name)) {
         broken.push(Rule::ContainsUsername);
     }
     let password = match policy.check(password) {
@@ -104,10 +91,7 @@ mod tests {
 
     fn broken(min_length: usize, password: &str) -> Vec<Rule> {
         let password = RawPassword::parse(password.to_owned()).unwrap();
-        PasswordPolicy::new(min_length)
-            .check(password)
-            .err()
-            .unwrap_or_default()
+        PasswordPolicy::new(min_length).check(password).err().unwrap_or_default()
     }
 
     #[test]
@@ -122,10 +106,7 @@ mod tests {
     fn common_passwords_are_refused_in_any_case() {
         assert_eq!(broken(8, "password1"), [Rule::CommonPassword]);
         assert_eq!(broken(8, "PassWord1"), [Rule::CommonPassword]);
-        assert_eq!(
-            broken(15, "password1"),
-            [Rule::TooShort { min: 15 }, Rule::CommonPassword]
-        );
+        assert_eq!(broken(15, "password1"), [Rule::TooShort { min: 15 }, Rule::CommonPassword]);
         assert_eq!(broken(15, "1234567890123456"), [Rule::CommonPassword]);
     }
 
@@ -142,12 +123,7 @@ mod tests {
 
     #[test]
     fn the_minimum_can_not_be_configured_away() {
-        assert_eq!(
-            broken(0, "4aK!x9"),
-            [Rule::TooShort {
-                min: MIN_PASSWORD_LENGTH
-            }]
-        );
+        assert_eq!(broken(0, "4aK!x9"), [Rule::TooShort { min: MIN_PASSWORD_LENGTH }]);
     }
 
     #[test]
@@ -155,20 +131,13 @@ mod tests {
         let mut violations = Violations::new();
         let parsed = parse_credential(&PasswordPolicy::new(15), &mut violations, "a", "tandem".into());
         assert!(parsed.is_none());
-        let named: Vec<_> = violations
-            .into_vec()
-            .into_iter()
-            .map(|v| (v.field, v.reason))
-            .collect();
+        let named: Vec<_> = violations.into_vec().into_iter().map(|v| (v.field, v.reason)).collect();
         let expected = [
             ("username", "TOO_SHORT"),
             ("password", "TOO_SHORT"),
             ("password", "COMMON_PASSWORD"),
             ("password", "CONTAINS_PRODUCT_NAME"),
         ];
-        assert_eq!(
-            named,
-            expected.map(|(field, reason)| (field.to_owned(), reason.to_owned()))
-        );
+        assert_eq!(named, expected.map(|(field, reason)| (field.to_owned(), reason.to_owned())));
     }
 }

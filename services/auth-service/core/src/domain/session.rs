@@ -52,15 +52,8 @@ impl Client {
     /// Keeps the first 256 printable characters of what the client says of itself.
     #[must_use]
     pub fn new(user_agent: &str, peer_address: Option<IpAddr>) -> Self {
-        let user_agent = user_agent
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_USER_AGENT)
-            .collect();
-        Self {
-            user_agent,
-            peer_address,
-        }
+        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect();
+        Self { user_agent, peer_address }
     }
 }
 
@@ -140,8 +133,7 @@ impl Session {
     /// The expiry that a use now gives the session: later or the same, never earlier.
     #[must_use]
     pub fn extended_expiry(&self, policy: &SessionPolicy, now: Timestamp) -> Timestamp {
-        self.expire_time
-            .max(policy.idle_expiry(self.absolute_expire_time, now))
+        self.expire_time.max(policy.idle_expiry(self.absolute_expire_time, now))
     }
 
     /// The expiry of a new token, when the presented one is in the last part of its life and a new one would live
@@ -169,10 +161,7 @@ impl Session {
     /// The session's place in a list, newest first.
     #[must_use]
     pub fn position(&self) -> SessionPosition {
-        SessionPosition {
-            create_time: self.create_time,
-            id: self.id.clone(),
-        }
+        SessionPosition { create_time: self.create_time, id: self.id.clone() }
     }
 }
 
@@ -219,21 +208,12 @@ mod tests {
 
     fn session() -> Session {
         let id = UserId::parse("0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c").unwrap();
-        Session::open(
-            SessionId::from_random([7; 16]),
-            id,
-            Client::default(),
-            &POLICY,
-            start(),
-        )
+        Session::open(SessionId::from_random([7; 16]), id, Client::default(), &POLICY, start())
     }
 
     #[test]
     fn an_expiry_is_cut_to_whole_seconds() {
-        assert_eq!(
-            session().expire_time,
-            DateTime::from_timestamp(1_800_001_800, 0).unwrap()
-        );
+        assert_eq!(session().expire_time, DateTime::from_timestamp(1_800_001_800, 0).unwrap());
     }
 
     #[test]
@@ -252,9 +232,7 @@ mod tests {
         let mut session = session();
         let claims = Claims::of(&session, start());
         session.expire_time += TimeDelta::minutes(29);
-        let renewed = session
-            .renewed_expiry(&claims, &POLICY, start() + TimeDelta::minutes(25))
-            .unwrap();
+        let renewed = session.renewed_expiry(&claims, &POLICY, start() + TimeDelta::minutes(25)).unwrap();
         assert_eq!(renewed, session.expire_time, "the row's expiry is never lowered");
     }
 
@@ -265,10 +243,7 @@ mod tests {
         session.expire_time = whole_seconds(session.absolute_expire_time);
         let claims = Claims::of(&session, start());
         assert_eq!(session.renewed_expiry(&claims, &POLICY, near_end), None);
-        assert_eq!(
-            session.extended_expiry(&POLICY, near_end),
-            whole_seconds(session.absolute_expire_time)
-        );
+        assert_eq!(session.extended_expiry(&POLICY, near_end), whole_seconds(session.absolute_expire_time));
     }
 
     #[test]

@@ -32,10 +32,7 @@ impl ListSessions {
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<SessionPage, Error> {
         let size = usize::from(self.page_size.get());
         let limit = u32::from(self.page_size.get()) + 1;
-        let mut sessions = cx
-            .reader
-            .live_sessions(self.user_id, self.after.as_ref(), limit)
-            .await?;
+        let mut sessions = cx.reader.live_sessions(self.user_id, self.after.as_ref(), limit).await?;
         let more = sessions.len() > size;
         sessions.truncate(size);
         let next = sessions.last().filter(|_| more).map(Session::position);
@@ -68,14 +65,7 @@ mod tests {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let page_size = PageSize::parse(2).unwrap();
-            let page = ListSessions {
-                user_id,
-                page_size,
-                after,
-            }
-            .execute(&world.queries)
-            .await
-            .unwrap();
+            let page = ListSessions { user_id, page_size, after }.execute(&world.queries).await.unwrap();
             assert!(page.sessions.len() <= 2);
             seen.extend(page.sessions.into_iter().map(|session| session.id));
             after = page.next;

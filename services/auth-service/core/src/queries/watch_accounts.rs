@@ -24,20 +24,12 @@ impl WatchAccounts {
     pub async fn open<P: Ports>(cx: &Context<P>, cursor: &str) -> Result<Self, Error> {
         let now = cx.reader.changes_after(0, 0).await?;
         let cursor = if cursor.is_empty() {
-            FeedCursor {
-                epoch: now.epoch,
-                number: 0,
-            }
+            FeedCursor { epoch: now.epoch, number: 0 }
         } else {
             let known = |cursor: &FeedCursor| cursor.epoch == now.epoch && cursor.number <= now.newest;
-            FeedCursor::parse(cursor)
-                .filter(known)
-                .ok_or(Error::CursorUnknown)?
+            FeedCursor::parse(cursor).filter(known).ok_or(Error::CursorUnknown)?
         };
-        Ok(Self {
-            cursor,
-            caught_up: false,
-        })
+        Ok(Self { cursor, caught_up: false })
     }
 
     /// The next messages, each with the cursor after it. Waits when there is nothing new, and sends a checkpoint then.
@@ -81,15 +73,9 @@ mod tests {
         let world = World::new();
         let alice = world.signed_up("alice").await;
         world.signed_up("bobby").await;
-        DisableAccount::any_version(alice)
-            .execute(&world.commands)
-            .await
-            .unwrap();
+        DisableAccount::any_version(alice).execute(&world.commands).await.unwrap();
         let mut watch = WatchAccounts::open(&world.queries, "").await.unwrap();
-        assert_eq!(
-            names(&watch.next(&world.queries).await.unwrap()),
-            ["bobby", "alice", "checkpoint"]
-        );
+        assert_eq!(names(&watch.next(&world.queries).await.unwrap()), ["bobby", "alice", "checkpoint"]);
     }
 
     #[tokio::test]
@@ -99,17 +85,9 @@ mod tests {
         let mut watch = WatchAccounts::open(&world.queries, "").await.unwrap();
         let (_, cursor) = watch.next(&world.queries).await.unwrap().pop().unwrap();
         world.signed_up("bobby").await;
-        assert_eq!(
-            names(&watch.next(&world.queries).await.unwrap()),
-            ["bobby", "checkpoint"]
-        );
-        let mut resumed = WatchAccounts::open(&world.queries, &cursor.to_string())
-            .await
-            .unwrap();
-        assert_eq!(
-            names(&resumed.next(&world.queries).await.unwrap()),
-            ["bobby", "checkpoint"]
-        );
+        assert_eq!(names(&watch.next(&world.queries).await.unwrap()), ["bobby", "checkpoint"]);
+        let mut resumed = WatchAccounts::open(&world.queries, &cursor.to_string()).await.unwrap();
+        assert_eq!(names(&resumed.next(&world.queries).await.unwrap()), ["bobby", "checkpoint"]);
     }
 
     #[tokio::test]
@@ -125,10 +103,7 @@ mod tests {
         let world = World::new();
         world.signed_up("alice").await;
         let watch = WatchAccounts::open(&world.queries, "").await.unwrap();
-        let beyond = FeedCursor {
-            number: 2,
-            ..watch.cursor.clone()
-        };
+        let beyond = FeedCursor { number: 2, ..watch.cursor.clone() };
         for cursor in [beyond.to_string().as_str(), "other.1", "garbage", "."] {
             let opened = WatchAccounts::open(&world.queries, cursor).await;
             assert!(matches!(opened, Err(Error::CursorUnknown)), "{cursor}");

@@ -9,9 +9,7 @@ pub struct FakeClock(Arc<Mutex<Timestamp>>);
 
 impl Default for FakeClock {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(
-            DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
-        )))
+        Self(Arc::new(Mutex::new(DateTime::UNIX_EPOCH + TimeDelta::days(20_000))))
     }
 }
 

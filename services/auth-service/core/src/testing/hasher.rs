@@ -80,22 +80,12 @@ impl HashingPermit for FakePermit {
         password: &RawPassword,
         hash: &PasswordHash,
     ) -> Result<Verdict, Error> {
-        let interruption = self
-            .0
-            .0
-            .interruption
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let interruption = self.0.0.interruption.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(interruption) = interruption {
             interruption.await;
         }
-        let parameters = hash
-            .as_str()
-            .split('$')
-            .next()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default();
+        let parameters =
+            hash.as_str().split('$').next().and_then(|text| text.parse().ok()).unwrap_or_default();
         if self.compute(parameters, account, password) != *hash {
             Ok(Verdict::Mismatch)
         } else if parameters == self.parameters() {

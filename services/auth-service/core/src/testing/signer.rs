@@ -18,10 +18,6 @@ impl TokenSigner for FakeSigner {
     }
 
     fn verify(&self, token: &str) -> Option<Claims> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(token)
-            .cloned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 }

@@ -54,12 +54,7 @@ impl FakeStore {
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
         };
-        Self {
-            reader: FakeReader {
-                state: Arc::new(RwLock::new(state)),
-                clock,
-            },
-        }
+        Self { reader: FakeReader { state: Arc::new(RwLock::new(state)), clock } }
     }
 }
 
@@ -69,11 +64,7 @@ impl Store for FakeStore {
 
     async fn begin(&self) -> Result<FakeTx, StoreError> {
         let committed = Arc::clone(&self.reader.state).write_owned().await;
-        Ok(FakeTx {
-            working: committed.clone(),
-            committed,
-            clock: self.reader.clock.clone(),
-        })
+        Ok(FakeTx { working: committed.clone(), committed, clock: self.reader.clock.clone() })
     }
 
     fn reader(&self) -> &FakeReader {
@@ -84,16 +75,11 @@ impl Store for FakeStore {
 impl State {
     fn next_version(&mut self) -> AccountVersion {
         self.newest += 1;
-        AccountVersion {
-            epoch: self.epoch.clone(),
-            number: self.newest,
-        }
+        AccountVersion { epoch: self.epoch.clone(), number: self.newest }
     }
 
     fn named(&self, canonical: &str) -> Option<&StoredAccount> {
-        self.accounts
-            .values()
-            .find(|stored| stored.account.username.canonical() == canonical)
+        self.accounts.values().find(|stored| stored.account.username.canonical() == canonical)
     }
 
     /// Ends the sessions that `ends` picks; gives those that were alive.
@@ -178,9 +164,8 @@ impl Transaction for FakeTx {
     }
 
     async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
-        let ended = self.working.end(self.clock.now(), |session| {
-            session.user_id == user_id && session.id == *id
-        });
+        let ended =
+            self.working.end(self.clock.now(), |session| session.user_id == user_id && session.id == *id);
         Ok(ended.into_iter().next())
     }
 
@@ -204,11 +189,7 @@ impl Transaction for FakeTx {
         last_used_time: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
         let now = self.clock.now();
-        let Some(session) = self
-            .working
-            .sessions
-            .get_mut(id)
-            .filter(|session| session.expire_time > now)
+        let Some(session) = self.working.sessions.get_mut(id).filter(|session| session.expire_time > now)
         else {
             return Ok(None);
         };
@@ -231,20 +212,9 @@ impl Transaction for FakeTx {
 
     async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
         let now = self.clock.now();
-        let expired = self
-            .working
-            .sessions
-            .values()
-            .filter(|session| session.expire_time <= now);
-        let sessions: Vec<_> = expired
-            .take(limit as usize)
-            .map(|session| session.id.clone())
-            .collect();
-        let old = self
-            .working
-            .requests
-            .iter()
-            .filter(|(_, (_, time))| *time <= day_before(now));
+        let expired = self.working.sessions.values().filter(|session| session.expire_time <= now);
+        let sessions: Vec<_> = expired.take(limit as usize).map(|session| session.id.clone()).collect();
+        let old = self.working.requests.iter().filter(|(_, (_, time))| *time <= day_before(now));
         let requests: Vec<_> = old.take(limit as usize).map(|(id, _)| id.clone()).collect();
         self.working.sessions.retain(|id, _| !sessions.contains(id));
         self.working.requests.retain(|id, _| !requests.contains(id));
@@ -280,11 +250,7 @@ impl Reader for FakeReader {
         let session = state.sessions.get(id).filter(|session| session.expire_time > now);
         Ok(session.and_then(|session| {
             let stored = state.accounts.get(&session.user_id)?;
-            Some(LiveSession {
-                session: session.clone(),
-                account: stored.account.clone(),
-                now,
-            })
+            Some(LiveSession { session: session.clone(), account: stored.account.clone(), now })
         }))
     }
 
@@ -313,19 +279,11 @@ impl Reader for FakeReader {
 
     async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {
         let state = self.state.read().await;
-        let mut accounts: Vec<_> = state
-            .accounts
-            .values()
-            .map(|stored| stored.account.clone())
-            .collect();
+        let mut accounts: Vec<_> = state.accounts.values().map(|stored| stored.account.clone()).collect();
         accounts.retain(|account| account.version.number > number);
         accounts.sort_by_key(|account| account.version.number);
         accounts.truncate(limit as usize);
-        Ok(Changes {
-            epoch: state.epoch.clone(),
-            newest: state.newest,
-            accounts,
-        })
+        Ok(Changes { epoch: state.epoch.clone(), newest: state.newest, accounts })
     }
 
     async fn wait_for_change(&self, _number: i64) {}

@@ -48,9 +48,7 @@ impl World {
     pub fn new() -> Self {
         let (clock, hasher) = (FakeClock::default(), FakeHasher::default());
         let store = FakeStore::new(clock.clone());
-        let queries = Arc::new(queries::Context {
-            reader: store.reader().clone(),
-        });
+        let queries = Arc::new(queries::Context { reader: store.reader().clone() });
         let commands = commands::Context {
             store,
             hasher: hasher.clone(),
@@ -65,12 +63,7 @@ impl World {
             },
             passwords: PasswordPolicy::new(15),
         };
-        Self {
-            commands: Arc::new(commands),
-            queries,
-            clock,
-            hasher,
-        }
+        Self { commands: Arc::new(commands), queries, clock, hasher }
     }
 
     /// The client of every log-in here.
@@ -82,25 +75,14 @@ impl World {
     /// Signs a user up with [`PASSWORD`].
     pub async fn signed_up(&self, username: &str) -> UserId {
         let command = SignUp::parse(&self.commands.passwords, username, PASSWORD.to_owned(), "");
-        command
-            .expect("valid fields")
-            .execute(&self.commands)
-            .await
-            .expect("a free name")
-            .id
+        command.expect("valid fields").execute(&self.commands).await.expect("a free name").id
     }
 
     /// Logs a user in.
     pub async fn log_in(&self, username: &str, password: &str) -> Result<Opened, Error> {
         let username = Username::parse(username).expect("a valid name");
         let password = RawPassword::parse(password.to_owned()).expect("a short enough password");
-        LogIn {
-            username,
-            password,
-            client: Self::client(),
-        }
-        .execute(&self.commands)
-        .await
+        LogIn { username, password, client: Self::client() }.execute(&self.commands).await
     }
 
     /// Signs a user up and logs them in.
@@ -111,10 +93,7 @@ impl World {
 
     /// Who is behind a token, if it is good.
     pub async fn principal(&self, token: &AccessToken) -> Option<Principal> {
-        let check = Authenticate {
-            token: token.expose(),
-            skip_renewal: true,
-        };
+        let check = Authenticate { token: token.expose(), skip_renewal: true };
         let outcome = check.execute(&self.commands).await.expect("a working store");
         outcome.ok().map(|authenticated| authenticated.principal)
     }

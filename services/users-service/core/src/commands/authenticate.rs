@@ -32,17 +32,12 @@ impl Authenticate {
     /// Asks the port, then reads the caller's role.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Authentication {
         match self.admitted(cx).await {
-            Ok((principal, renewed)) => {
-                Authentication { renewed, caller: actor(cx, principal).await }
-            }
+            Ok((principal, renewed)) => Authentication { renewed, caller: actor(cx, principal).await },
             Err(error) => Authentication { renewed: None, caller: Err(error) },
         }
     }
 
-    async fn admitted<P: Ports>(
-        self,
-        cx: &Context<P>,
-    ) -> Result<(Principal, Option<RenewedToken>), Error> {
+    async fn admitted<P: Ports>(self, cx: &Context<P>) -> Result<(Principal, Option<RenewedToken>), Error> {
         let token = self.token.ok_or(Error::Unauthenticated)?;
         match cx.provider.authenticate(&token, self.skip_renewal).await? {
             Authenticated::Admitted { principal, renewed } => Ok((principal, renewed)),

@@ -35,12 +35,11 @@ impl CatchUp {
 
 async fn is_visible<P: Ports>(cx: &Context<P>, token: ConsistencyToken) -> Result<bool, Error> {
     match token {
-        ConsistencyToken::Account { user_id, version } => {
-            Ok(cx.store.has_reached(user_id, &version).await? || {
+        ConsistencyToken::Account { user_id, version } => Ok(cx.store.has_reached(user_id, &version).await?
+            || {
                 target::fetch(cx, &UserKey::Id(user_id)).await?.is_some()
                     && cx.store.has_reached(user_id, &version).await?
-            })
-        }
+            }),
         ConsistencyToken::Role { user_id, version } => {
             let user = cx.store.find_user(&UserKey::Id(user_id)).await?;
             Ok(user.is_some_and(|user| user.role_version >= version))

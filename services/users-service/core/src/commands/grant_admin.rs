@@ -51,11 +51,7 @@ pub(super) async fn set_role<P: Ports>(
 
 fn require_expected(user: &User, expected: &Expected) -> Result<(), Error> {
     let current = user.etag();
-    if expected.holds_for(&current) {
-        Ok(())
-    } else {
-        Err(Error::EtagMismatch { current })
-    }
+    if expected.holds_for(&current) { Ok(()) } else { Err(Error::EtagMismatch { current }) }
 }
 
 #[cfg(test)]

@@ -35,7 +35,12 @@ mod tests {
     use crate::domain::{Role, State, User};
     use crate::testing::{World, an_actor_of};
 
-    async fn inactivate(world: &World, actor: Role, user: &User, expected: Expected) -> Result<Changed, Error> {
+    async fn inactivate(
+        world: &World,
+        actor: Role,
+        user: &User,
+        expected: Expected,
+    ) -> Result<Changed, Error> {
         let actor = an_actor_of(&world.provider, actor);
         let command = InactivateUser { user: UserKey::Id(user.id), expected };
         command.execute(&world.commands(), &actor).await
@@ -100,7 +105,9 @@ mod tests {
         let expected = Expected::parse(&alice.etag().to_string());
         world.provider.restore();
         let error = inactivate(&world, Role::Admin, &alice, expected).await.unwrap_err();
-        assert!(matches!(error, Error::EtagMismatch { current } if current.account.epoch != alice.account.epoch));
+        assert!(
+            matches!(error, Error::EtagMismatch { current } if current.account.epoch != alice.account.epoch)
+        );
     }
 
     #[tokio::test]

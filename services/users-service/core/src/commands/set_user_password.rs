@@ -74,7 +74,8 @@ mod tests {
         let world = World::new();
         let alice = world.user("alice", Role::User).await;
         world.provider.open_session(alice.id);
-        let command = SetUserPassword { user: UserKey::Id(alice.id), password: a_password("another one entirely") };
+        let command =
+            SetUserPassword { user: UserKey::Id(alice.id), password: a_password("another one entirely") };
         let changed = command.execute(&world.commands(), &an_actor(Role::Admin)).await.unwrap();
         assert_ne!(changed.user.etag(), alice.etag());
         assert_eq!(world.provider.sessions_of(alice.id), 0);
@@ -84,7 +85,8 @@ mod tests {
     async fn nobody_sets_the_password_of_an_equal() {
         let world = World::new();
         let admin = world.user("admin", Role::Admin).await;
-        let command = SetUserPassword { user: UserKey::Id(admin.id), password: a_password("another one entirely") };
+        let command =
+            SetUserPassword { user: UserKey::Id(admin.id), password: a_password("another one entirely") };
         let error = command.execute(&world.commands(), &an_actor(Role::Admin)).await.unwrap_err();
         assert!(matches!(error, Error::RoleTooLow { required: None }));
     }

@@ -100,11 +100,7 @@ mod tests {
         for by_name in [false, true] {
             let world = World::new();
             let account = world.provider.register("Alice");
-            let key = if by_name {
-                UserKey::Username(a_username("aLICE"))
-            } else {
-                UserKey::Id(account.id)
-            };
+            let key = if by_name { UserKey::Username(a_username("aLICE")) } else { UserKey::Id(account.id) };
             let user = find(&world.commands(), &key).await.unwrap();
             assert_eq!((user.id, user.username.as_str()), (account.id, "Alice"));
         }

@@ -28,20 +28,12 @@ impl Actor {
     /// Refuses a caller who is below what a method asks for, and says what that is.
     pub fn require(&self, permission: Permission) -> Result<(), Error> {
         let required = permission.minimum_role();
-        if self.role >= required {
-            Ok(())
-        } else {
-            Err(Error::RoleTooLow { required: Some(required) })
-        }
+        if self.role >= required { Ok(()) } else { Err(Error::RoleTooLow { required: Some(required) }) }
     }
 
     /// Refuses a caller who does not outrank the role of whom it acts on, without telling that role.
     pub fn require_rank_above(&self, role: Role) -> Result<(), Error> {
-        if self.role.outranks(role) {
-            Ok(())
-        } else {
-            Err(Error::RoleTooLow { required: None })
-        }
+        if self.role.outranks(role) { Ok(()) } else { Err(Error::RoleTooLow { required: None }) }
     }
 }
 

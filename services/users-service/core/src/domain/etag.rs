@@ -58,11 +58,7 @@ impl Expected {
     /// Reads an optional field: the empty text expects nothing in particular.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        if text.is_empty() {
-            Self::Anything
-        } else {
-            Etag::parse(text).map_or(Self::Nothing, Self::Exactly)
-        }
+        if text.is_empty() { Self::Anything } else { Etag::parse(text).map_or(Self::Nothing, Self::Exactly) }
     }
 
     /// Whether a user with this etag is as expected.

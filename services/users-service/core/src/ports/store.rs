@@ -36,8 +36,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The lock under which super admins are made; none when somebody has it.
-    fn bootstrap_lock(&self)
-    -> impl Future<Output = Result<Option<Self::BootstrapLock>, StoreError>> + Send;
+    fn bootstrap_lock(&self) -> impl Future<Output = Result<Option<Self::BootstrapLock>, StoreError>> + Send;
 }
 
 /// What queries read. Answers may be a little old when a replica stands behind it.
@@ -50,7 +49,9 @@ pub trait Reader: Clone + Send + Sync + 'static {
 }
 
 /// Changes that are seen together or never. Dropping it undoes them.
-pub trait Transaction: UserRows + Roles + Reservations + Requests + FeedRows + Bootstraps + Send + 'static {
+pub trait Transaction:
+    UserRows + Roles + Reservations + Requests + FeedRows + Bootstraps + Send + 'static
+{
     /// The store's time, which every stored time is taken from; read after the locks that are held by now.
     fn now(&mut self) -> impl Future<Output = Result<Timestamp, StoreError>> + Send;
 
@@ -61,25 +62,16 @@ pub trait Transaction: UserRows + Roles + Reservations + Requests + FeedRows + B
 /// The projection of accounts.
 pub trait UserRows {
     /// The user, which nobody else changes until the end of the transaction.
-    fn lock_user(
-        &mut self,
-        key: &UserKey,
-    ) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+    fn lock_user(&mut self, key: &UserKey) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
 
     /// Takes over what the owner says, if it is newer than what is known: of a later epoch, or of a later version in
     /// the same one. An epoch that was never seen before is the latest. A new user takes the role of its reservation,
     /// which is used up, or else [`Role::User`]. Applying the same again changes nothing.
-    fn apply_account(
-        &mut self,
-        account: &Account,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn apply_account(&mut self, account: &Account) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Makes every user of an earlier epoch inactive: after a restore these accounts are no more. They enter this
     /// epoch at version 0, so that whatever the owner says later is newer.
-    fn retire_users_before(
-        &mut self,
-        epoch: &Epoch,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn retire_users_before(&mut self, epoch: &Epoch) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
 /// The roles, which this service owns.
@@ -94,11 +86,7 @@ pub trait Roles {
 /// Ids that were given out, with the role that the user will have when its account appears.
 pub trait Reservations {
     /// Reserves an id, or renews its reservation, unless there is a user with it.
-    fn reserve(
-        &mut self,
-        id: UserId,
-        role: Role,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn reserve(&mut self, id: UserId, role: Role) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Gives an id up, with the request that it was reserved for, unless there is a user with it.
     fn give_up(&mut self, id: UserId) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -167,10 +155,7 @@ pub trait FeedRows {
     ) -> impl Future<Output = Result<Option<Fence>, StoreError>> + Send;
 
     /// Lets the lease go, if it is this owner's, so that another one need not wait for its end.
-    fn release_lease(
-        &mut self,
-        owner: LeaseOwner,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn release_lease(&mut self, owner: LeaseOwner) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The place reached.
     fn feed_state(&mut self) -> impl Future<Output = Result<FeedState, StoreError>> + Send;

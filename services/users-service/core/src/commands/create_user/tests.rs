@@ -84,8 +84,10 @@ async fn a_request_id_belongs_to_one_content_of_one_caller_for_a_day() {
 
     let other_name = create("Alice", Role::User, Some(REQUEST));
     assert!(matches!(other_name.execute(&cx, &actor).await, Err(Error::RequestIdReused)));
-    let other_password =
-        CreateUser { password: a_password("a different long one"), ..create("alice", Role::User, Some(REQUEST)) };
+    let other_password = CreateUser {
+        password: a_password("a different long one"),
+        ..create("alice", Role::User, Some(REQUEST))
+    };
     assert!(matches!(other_password.execute(&cx, &actor).await, Err(Error::RequestIdReused)));
 
     let other_caller = world.actor("other", Role::Admin).await;

@@ -1,0 +1,71 @@
+//! The gRPC side: three-line methods, the mapping of messages, the mapping of errors. Knows no store.
+
+mod auth;
+mod caller;
+mod identity_provider;
+mod status;
+mod wire;
+
+use std::sync::Arc;
+
+use api::Rpc;
+use api::auth::auth_service_server::AuthServiceServer;
+use api::identity::identity_provider_service_server::IdentityProviderServiceServer;
+use auth_core::ports::Ports;
+use auth_core::{commands, queries};
+use grpc_kit::health::{self, HealthHandle};
+use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, reflection};
+use tonic::service::Routes;
+
+use crate::workload::Workloads;
+
+const AUTH: &str = "tandem.auth.v1.AuthService";
+const IDENTITY: &str = "tandem.identity.v1.IdentityProviderService";
+
+/// What both services work with.
+pub(crate) struct UseCases<P: Ports> {
+    pub(crate) commands: Arc<commands::Context<P>>,
+    pub(crate) queries: Arc<queries::Context<P>>,
+    pub(crate) page_tokens: Arc<PageTokens>,
+}
+
+// Derived, it would ask the bundle of ports to be `Clone`, which it is not and need not be.
+impl<P: Ports> Clone for UseCases<P> {
+    fn clone(&self) -> Self {
+        Self {
+            commands: Arc::clone(&self.commands),
+            queries: Arc::clone(&self.queries),
+            page_tokens: Arc::clone(&self.page_tokens),
+        }
+    }
+}
+
+/// What a listener serves.
+pub(crate) struct Served {
+    pub(crate) routes: Routes,
+    pub(crate) layer: CallLayer,
+    pub(crate) health: HealthHandle,
+}
+
+/// The public listener: `AuthService`, health, and reflection of just these.
+pub(crate) fn public<P: Ports>(use_cases: UseCases<P>, reflects: bool) -> Result<Served, reflection::Error> {
+    let (health, health_server) = health::service(&[AUTH]);
+    let service =
+        AuthServiceServer::new(auth::AuthGrpc::new(use_cases)).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let mut routes = Routes::new(service).add_service(health_server);
+    if reflects {
+        let (v1, v1alpha) = reflection::services(&[api::DESCRIPTORS], &[AUTH])?;
+        routes = routes.add_service(v1).add_service(v1alpha);
+    }
+    Ok(Served { routes, layer: CallLayer::new(status::AUTH_DOMAIN), health })
+}
+
+/// The internal listener: `IdentityProviderService` and health.
+pub(crate) fn internal<P: Ports>(use_cases: UseCases<P>, workloads: Workloads) -> Served {
+    let (health, health_server) = health::service(&[IDENTITY]);
+    let service = identity_provider::IdentityProviderGrpc::new(use_cases, workloads);
+    let service = IdentityProviderServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let layer =
+        CallLayer::new(status::IDENTITY_DOMAIN).streaming(&[Rpc::IdentityProviderWatchAccounts.path()]);
+    Served { routes: Routes::new(service).add_service(health_server), layer, health }
+}

@@ -1,0 +1,166 @@
+//! `tandem.auth.v1.AuthService`.
+
+use std::sync::Arc;
+
+use api::auth::auth_service_server::AuthService;
+use api::auth::{
+    ChangePasswordRequest, ChangePasswordResponse, GetCurrentSessionRequest, GetCurrentSessionResponse,
+    ListSessionsRequest, ListSessionsResponse, LogInRequest, LogInResponse, LogOutRequest, LogOutResponse,
+    RefreshSessionRequest, RefreshSessionResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
+    RevokeSessionRequest, RevokeSessionResponse, SignUpRequest, SignUpResponse,
+};
+use auth_core::Error;
+use auth_core::commands::{
+    ChangePassword, Context, LogOut, Principal, RefreshSession, RevokeAllSessions, SignUp,
+};
+use auth_core::ports::Ports;
+use grpc_kit::call::unit_of_work;
+use tonic::{Request, Response, Status};
+
+use super::caller::Renewal;
+use super::wire::BadPage;
+use super::{UseCases, status, wire};
+use crate::security;
+
+/// The service over its use cases.
+pub(super) struct AuthGrpc<P: Ports>(UseCases<P>);
+
+impl<P: Ports> AuthGrpc<P> {
+    pub(super) const fn new(use_cases: UseCases<P>) -> Self {
+        Self(use_cases)
+    }
+
+    /// Runs a use case that writes to its end, also when the caller goes away.
+    async fn run<T, F>(&self, work: impl FnOnce(Arc<Context<P>>) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        unit_of_work(work(Arc::clone(&self.0.commands))).await
+    }
+
+    async fn page_of_sessions(
+        &self,
+        principal: &Principal,
+        message: &ListSessionsRequest,
+    ) -> Result<ListSessionsResponse, Status> {
+        let (user_id, tokens) = (principal.account.id, &self.0.page_tokens);
+        let query = match wire::session_page(tokens, user_id, message.page_size, &message.page_token) {
+            Ok(query) => query,
+            Err(BadPage::Fields(broken)) => return Err(status::auth(Error::InvalidFields(broken))),
+            Err(BadPage::Token) => return Err(status::auth_page_token()),
+        };
+        let page = query.execute(&self.0.queries).await.map_err(status::auth)?;
+        let next = wire::next_session_page(tokens, user_id, &page);
+        Ok(wire::own_sessions(page, &principal.session.id, next))
+    }
+}
+
+#[tonic::async_trait]
+impl<P: Ports> AuthService for AuthGrpc<P> {
+    async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
+        let (_, message) = self.0.anonymous(request).await?;
+        let policy = &self.0.commands.passwords;
+        let command = SignUp::parse(policy, &message.username, message.password, &message.request_id);
+        let command = command.map_err(Error::InvalidFields).map_err(status::auth)?;
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        security::record("sign_up", &outcome, |account| account.id);
+        outcome.map(wire::signed_up).map(Response::new).map_err(status::auth)
+    }
+
+    async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
+        let (client, message) = self.0.anonymous(request).await?;
+        let command = wire::log_in(message, client).map_err(Error::InvalidFields).map_err(status::auth)?;
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        security::record("log_in", &outcome, |opened| opened.session.user_id);
+        outcome.map(wire::logged_in).map(Response::new).map_err(status::auth)
+    }
+
+    async fn log_out(&self, request: Request<LogOutRequest>) -> Result<Response<LogOutResponse>, Status> {
+        let (caller, _) = self.0.authenticated(request, Renewal::Skipped).await?;
+        let user_id = caller.principal.account.id;
+        let command = LogOut { user_id, session_id: caller.principal.session.id.clone() };
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        security::record("log_out", &outcome, |()| user_id);
+        caller.answer(outcome.map(|()| LogOutResponse {}).map_err(status::auth))
+    }
+
+    async fn refresh_session(
+        &self,
+        request: Request<RefreshSessionRequest>,
+    ) -> Result<Response<RefreshSessionResponse>, Status> {
+        let (caller, _) = self.0.authenticated(request, Renewal::Skipped).await?;
+        let command = RefreshSession { session: caller.principal.session.clone() };
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        caller.answer(outcome.map(wire::refreshed).map_err(status::auth))
+    }
+
+    async fn get_current_session(
+        &self,
+        request: Request<GetCurrentSessionRequest>,
+    ) -> Result<Response<GetCurrentSessionResponse>, Status> {
+        let (caller, _) = self.0.authenticated(request, Renewal::Allowed).await?;
+        let answer = wire::current_session(&caller.principal);
+        caller.answer(Ok(answer))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let (caller, message) = self.0.authenticated(request, Renewal::Allowed).await?;
+        let answer = self.page_of_sessions(&caller.principal, &message).await;
+        caller.answer(answer)
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionResponse>, Status> {
+        let (mut caller, message) = self.0.authenticated(request, Renewal::Allowed).await?;
+        let user_id = caller.principal.account.id;
+        let own = message.session_id == caller.principal.session.id.as_str();
+        let outcome = match wire::revoke_session(user_id, message) {
+            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
+            Err(violations) => Err(Error::InvalidFields(violations)),
+        };
+        security::record("revoke_session", &outcome, |()| user_id);
+        if own && outcome.is_ok() {
+            caller.session_ended();
+        }
+        caller.answer(outcome.map(|()| RevokeSessionResponse {}).map_err(status::auth))
+    }
+
+    async fn revoke_all_sessions(
+        &self,
+        request: Request<RevokeAllSessionsRequest>,
+    ) -> Result<Response<RevokeAllSessionsResponse>, Status> {
+        let (mut caller, message) = self.0.authenticated(request, Renewal::Allowed).await?;
+        let user_id = caller.principal.account.id;
+        let keep = message.keep_current.then(|| caller.principal.session.id.clone());
+        let command = RevokeAllSessions { user_id, keep };
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        security::record("revoke_all_sessions", &outcome, |_| user_id);
+        if !message.keep_current && outcome.is_ok() {
+            caller.session_ended();
+        }
+        caller.answer(outcome.map(wire::revoked_all).map_err(status::auth))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let (caller, message) = self.0.authenticated(request, Renewal::Skipped).await?;
+        let (principal, client) = (caller.principal.clone(), caller.client.clone());
+        let policy = &self.0.commands.passwords;
+        let parsed =
+            ChangePassword::parse(policy, principal, message.current_password, message.new_password, client);
+        let outcome = match parsed {
+            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
+            Err(error) => Err(error),
+        };
+        security::record("change_password", &outcome, |opened| opened.session.user_id);
+        caller.answer(outcome.map(wire::password_changed).map_err(status::auth))
+    }
+}

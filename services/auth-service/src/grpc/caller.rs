@@ -1,0 +1,117 @@
+//! Who calls `AuthService`: the order in which its methods look at a call, and how they answer.
+
+use auth_core::Error;
+use auth_core::commands::{Authenticate, Principal};
+use auth_core::domain::{Client, RenewedToken};
+use auth_core::ports::Ports;
+use chrono::SecondsFormat;
+use grpc_kit::call::unit_of_work;
+use grpc_kit::metadata::{Bearer, bearer};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Extensions, Request, Response, Status};
+
+use super::{UseCases, status};
+
+/// Whether a call may renew its session's token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// A token near its end is renewed.
+    Allowed,
+    /// The call ends the session, or gives a new token itself.
+    Skipped,
+}
+
+/// The caller of a method that needs a session.
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    pub(super) client: Client,
+    renewed: Option<RenewedToken>,
+}
+
+impl<P: Ports> UseCases<P> {
+    /// Admits callers with a good token only.
+    pub(super) async fn authenticated<M>(
+        &self,
+        request: Request<M>,
+        renewal: Renewal,
+    ) -> Result<(Caller, M), Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let Bearer::Token(token) = bearer(&metadata) else {
+            return Err(status::auth(Error::Unauthenticated));
+        };
+        let check = Authenticate { token, skip_renewal: renewal == Renewal::Skipped };
+        let checked = check.execute(&self.commands).await.map_err(status::auth)?;
+        let authenticated = checked.map_err(|denial| {
+            tracing::info!(target: "security", event = "authenticate", outcome = "denied", reason = ?denial);
+            status::auth(Error::Unauthenticated)
+        })?;
+        let renewed = match authenticated.due {
+            None => None,
+            Some(due) => {
+                let commands = Arc::clone(&self.commands);
+                let used = unit_of_work(async move { due.execute(&commands).await }).await;
+                used.map_err(status::auth)?.map_err(|_| status::auth(Error::Unauthenticated))?
+            }
+        };
+        let client = client(&metadata, &extensions);
+        Ok((Caller { principal: authenticated.principal, client, renewed }, message))
+    }
+
+    /// Admits callers without a good token only. Renews and writes nothing.
+    pub(super) async fn anonymous<M>(&self, request: Request<M>) -> Result<(Client, M), Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        if let Bearer::Token(token) = bearer(&metadata) {
+            let check = Authenticate { token, skip_renewal: true };
+            if check.execute(&self.commands).await.map_err(status::auth)?.is_ok() {
+                return Err(status::auth(Error::AlreadyAuthenticated));
+            }
+        }
+        Ok((client(&metadata, &extensions), message))
+    }
+}
+
+impl Caller {
+    /// The answer, with the renewed token in its metadata, on errors too.
+    pub(super) fn answer<T>(self, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
+        let Some(renewed) = self.renewed else { return outcome.map(Response::new) };
+        match outcome {
+            Ok(message) => {
+                let mut response = Response::new(message);
+                announce(response.metadata_mut(), &renewed);
+                Ok(response)
+            }
+            Err(mut status) => {
+                announce(status.metadata_mut(), &renewed);
+                Err(status)
+            }
+        }
+    }
+
+    /// Forgets the renewed token: the session that it is for has ended.
+    pub(super) fn session_ended(&mut self) {
+        self.renewed = None;
+    }
+}
+
+fn announce(metadata: &mut MetadataMap, renewed: &RenewedToken) {
+    let expire_time = renewed.expire_time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    if let (Ok(mut token), Ok(expire_time)) =
+        (MetadataValue::try_from(renewed.token.expose()), MetadataValue::try_from(expire_time))
+    {
+        token.set_sensitive(true);
+        metadata.insert("x-session-token", token);
+        metadata.insert("x-session-expire-time", expire_time);
+    }
+}
+
+fn client(metadata: &MetadataMap, extensions: &Extensions) -> Client {
+    let user_agent = metadata.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Client::new(user_agent, peer(extensions))
+}
+
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    let connection = extensions.get::<tonic::transport::server::TcpConnectInfo>()?;
+    connection.remote_addr().map(|address| address.ip().to_canonical())
+}

@@ -1,0 +1,203 @@
+//! `tandem.identity.v1.IdentityProviderService`. Every method begins with the calling workload and its allowance.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use api::identity::identity_provider_service_server::IdentityProviderService;
+use api::identity::{
+    AuthenticateRequest, AuthenticateResponse, CheckCredentialRequest, CheckCredentialResponse,
+    DisableAccountRequest, DisableAccountResponse, EnableAccountRequest, EnableAccountResponse,
+    GetAccountRequest, GetAccountResponse, ListSessionsRequest, ListSessionsResponse, RegisterAccountRequest,
+    RegisterAccountResponse, RevokeSessionsRequest, RevokeSessionsResponse, SetPasswordRequest,
+    SetPasswordResponse, WatchAccountsRequest, WatchAccountsResponse,
+};
+use auth_core::Error;
+use auth_core::commands::{
+    Authenticate, Context, DisableAccount, EnableAccount, RegisterAccount, RevokeSessions, SetPassword,
+};
+use auth_core::ports::Ports;
+use auth_core::queries::{GetAccount, WatchAccounts, check_credential};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use grpc_kit::call::unit_of_work;
+use tonic::{Request, Response, Status};
+
+use super::wire::BadPage;
+use super::{UseCases, status, wire};
+use crate::security;
+use crate::workload::{Allowance, Workloads};
+
+/// The port over its use cases.
+pub(super) struct IdentityProviderGrpc<P: Ports> {
+    use_cases: UseCases<P>,
+    workloads: Workloads,
+}
+
+impl<P: Ports> IdentityProviderGrpc<P> {
+    pub(super) const fn new(use_cases: UseCases<P>, workloads: Workloads) -> Self {
+        Self { use_cases, workloads }
+    }
+
+    /// Lets the message of a workload through that may call the method.
+    fn admitted<M>(&self, request: Request<M>, needed: Allowance) -> Result<M, Status> {
+        self.workloads.admit(request.metadata(), needed).map_err(status::refused)?;
+        Ok(request.into_inner())
+    }
+
+    /// Runs a use case that writes to its end, also when the caller goes away.
+    async fn run<T, F>(&self, work: impl FnOnce(Arc<Context<P>>) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        unit_of_work(work(Arc::clone(&self.use_cases.commands))).await
+    }
+}
+
+fn answer<T, M>(outcome: Result<T, Error>, wire: impl FnOnce(T) -> M) -> Result<Response<M>, Status> {
+    outcome.map(wire).map(Response::new).map_err(status::identity)
+}
+
+#[tonic::async_trait]
+impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
+    type WatchAccountsStream = Pin<Box<dyn Stream<Item = Result<WatchAccountsResponse, Status>> + Send>>;
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        let message = self.admitted(request, Allowance::Verify)?;
+        let check = Authenticate { token: &message.access_token, skip_renewal: message.skip_renewal };
+        let checked = check.execute(&self.use_cases.commands).await.map_err(status::identity)?;
+        let mut authenticated = match checked {
+            Ok(authenticated) => authenticated,
+            Err(denial) => return Ok(Response::new(wire::denied(denial))),
+        };
+        let used = match authenticated.due.take() {
+            None => Ok(None),
+            Some(due) => self.run(async move |cx| due.execute(&cx).await).await.map_err(status::identity)?,
+        };
+        Ok(Response::new(used.map_or_else(wire::denied, |renewed| wire::principal(&authenticated, renewed))))
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<GetAccountRequest>,
+    ) -> Result<Response<GetAccountResponse>, Status> {
+        let message = self.admitted(request, Allowance::Verify)?;
+        let key = wire::account_key(message).map_err(Error::InvalidFields).map_err(status::identity)?;
+        let outcome = GetAccount { key }.execute(&self.use_cases.queries).await;
+        answer(outcome, |account| GetAccountResponse { account: Some(wire::account(account)) })
+    }
+
+    async fn check_credential(
+        &self,
+        request: Request<CheckCredentialRequest>,
+    ) -> Result<Response<CheckCredentialResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let policy = &self.use_cases.commands.passwords;
+        Ok(Response::new(wire::violations(check_credential(policy, &message.username, message.password))))
+    }
+
+    async fn register_account(
+        &self,
+        request: Request<RegisterAccountRequest>,
+    ) -> Result<Response<RegisterAccountResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let policy = &self.use_cases.commands.passwords;
+        let command =
+            RegisterAccount::parse(policy, &message.account_id, &message.username, message.password);
+        let command = command.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        security::record_for("register_account", &outcome, &message.account_id, &message.actor_id);
+        answer(outcome, wire::registered)
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<SetPasswordRequest>,
+    ) -> Result<Response<SetPasswordResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let policy = &self.use_cases.commands.passwords;
+        let command =
+            SetPassword::parse(policy, &message.account_id, message.password, message.expected_version);
+        let command = command.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        security::record_for("set_password", &outcome, &message.account_id, &message.actor_id);
+        answer(outcome, wire::password_set)
+    }
+
+    async fn enable_account(
+        &self,
+        request: Request<EnableAccountRequest>,
+    ) -> Result<Response<EnableAccountResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let expected = wire::expected_account(&message.account_id, message.expected_version);
+        let (account_id, expected) = expected.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let outcome =
+            self.run(async move |cx| EnableAccount { account_id, expected }.execute(&cx).await).await;
+        security::record_for("enable_account", &outcome, &message.account_id, &message.actor_id);
+        answer(outcome, wire::enabled)
+    }
+
+    async fn disable_account(
+        &self,
+        request: Request<DisableAccountRequest>,
+    ) -> Result<Response<DisableAccountResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let expected = wire::expected_account(&message.account_id, message.expected_version);
+        let (account_id, expected) = expected.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let outcome =
+            self.run(async move |cx| DisableAccount { account_id, expected }.execute(&cx).await).await;
+        security::record_for("disable_account", &outcome, &message.account_id, &message.actor_id);
+        answer(outcome, wire::disabled)
+    }
+
+    async fn revoke_sessions(
+        &self,
+        request: Request<RevokeSessionsRequest>,
+    ) -> Result<Response<RevokeSessionsResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let account_id = wire::account_id(&message.account_id);
+        let account_id = account_id.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let session_id = Some(message.session_id).filter(|id| !id.is_empty());
+        let outcome =
+            self.run(async move |cx| RevokeSessions { account_id, session_id }.execute(&cx).await).await;
+        security::record_for("revoke_sessions", &outcome, &message.account_id, &message.actor_id);
+        answer(outcome, wire::revoked)
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let user_id = wire::account_id(&message.account_id);
+        let user_id = user_id.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let tokens = &self.use_cases.page_tokens;
+        let query = match wire::session_page(tokens, user_id, message.page_size, &message.page_token) {
+            Ok(query) => query,
+            Err(BadPage::Fields(broken)) => return Err(status::identity(Error::InvalidFields(broken))),
+            Err(BadPage::Token) => return Err(status::identity_page_token()),
+        };
+        let outcome = query.execute_for_account(&self.use_cases.queries).await;
+        answer(outcome, |page| {
+            let next = wire::next_session_page(tokens, user_id, &page);
+            wire::account_sessions(page, next)
+        })
+    }
+
+    async fn watch_accounts(
+        &self,
+        request: Request<WatchAccountsRequest>,
+    ) -> Result<Response<Self::WatchAccountsStream>, Status> {
+        let message = self.admitted(request, Allowance::Full)?;
+        let queries = Arc::clone(&self.use_cases.queries);
+        let watch = WatchAccounts::open(&queries, &message.cursor).await.map_err(status::identity)?;
+        let batches = stream::try_unfold((watch, queries), async |(mut watch, queries)| {
+            let batch = watch.next(&queries).await.map_err(status::identity)?;
+            let messages = stream::iter(batch).map(wire::feed_message).map(Ok);
+            Ok::<_, Status>(Some((messages, (watch, queries))))
+        });
+        Ok(Response::new(Box::pin(batches.try_flatten())))
+    }
+}

@@ -1,0 +1,211 @@
+//! The store on SQLite: one file a statement of each aggregate. The embedded default.
+//!
+//! Units of work begin with the write lock, so locking an account is just reading it: no other writer is under way.
+
+mod accounts;
+mod feed;
+mod requests;
+mod row;
+mod sessions;
+
+use std::sync::Arc;
+
+use auth_core::domain::{
+    AccountKey, LiveSession, NewAccount, PasswordHash, Session, SessionId, SessionPosition, StoredAccount,
+};
+use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+use auth_core::{StoreError, domain::Account};
+use clock::SystemClock;
+use database::error::is_unavailable;
+use database::sqlite::Sqlite;
+use identity::{Epoch, RequestId, Timestamp, UserId};
+use sqlx::migrate::Migrator;
+use tokio::sync::watch;
+
+/// The schema.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/auth/sqlite");
+
+/// Accounts, sessions and the feed in a SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    reader: SqliteReader,
+}
+
+/// Single reads of the file.
+#[derive(Clone, Debug)]
+pub struct SqliteReader {
+    database: Sqlite,
+    clock: SystemClock,
+    /// The newest change of an account that this process committed: it is the only one that writes.
+    newest: Arc<watch::Sender<i64>>,
+}
+
+/// A unit of work.
+#[derive(Debug)]
+pub struct SqliteTx {
+    tx: sqlx::Transaction<'static, sqlx::Sqlite>,
+    clock: SystemClock,
+    newest: Arc<watch::Sender<i64>>,
+    changed: Option<i64>,
+}
+
+impl SqliteStore {
+    /// A store over an open database whose schema is up to date. Stored times come from `clock`.
+    #[must_use]
+    pub fn new(database: Sqlite, clock: SystemClock) -> Self {
+        Self { reader: SqliteReader { database, clock, newest: Arc::new(watch::Sender::new(0)) } }
+    }
+
+    /// The key that page tokens are sealed with, made by the first migration.
+    pub async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
+        let query = sqlx::query_scalar::<_, Vec<u8>>("select key from page_token_key");
+        let key = query.fetch_one(self.reader.database.reader()).await.map_err(failed)?;
+        key.try_into().map_err(|_| row::unreadable("page_token_key", "key", "1"))
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let query = sqlx::query_scalar::<_, i64>("select newest from feed");
+        query.fetch_one(self.reader.database.reader()).await.map_err(failed).map(drop)
+    }
+
+    /// Waits for the connections in use and closes them.
+    pub async fn close(&self) {
+        self.reader.database.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    type Tx = SqliteTx;
+    type Reader = SqliteReader;
+
+    async fn begin(&self) -> Result<SqliteTx, StoreError> {
+        let SqliteReader { database, clock, newest } = self.reader.clone();
+        let tx = database.write().await.map_err(failed)?;
+        Ok(SqliteTx { tx, clock, newest, changed: None })
+    }
+
+    fn reader(&self) -> &SqliteReader {
+        &self.reader
+    }
+}
+
+impl Transaction for SqliteTx {
+    async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock.now())
+    }
+
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
+        accounts::by_key(&mut *self.tx, &AccountKey::Id(id)).await
+    }
+
+    async fn insert_account(
+        &mut self,
+        account: &NewAccount,
+        now: Timestamp,
+    ) -> Result<Insertion, StoreError> {
+        let insertion = accounts::insert(&mut self.tx, account, now).await?;
+        if let Insertion::Inserted(account) = &insertion {
+            self.changed = Some(account.version.number);
+        }
+        Ok(insertion)
+    }
+
+    async fn update_account(&mut self, account: &StoredAccount) -> Result<Account, StoreError> {
+        let account = accounts::update(&mut self.tx, account).await?;
+        self.changed = Some(account.version.number);
+        Ok(account)
+    }
+
+    async fn rehash(&mut self, id: UserId, hash: &PasswordHash) -> Result<(), StoreError> {
+        accounts::rehash(&mut self.tx, id, hash).await
+    }
+
+    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        sessions::insert(&mut self.tx, session).await
+    }
+
+    async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        sessions::end(&mut self.tx, user_id, id, self.clock.now()).await
+    }
+
+    async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
+        sessions::end_all(&mut self.tx, user_id, keep, self.clock.now()).await
+    }
+
+    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
+        sessions::end_oldest(&mut self.tx, user_id, remaining, self.clock.now()).await
+    }
+
+    async fn use_session(
+        &mut self,
+        id: &SessionId,
+        expire_time: Timestamp,
+        last_used_time: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        sessions::note_use(&mut self.tx, id, expire_time, last_used_time, self.clock.now()).await
+    }
+
+    async fn claim_request(&mut self, request: &SignUpRecord) -> Result<Claim, StoreError> {
+        requests::claim(&mut self.tx, request, self.clock.now()).await
+    }
+
+    async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        Ok(sessions::purge(&mut self.tx, now, limit).await?
+            + requests::purge(&mut self.tx, now, limit).await?)
+    }
+
+    async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
+        feed::begin_epoch(&mut self.tx, epoch).await?;
+        sessions::end_everybodys(&mut self.tx, self.clock.now()).await
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await.map_err(|cause| StoreError::OutcomeUnknown(cause.into()))?;
+        if let Some(changed) = self.changed {
+            self.newest.send_if_modified(|newest| changed > std::mem::replace(newest, changed.max(*newest)));
+        }
+        Ok(())
+    }
+}
+
+impl Reader for SqliteReader {
+    async fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+        accounts::by_key(self.database.reader(), key).await
+    }
+
+    async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        sessions::live(self.database.reader(), id, self.clock.now()).await
+    }
+
+    async fn live_sessions(
+        &self,
+        user_id: UserId,
+        after: Option<&SessionPosition>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        sessions::live_of_user(self.database.reader(), user_id, after, limit, self.clock.now()).await
+    }
+
+    async fn sign_up_request(&self, id: RequestId) -> Result<Option<SignUpRecord>, StoreError> {
+        requests::known(self.database.reader(), id, self.clock.now()).await
+    }
+
+    async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {
+        feed::changes_after(self.database.reader(), number, limit).await
+    }
+
+    async fn wait_for_change(&self, number: i64) {
+        feed::wait_for_change(self.newest.subscribe(), number).await;
+    }
+}
+
+/// What a failed statement means. Conflicts that are expected are told from failures before it comes to this.
+fn failed(cause: sqlx::Error) -> StoreError {
+    if is_unavailable(&cause) {
+        StoreError::Unavailable(cause.into())
+    } else {
+        StoreError::Broken(cause.into())
+    }
+}

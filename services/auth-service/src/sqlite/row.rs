@@ -1,0 +1,144 @@
+//! Rows as they are stored, and reading them back: one that cannot be is an error that names table, column and row.
+
+use std::fmt;
+
+use auth_core::StoreError;
+use auth_core::domain::{Account, AccountState, Client, PasswordHash, Session, SessionId, StoredAccount};
+use database::time::from_micros;
+use identity::{AccountVersion, Epoch, Timestamp, UserId, Username};
+use uuid::Uuid;
+
+/// A stored value that this service never wrote.
+#[derive(Debug)]
+struct Unreadable {
+    table: &'static str,
+    column: &'static str,
+    row: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} cannot be read back in row {}", self.table, self.column, self.row)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+pub(super) fn unreadable(table: &'static str, column: &'static str, row: impl Into<String>) -> StoreError {
+    StoreError::Broken(Box::new(Unreadable { table, column, row: row.into() }))
+}
+
+pub(super) fn id(table: &'static str, column: &'static str, bytes: &[u8]) -> Result<UserId, StoreError> {
+    Uuid::from_slice(bytes).map(UserId::new).map_err(|_| unreadable(table, column, format!("{bytes:02x?}")))
+}
+
+fn time(
+    table: &'static str,
+    column: &'static str,
+    row: impl fmt::Display,
+    micros: i64,
+) -> Result<Timestamp, StoreError> {
+    from_micros(micros).map_err(|_| unreadable(table, column, row.to_string()))
+}
+
+pub(super) const ACTIVE: i64 = 1;
+pub(super) const DISABLED: i64 = 2;
+
+pub(super) const fn state_number(state: AccountState) -> i64 {
+    match state {
+        AccountState::Active => ACTIVE,
+        AccountState::Disabled => DISABLED,
+    }
+}
+
+/// A row of `accounts`, with the epoch of the feed.
+#[derive(sqlx::FromRow)]
+pub(super) struct AccountRow {
+    #[sqlx(rename = "account_id")]
+    id: Vec<u8>,
+    username: String,
+    state: i64,
+    #[sqlx(rename = "account_create_time")]
+    create_time: i64,
+    update_time: i64,
+    version: i64,
+    epoch: String,
+}
+
+impl AccountRow {
+    pub(super) fn read(self) -> Result<Account, StoreError> {
+        const TABLE: &str = "accounts";
+        let id = id(TABLE, "id", &self.id)?;
+        let state = match self.state {
+            ACTIVE => AccountState::Active,
+            DISABLED => AccountState::Disabled,
+            _ => return Err(unreadable(TABLE, "state", id.to_string())),
+        };
+        let username =
+            Username::parse(&self.username).map_err(|_| unreadable(TABLE, "username", id.to_string()))?;
+        let epoch = Epoch::parse(&self.epoch).ok_or_else(|| unreadable("feed", "epoch", "1"))?;
+        Ok(Account {
+            id,
+            username,
+            state,
+            create_time: time(TABLE, "create_time", id, self.create_time)?,
+            update_time: time(TABLE, "update_time", id, self.update_time)?,
+            version: AccountVersion { epoch, number: self.version },
+        })
+    }
+}
+
+/// A row of `accounts` with its credential.
+#[derive(sqlx::FromRow)]
+pub(super) struct StoredAccountRow {
+    #[sqlx(flatten)]
+    account: AccountRow,
+    password_hash: String,
+    credential_version: i64,
+}
+
+impl StoredAccountRow {
+    pub(super) fn read(self) -> Result<StoredAccount, StoreError> {
+        Ok(StoredAccount {
+            account: self.account.read()?,
+            password_hash: PasswordHash::new(self.password_hash),
+            credential_version: self.credential_version,
+        })
+    }
+}
+
+/// A row of `sessions`.
+#[derive(sqlx::FromRow)]
+pub(super) struct SessionRow {
+    #[sqlx(rename = "session_id")]
+    id: String,
+    #[sqlx(rename = "session_account_id")]
+    account_id: Vec<u8>,
+    #[sqlx(rename = "session_create_time")]
+    create_time: i64,
+    expire_time: i64,
+    absolute_expire_time: i64,
+    last_used_time: i64,
+    authenticated_time: i64,
+    user_agent: String,
+    peer_address: Option<String>,
+}
+
+impl SessionRow {
+    pub(super) fn read(self) -> Result<Session, StoreError> {
+        const TABLE: &str = "sessions";
+        let id = SessionId::parse(&self.id).ok_or_else(|| unreadable(TABLE, "id", self.id.clone()))?;
+        let peer_address = self.peer_address.map(|text| text.parse()).transpose();
+        let peer_address = peer_address.map_err(|_| unreadable(TABLE, "peer_address", self.id))?;
+        Ok(Session {
+            user_id: self::id(TABLE, "account_id", &self.account_id)?,
+            create_time: time(TABLE, "create_time", &id, self.create_time)?,
+            expire_time: time(TABLE, "expire_time", &id, self.expire_time)?,
+            absolute_expire_time: time(TABLE, "absolute_expire_time", &id, self.absolute_expire_time)?,
+            last_used_time: time(TABLE, "last_used_time", &id, self.last_used_time)?,
+            authenticated_time: time(TABLE, "authenticated_time", &id, self.authenticated_time)?,
+            client: Client { user_agent: self.user_agent, peer_address },
+            id,
+        })
+    }
+}

@@ -1,0 +1,375 @@
+//! The store, in memory. One writer at a time, as on the smallest real engine; it passes the same contract.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
+use tokio::sync::{Mutex as Writer, OwnedMutexGuard};
+
+use crate::domain::{Account, FeedState, Fence, LeaseOwner, Role, State, User, UserKey};
+use crate::error::StoreError;
+use crate::ports::{
+    Bootstraps, FeedRows, Reader, Requests, Reservations, Roles, Store, StoredRequest, Transaction, UserRows,
+};
+use crate::queries::{Direction, ListUsers, UserPage};
+use crate::testing::a_time;
+
+/// A store whose clock stands still until it is moved, and that can break down.
+#[derive(Default)]
+pub struct MemoryStore {
+    reader: MemoryReader,
+    writer: Arc<Writer<()>>,
+    bootstrap: Arc<Writer<()>>,
+}
+
+/// Reads what was committed.
+#[derive(Clone, Default)]
+pub struct MemoryReader(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    committed: Mutex<Rows>,
+    passed: Mutex<TimeDelta>,
+    broken: AtomicBool,
+}
+
+#[derive(Clone, Default)]
+struct Rows {
+    users: BTreeMap<UserId, User>,
+    epochs: Vec<Epoch>,
+    reservations: BTreeMap<UserId, (Role, Timestamp)>,
+    requests: Vec<(StoredRequest, Timestamp)>,
+    feed: FeedState,
+    lease: Option<(LeaseOwner, Timestamp)>,
+    fence: i64,
+    bootstrap: Option<(UserId, Username)>,
+}
+
+impl Rows {
+    fn ordinal(&self, epoch: &Epoch) -> Option<usize> {
+        self.epochs.iter().position(|known| known == epoch)
+    }
+
+    fn rank(&self, version: &AccountVersion) -> Option<(usize, i64)> {
+        Some((self.ordinal(&version.epoch)?, version.number))
+    }
+
+    fn find(&self, key: &UserKey) -> Option<&User> {
+        match key {
+            UserKey::Id(id) => self.users.get(id),
+            UserKey::Username(name) => {
+                let namesakes =
+                    self.users.values().filter(|user| user.username.canonical() == name.canonical());
+                namesakes.max_by_key(|user| self.rank(&user.account))
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn rows(&self) -> Result<MutexGuard<'_, Rows>, StoreError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it broke down".into()));
+        }
+        Ok(lock(&self.committed))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no test panics while it holds the lock")
+}
+
+impl MemoryStore {
+    /// Lets time pass.
+    pub fn advance(&self, by: TimeDelta) {
+        *lock(&self.reader.0.passed) += by;
+    }
+
+    /// From now on it cannot be reached.
+    pub fn break_down(&self) {
+        self.reader.0.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// How many ids are reserved.
+    #[must_use]
+    pub fn reservations(&self) -> usize {
+        lock(&self.reader.0.committed).reservations.len()
+    }
+
+    /// How many requests are remembered.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        lock(&self.reader.0.committed).requests.len()
+    }
+}
+
+impl Store for MemoryStore {
+    type Tx = MemoryTransaction;
+    type Reader = MemoryReader;
+    type BootstrapLock = OwnedMutexGuard<()>;
+
+    async fn begin(&self) -> Result<MemoryTransaction, StoreError> {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        let rows = self.reader.0.rows()?.clone();
+        Ok(MemoryTransaction { shared: Arc::clone(&self.reader.0), rows, _writer: writer })
+    }
+
+    fn reader(&self) -> &MemoryReader {
+        &self.reader
+    }
+
+    async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
+        self.reader.find_user(key).await
+    }
+
+    async fn has_reached(&self, id: UserId, version: &AccountVersion) -> Result<bool, StoreError> {
+        let rows = self.reader.0.rows()?;
+        let wanted = rows.rank(version);
+        Ok(wanted.is_some() && rows.users.get(&id).is_some_and(|user| rows.rank(&user.account) >= wanted))
+    }
+
+    async fn bootstrap_lock(&self) -> Result<Option<Self::BootstrapLock>, StoreError> {
+        Ok(Arc::clone(&self.bootstrap).try_lock_owned().ok())
+    }
+}
+
+impl Reader for MemoryReader {
+    async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
+        Ok(self.0.rows()?.find(key).cloned())
+    }
+
+    async fn list_users(&self, query: &ListUsers) -> Result<UserPage, StoreError> {
+        let filter = &query.filter;
+        let mut users: Vec<User> = self.0.rows()?.users.values().cloned().collect();
+        users.retain(|user| {
+            (filter.roles.is_empty() || filter.roles.contains(&user.role))
+                && (filter.states.is_empty() || filter.states.contains(&user.state))
+                && user.username.canonical().starts_with(filter.prefix.canonical())
+        });
+        let total = query.include_total.then(|| i64::try_from(users.len()).expect("few users"));
+        let key = |user: &User| query.order.by.key(user);
+        users.sort_by(|a, b| {
+            let keys = match query.order.direction {
+                Direction::Ascending => key(a).cmp(&key(b)),
+                Direction::Descending => key(b).cmp(&key(a)),
+            };
+            keys.then(a.id.cmp(&b.id))
+        });
+        if let Some(place) = &query.after {
+            users.retain(|user| {
+                let (beyond, here) = match query.order.direction {
+                    Direction::Ascending => (key(user) > place.key, key(user) == place.key),
+                    Direction::Descending => (key(user) < place.key, key(user) == place.key),
+                };
+                beyond || (here && user.id > place.id)
+            });
+        }
+        let page = users.into_iter().skip(query.skip.into()).take(usize::from(query.page_size.get()) + 1);
+        Ok(UserPage::new(query, page.collect(), total))
+    }
+}
+
+/// A copy of everything, which takes the place of the original when it is committed.
+pub struct MemoryTransaction {
+    shared: Arc<Shared>,
+    rows: Rows,
+    _writer: OwnedMutexGuard<()>,
+}
+
+impl MemoryTransaction {
+    fn time(&self) -> Timestamp {
+        a_time(0) + *lock(&self.shared.passed)
+    }
+}
+
+impl Transaction for MemoryTransaction {
+    async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(self.time())
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        *self.shared.rows()? = self.rows;
+        Ok(())
+    }
+}
+
+impl UserRows for MemoryTransaction {
+    async fn lock_user(&mut self, key: &UserKey) -> Result<Option<User>, StoreError> {
+        Ok(self.rows.find(key).cloned())
+    }
+
+    async fn apply_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        if self.rows.ordinal(&account.version.epoch).is_none() {
+            self.rows.epochs.push(account.version.epoch.clone());
+        }
+        let known = self.rows.users.get(&account.id).cloned();
+        if known
+            .as_ref()
+            .is_some_and(|user| self.rows.rank(&user.account) >= self.rows.rank(&account.version))
+        {
+            return Ok(());
+        }
+        let reserved = self.rows.reservations.remove(&account.id);
+        let user = known.unwrap_or_else(|| User {
+            id: account.id,
+            username: account.username.clone(),
+            role: reserved.map_or(Role::User, |(role, _)| role),
+            role_version: 1,
+            role_time: account.create_time,
+            state: account.state,
+            create_time: account.create_time,
+            account_update_time: account.update_time,
+            account: account.version.clone(),
+            update_time: account.update_time,
+        });
+        let user = User {
+            username: account.username.clone(),
+            state: account.state,
+            create_time: account.create_time,
+            account_update_time: account.update_time,
+            account: account.version.clone(),
+            update_time: user.update_time.max(account.update_time),
+            ..user
+        };
+        self.rows.users.insert(user.id, user);
+        Ok(())
+    }
+
+    async fn retire_users_before(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
+        let now = self.time();
+        let ordinals = self.rows.epochs.clone();
+        let ordinal = |epoch: &Epoch| ordinals.iter().position(|known| known == epoch);
+        let mut retired = 0;
+        for user in self.rows.users.values_mut() {
+            if ordinal(&user.account.epoch) < ordinal(epoch) {
+                user.account = AccountVersion { epoch: epoch.clone(), number: 0 };
+                user.state = State::Inactive;
+                user.update_time = user.update_time.max(now);
+                retired += 1;
+            }
+        }
+        Ok(retired)
+    }
+}
+
+impl Roles for MemoryTransaction {
+    async fn update_role(&mut self, user: &User) -> Result<(), StoreError> {
+        self.rows.users.insert(user.id, user.clone());
+        Ok(())
+    }
+
+    async fn lock_super_admins(&mut self) -> Result<Vec<User>, StoreError> {
+        Ok(self.rows.users.values().filter(|user| user.role == Role::SuperAdmin).cloned().collect())
+    }
+}
+
+impl Reservations for MemoryTransaction {
+    async fn reserve(&mut self, id: UserId, role: Role) -> Result<(), StoreError> {
+        if !self.rows.users.contains_key(&id) {
+            self.rows.reservations.insert(id, (role, self.time()));
+        }
+        Ok(())
+    }
+
+    async fn give_up(&mut self, id: UserId) -> Result<(), StoreError> {
+        if !self.rows.users.contains_key(&id) {
+            self.rows.reservations.remove(&id);
+            self.rows.requests.retain(|(request, _)| request.user_id != id);
+        }
+        Ok(())
+    }
+
+    async fn reservations_before(&mut self, time: Timestamp, limit: u16) -> Result<Vec<UserId>, StoreError> {
+        let mut old: Vec<_> = self.rows.reservations.iter().filter(|(_, (_, made))| *made < time).collect();
+        old.sort_by_key(|(id, (_, made))| (*made, **id));
+        Ok(old.into_iter().map(|(id, _)| *id).take(limit.into()).collect())
+    }
+
+    async fn delete_reservation_before(&mut self, id: UserId, time: Timestamp) -> Result<(), StoreError> {
+        self.rows.reservations.retain(|reserved, (_, made)| *reserved != id || *made >= time);
+        Ok(())
+    }
+}
+
+impl Requests for MemoryTransaction {
+    async fn find_request(
+        &mut self,
+        caller: UserId,
+        request_id: RequestId,
+        not_before: Timestamp,
+    ) -> Result<Option<StoredRequest>, StoreError> {
+        let mut requests = self.rows.requests.iter();
+        let found = requests.find(|(request, made)| {
+            request.caller == caller && request.request_id == request_id && *made >= not_before
+        });
+        Ok(found.map(|(request, _)| request.clone()))
+    }
+
+    async fn insert_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        self.rows
+            .requests
+            .retain(|(old, _)| (old.caller, old.request_id) != (request.caller, request.request_id));
+        let now = self.time();
+        self.rows.requests.push((request.clone(), now));
+        Ok(())
+    }
+
+    async fn delete_requests_before(&mut self, time: Timestamp) -> Result<(), StoreError> {
+        self.rows.requests.retain(|(_, made)| *made >= time);
+        Ok(())
+    }
+}
+
+impl FeedRows for MemoryTransaction {
+    async fn take_lease(
+        &mut self,
+        owner: LeaseOwner,
+        lifetime: Duration,
+    ) -> Result<Option<Fence>, StoreError> {
+        let now = self.time();
+        match self.rows.lease {
+            Some((holder, expires)) if expires > now && holder != owner => return Ok(None),
+            Some((holder, expires)) if expires > now && holder == owner => {}
+            _ => self.rows.fence += 1,
+        }
+        let lifetime = TimeDelta::from_std(lifetime).expect("a short time");
+        self.rows.lease = Some((owner, now + lifetime));
+        Ok(Some(Fence(self.rows.fence)))
+    }
+
+    async fn release_lease(&mut self, owner: LeaseOwner) -> Result<(), StoreError> {
+        self.rows.lease = self.rows.lease.filter(|(holder, _)| *holder != owner);
+        Ok(())
+    }
+
+    async fn feed_state(&mut self) -> Result<FeedState, StoreError> {
+        Ok(self.rows.feed.clone())
+    }
+
+    async fn move_feed(&mut self, fence: Fence, state: &FeedState) -> Result<bool, StoreError> {
+        if fence != Fence(self.rows.fence) {
+            return Ok(false);
+        }
+        self.rows.feed = state.clone();
+        Ok(true)
+    }
+}
+
+impl Bootstraps for MemoryTransaction {
+    async fn unfinished_bootstrap(&mut self) -> Result<Option<(UserId, Username)>, StoreError> {
+        Ok(self.rows.bootstrap.clone())
+    }
+
+    async fn begin_bootstrap(&mut self, id: UserId, username: &Username) -> Result<(), StoreError> {
+        self.rows.bootstrap = Some((id, username.clone()));
+        Ok(())
+    }
+
+    async fn end_bootstrap(&mut self) -> Result<(), StoreError> {
+        self.rows.bootstrap = None;
+        Ok(())
+    }
+}

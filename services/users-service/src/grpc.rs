@@ -1,0 +1,140 @@
+//! `tandem.users.v1.UsersService` over gRPC.
+//!
+//! A handler authenticates and authorizes, parses, executes and answers; nothing is decided here. The whole of it runs
+//! as a unit of work, which a caller that goes away does not cut in half. Knows nothing of any store.
+
+mod page;
+mod status;
+mod users;
+mod wire;
+
+use std::sync::Arc;
+
+use api::users::users_service_server::UsersServiceServer;
+use grpc_kit::metadata::{Bearer, bearer};
+use grpc_kit::{MAX_REQUEST_BYTES, PageTokens, call};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+use users_core::commands::{Authenticate, Command};
+use users_core::domain::{AccessToken, Actor, Permission, RenewedToken};
+use users_core::ports::Ports;
+use users_core::{Error, commands, queries};
+
+pub use status::DOMAIN;
+
+/// Everything that the handlers use.
+pub struct Users<P: Ports> {
+    commands: commands::Context<P>,
+    queries: queries::Context<P>,
+    page_tokens: PageTokens,
+}
+
+/// The service on these contexts, with its message limit.
+pub fn service<P: Ports>(
+    commands: commands::Context<P>,
+    queries: queries::Context<P>,
+    page_tokens: PageTokens,
+) -> UsersServiceServer<Handlers<P>> {
+    let users = Arc::new(Users { commands, queries, page_tokens });
+    UsersServiceServer::new(Handlers(users)).max_decoding_message_size(MAX_REQUEST_BYTES)
+}
+
+/// The rpcs; see `grpc/users.rs`.
+pub struct Handlers<P: Ports>(Arc<Users<P>>);
+
+/// What a handler answers.
+type Answer<A> = Result<Response<A>, Status>;
+
+impl<P: Ports> Handlers<P> {
+    /// Admits a caller that has what the use case needs, then acts.
+    async fn admitted<C, M, A, F>(
+        &self,
+        request: Request<M>,
+        act: impl FnOnce(Arc<Users<P>>, Actor, M) -> F + Send + 'static,
+    ) -> Answer<A>
+    where
+        C: Command,
+        M: Send + 'static,
+        A: Send + 'static,
+        F: Future<Output = Result<A, Error>> + Send,
+    {
+        self.admitted_if(request, false, |_, _| C::NEEDS, act).await
+    }
+
+    /// Admits a caller that has what this very request needs, then acts. A token that was renewed is returned however
+    /// the call ends.
+    async fn admitted_if<M, A, F>(
+        &self,
+        request: Request<M>,
+        skip_renewal: bool,
+        needs: impl FnOnce(&Actor, &M) -> Permission + Send + 'static,
+        act: impl FnOnce(Arc<Users<P>>, Actor, M) -> F + Send + 'static,
+    ) -> Answer<A>
+    where
+        M: Send + 'static,
+        A: Send + 'static,
+        F: Future<Output = Result<A, Error>> + Send,
+    {
+        let users = Arc::clone(&self.0);
+        let token = token(request.metadata());
+        let message = request.into_inner();
+        let work = async move {
+            let who = Authenticate { token, skip_renewal }.execute(&users.commands).await;
+            let outcome = match who.caller {
+                Ok(actor) => match actor.require(needs(&actor, &message)) {
+                    Ok(()) => act(users, actor, message).await,
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            answer(who.renewed.as_ref(), outcome)
+        };
+        call::unit_of_work(work).await
+    }
+}
+
+fn token(metadata: &MetadataMap) -> Option<AccessToken> {
+    match bearer(metadata) {
+        Bearer::Token(token) => Some(AccessToken::new(token.to_owned())),
+        Bearer::Absent | Bearer::Malformed => None,
+    }
+}
+
+fn answer<A>(renewed: Option<&RenewedToken>, outcome: Result<A, Error>) -> Answer<A> {
+    match outcome {
+        Ok(message) => {
+            let mut response = Response::new(message);
+            hand_on(renewed, response.metadata_mut());
+            Ok(response)
+        }
+        Err(error) => {
+            let mut status = status::of(error);
+            hand_on(renewed, status.metadata_mut());
+            Err(status)
+        }
+    }
+}
+
+fn hand_on(renewed: Option<&RenewedToken>, metadata: &mut MetadataMap) {
+    let Some(renewed) = renewed else { return };
+    let expire_time = renewed.expire_time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
+    let pairs = [("x-session-token", renewed.token.expose()), ("x-session-expire-time", &expire_time)];
+    for (key, value) in pairs {
+        if let Ok(value) = value.parse() {
+            metadata.insert(key, value);
+        }
+    }
+}
+
+/// Writes the line of the security log about an administrator's command, however it ended.
+async fn audited<T>(
+    command: &'static str,
+    actor: &Actor,
+    target: String,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let outcome = work.await;
+    let result = outcome.as_ref().map_or_else(status::reason_of, |_| "OK");
+    tracing::info!(target: "security", command, actor = %actor.id, target, outcome = result);
+    outcome
+}

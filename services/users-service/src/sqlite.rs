@@ -1,0 +1,153 @@
+//! The store on SQLite: one file, one writer at a time.
+//!
+//! One file for each aggregate. A row that cannot be read back is an error that names table, column and row; it is
+//! never skipped. Knows nothing of gRPC.
+
+mod bootstrap;
+mod feed;
+mod list_users;
+mod requests;
+mod reservations;
+mod row;
+mod users;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use clock::SystemClock;
+use database::{SchemaError, ServingLock, Sqlite, SqliteOptions};
+use identity::{AccountVersion, Timestamp, UserId};
+use sqlx::migrate::Migrator;
+use users_core::StoreError;
+use users_core::domain::{User, UserKey};
+use users_core::ports::{Reader, Store, Transaction};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/users/sqlite");
+
+/// Users in a SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    reader: SqliteReader,
+    clock: SystemClock,
+}
+
+/// What queries read from: connections that cannot write.
+#[derive(Clone, Debug)]
+pub struct SqliteReader(Sqlite);
+
+/// A transaction that holds the write lock from its beginning.
+#[derive(Debug)]
+pub struct SqliteTransaction {
+    tx: sqlx::Transaction<'static, sqlx::Sqlite>,
+    clock: SystemClock,
+}
+
+impl SqliteStore {
+    /// Opens the file; says nothing about its schema.
+    pub async fn open(options: &SqliteOptions, clock: SystemClock) -> Result<Self, database::OpenError> {
+        Ok(Self { reader: SqliteReader(Sqlite::open(options).await?), clock })
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<(), SchemaError> {
+        database::schema::migrate(&self.reader.0, &MIGRATIONS).await
+    }
+
+    /// Whether this program may work on the schema.
+    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+        database::schema::check(&self.reader.0, &MIGRATIONS).await
+    }
+
+    /// Claims the file for this process alone.
+    pub fn serving_lock(&self) -> Result<ServingLock, database::OpenError> {
+        self.reader.0.serving_lock()
+    }
+
+    /// The key of this service's page tokens, which the first migration made.
+    pub async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
+        let key: Vec<u8> = sqlx::query_scalar("select page_token_key from service")
+            .fetch_one(self.reader.0.reader())
+            .await
+            .map_err(failed)?;
+        key.try_into().map_err(|_| row::broken("service", "page_token_key", "1"))
+    }
+
+    /// Whether the store answers.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1 from feed").execute(self.reader.0.reader()).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Waits for what is under way and closes the file.
+    pub async fn close(&self) {
+        self.reader.0.close().await;
+    }
+}
+
+/// Held while a super admin is made: the operating system takes it back when the process dies.
+#[derive(Debug)]
+pub struct BootstrapLock {
+    _locked: File,
+}
+
+impl Store for SqliteStore {
+    type Tx = SqliteTransaction;
+    type Reader = SqliteReader;
+    type BootstrapLock = BootstrapLock;
+
+    async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
+        let tx = self.reader.0.write().await.map_err(failed)?;
+        Ok(SqliteTransaction { tx, clock: self.clock.clone() })
+    }
+
+    fn reader(&self) -> &SqliteReader {
+        &self.reader
+    }
+
+    async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
+        self.reader.find_user(key).await
+    }
+
+    async fn has_reached(&self, id: UserId, version: &AccountVersion) -> Result<bool, StoreError> {
+        users::has_reached(self.reader.0.reader(), id, version).await
+    }
+
+    async fn bootstrap_lock(&self) -> Result<Option<BootstrapLock>, StoreError> {
+        let mut path = self.reader.0.path().as_os_str().to_owned();
+        path.push(".bootstrap.lock");
+        let options = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = options.map_err(|error| StoreError::Unavailable(error.into()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(BootstrapLock { _locked: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(StoreError::Unavailable(error.into())),
+        }
+    }
+}
+
+impl Transaction for SqliteTransaction {
+    async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock.now())
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        // SQLite commits within this process: an error means that it did not happen.
+        self.tx.commit().await.map_err(failed)
+    }
+}
+
+impl SqliteTransaction {
+    /// The same moment as [`Transaction::now`], which cannot fail here.
+    fn time(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// What an error of the engine means for whoever asked.
+fn failed(error: sqlx::Error) -> StoreError {
+    if database::error::is_unavailable(&error) {
+        StoreError::Unavailable(error.into())
+    } else {
+        StoreError::Broken(error.into())
+    }
+}

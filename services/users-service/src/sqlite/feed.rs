@@ -1,0 +1,69 @@
+//! The place in the account feed, and the lease of whoever moves it.
+
+use std::time::Duration;
+
+use database::time::to_micros;
+use identity::Epoch;
+use users_core::StoreError;
+use users_core::domain::{FeedState, Fence, LeaseOwner};
+use users_core::ports::FeedRows;
+
+use super::{SqliteTransaction, failed, row};
+
+impl FeedRows for SqliteTransaction {
+    async fn take_lease(
+        &mut self,
+        owner: LeaseOwner,
+        lifetime: Duration,
+    ) -> Result<Option<Fence>, StoreError> {
+        let now = self.time();
+        let taken = sqlx::query_scalar(
+            "update feed set
+                 fence = fence + (lease_owner is not $1 or lease_expire_time <= $2),
+                 lease_owner = $1,
+                 lease_expire_time = $3
+             where lease_owner is null or lease_owner = $1 or lease_expire_time <= $2
+             returning fence",
+        )
+        .bind(owner.0.as_slice())
+        .bind(to_micros(now))
+        .bind(to_micros(now + lifetime))
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        Ok(taken.map(Fence))
+    }
+
+    async fn release_lease(&mut self, owner: LeaseOwner) -> Result<(), StoreError> {
+        sqlx::query("update feed set lease_owner = null where lease_owner = $1")
+            .bind(owner.0.as_slice())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn feed_state(&mut self) -> Result<FeedState, StoreError> {
+        let (cursor, epoch, snapshot_done): (String, Option<String>, bool) =
+            sqlx::query_as("select cursor, epoch, snapshot_done from feed")
+                .fetch_one(&mut *self.tx)
+                .await
+                .map_err(failed)?;
+        let epoch =
+            epoch.map(|text| Epoch::parse(&text).ok_or_else(|| row::broken("feed", "epoch", 1))).transpose()?;
+        Ok(FeedState { cursor, epoch, snapshot_done })
+    }
+
+    async fn move_feed(&mut self, fence: Fence, state: &FeedState) -> Result<bool, StoreError> {
+        let moved =
+            sqlx::query("update feed set cursor = $2, epoch = $3, snapshot_done = $4 where fence = $1")
+                .bind(fence.0)
+                .bind(&state.cursor)
+                .bind(state.epoch.as_ref().map(Epoch::as_str))
+                .bind(state.snapshot_done)
+                .execute(&mut *self.tx)
+                .await
+                .map_err(failed)?;
+        Ok(moved.rows_affected() > 0)
+    }
+}

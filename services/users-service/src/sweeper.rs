@@ -1,0 +1,24 @@
+//! Clears away what was left unfinished, every now and then, until the shutdown is requested.
+
+use std::time::Duration;
+
+use grpc_kit::Shutdown;
+use tokio::time::sleep;
+use users_core::commands::{Context, SweepReservations};
+use users_core::ports::Ports;
+
+/// What is swept is a day old: a few minutes more do not matter.
+const INTERVAL: Duration = Duration::from_mins(10);
+
+/// Sweeps in intervals; the first time after one, so that a restart does not add to the load of starting.
+pub async fn run<P: Ports>(commands: Context<P>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = sleep(INTERVAL) => {}
+        }
+        if let Err(error) = SweepReservations.execute(&commands).await {
+            tracing::warn!(%error, "reservations were not swept: they will be");
+        }
+    }
+}

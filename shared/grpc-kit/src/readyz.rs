@@ -1,0 +1,39 @@
+//! Asks a process of this machine whether it is ready: for containers without a shell or an HTTP client.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// More than any answer of `/readyz` has.
+const MAX_ANSWER: u64 = 16 * 1024;
+
+/// Whether `/readyz` of the operations listener at this address says yes; else what it says, or why it cannot be asked.
+/// Blocks for at most a few seconds.
+pub fn ask(ops_listen: SocketAddr) -> Result<(), String> {
+    let (status, body) =
+        get(reachable(ops_listen)).map_err(|error| format!("{ops_listen} does not answer: {error}"))?;
+    if status == "200" { Ok(()) } else { Err(format!("{ops_listen} is not ready: {}", body.trim())) }
+}
+
+fn get(address: SocketAddr) -> io::Result<(String, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    Ok((status.to_owned(), body.to_owned()))
+}
+
+/// Who listens on every address is asked on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

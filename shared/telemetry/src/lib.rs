@@ -1,0 +1,101 @@
+//! What a Tandem process says of itself: its log on standard error, and its metrics.
+//!
+//! Knows no service. Traces are not here yet.
+
+use std::io::IsTerminal as _;
+
+use configuration::Reader;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+/// The settings `log.level` and `log.format`.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// A level (`info`), or levels by target (`info,security=debug`).
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl LogSettings {
+    /// Reads the section `log`.
+    pub fn read(reader: &mut Reader) -> Self {
+        let formats = [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
+        let level = reader.text("log.level", "info");
+        if let Err(problem) = parse(&level) {
+            reader.refuse("log.level", problem.to_string());
+        }
+        Self { level, format: reader.one_of("log.format", "auto", &formats) }
+    }
+}
+
+fn parse(level: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(level)
+}
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The level is none.
+    #[error("log.level: {0}")]
+    Level(#[from] ParseError),
+    /// Another log was set up before.
+    #[error("the log is set up already: {0}")]
+    Log(#[from] TryInitError),
+    /// Another recorder of metrics was set up before.
+    #[error("metrics cannot be recorded: {0}")]
+    Metrics(#[from] BuildError),
+}
+
+/// Sets the process's log up, on standard error: standard output is for what a command answers.
+pub fn init_log(settings: &LogSettings) -> Result<(), TelemetryError> {
+    let json = match settings.format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(parse(&settings.level)?).with_writer(std::io::stderr);
+    if json {
+        log.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?;
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?;
+    }
+    Ok(())
+}
+
+/// Upper bounds of the buckets of durations, in seconds: from a cheap call to the deadline.
+const SECONDS: [f64; 13] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Records the process's metrics from now on; the handle renders them.
+pub fn record_metrics() -> Result<PrometheusHandle, TelemetryError> {
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
+    Ok(builder.install_recorder()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_checked_before_it_is_used() {
+        for level in ["info", "warn,security=info"] {
+            assert!(parse(level).is_ok(), "{level}");
+        }
+        assert!(parse("loud").is_err() || parse("a=loud").is_err());
+    }
+}

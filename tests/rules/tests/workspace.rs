@@ -1,0 +1,48 @@
+//! The rules, applied to this workspace.
+
+use std::path::{Path, PathBuf};
+
+use rules::{Source, Violation, dependencies, documentation, imports, naming, source};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn sources() -> Vec<Source> {
+    let sources = source::all_below(&workspace(), &["services", "shared", "tests"]).expect("the sources");
+    assert!(sources.len() > 50, "only {} sources found: nothing was checked", sources.len());
+    sources
+}
+
+#[track_caller]
+fn assert_none(violations: impl IntoIterator<Item = Violation>) {
+    let lines: Vec<_> = violations.into_iter().map(|violation| violation.to_string()).collect();
+    assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
+}
+
+#[test]
+fn packages_depend_only_on_what_they_may() {
+    let packages = dependencies::packages(&workspace()).expect("cargo reads the manifests");
+    assert!(packages.iter().any(|package| package.name == "auth-core"));
+    assert_none(dependencies::forbidden_dependencies(&packages));
+}
+
+#[test]
+fn sources_name_only_what_they_may() {
+    assert_none(sources().iter().flat_map(imports::forbidden_imports));
+}
+
+#[test]
+fn files_have_names_that_mean_something() {
+    assert_none(sources().iter().flat_map(naming::bad_name));
+}
+
+#[test]
+fn files_do_one_job() {
+    assert_none(sources().iter().filter_map(naming::too_long));
+}
+
+#[test]
+fn crates_and_folders_open_with_what_they_are() {
+    assert_none(documentation::unopened(&sources()));
+}

@@ -11,36 +11,48 @@ mod wire;
 use std::sync::Arc;
 
 use api::users::users_service_server::UsersServiceServer;
+use grpc_kit::health::{self, HealthHandle};
 use grpc_kit::metadata::{Bearer, bearer};
-use grpc_kit::{MAX_REQUEST_BYTES, PageTokens, call};
+use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, call, reflection};
 use tonic::metadata::MetadataMap;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use users_core::commands::{Authenticate, Command};
 use users_core::domain::{AccessToken, Actor, Permission, RenewedToken};
 use users_core::ports::Ports;
 use users_core::{Error, commands, queries};
 
-pub use status::DOMAIN;
+const USERS: &str = "tandem.users.v1.UsersService";
 
 /// Everything that the handlers use.
-pub struct Users<P: Ports> {
-    commands: commands::Context<P>,
-    queries: queries::Context<P>,
-    page_tokens: PageTokens,
+pub(crate) struct Users<P: Ports> {
+    pub(crate) commands: commands::Context<P>,
+    pub(crate) queries: queries::Context<P>,
+    pub(crate) page_tokens: PageTokens,
 }
 
-/// The service on these contexts, with its message limit.
-pub fn service<P: Ports>(
-    commands: commands::Context<P>,
-    queries: queries::Context<P>,
-    page_tokens: PageTokens,
-) -> UsersServiceServer<Handlers<P>> {
-    let users = Arc::new(Users { commands, queries, page_tokens });
-    UsersServiceServer::new(Handlers(users)).max_decoding_message_size(MAX_REQUEST_BYTES)
+/// What the listener serves.
+pub(crate) struct Served {
+    pub(crate) routes: Routes,
+    pub(crate) layer: CallLayer,
+    pub(crate) health: HealthHandle,
+}
+
+/// The public listener: `UsersService`, health, and reflection of just these.
+pub(crate) fn public<P: Ports>(users: Users<P>, reflects: bool) -> Result<Served, reflection::Error> {
+    let (health, health_server) = health::service(&[USERS]);
+    let service =
+        UsersServiceServer::new(Handlers(Arc::new(users))).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let mut routes = Routes::new(service).add_service(health_server);
+    if reflects {
+        let (v1, v1alpha) = reflection::services(&[api::DESCRIPTORS], &[USERS])?;
+        routes = routes.add_service(v1).add_service(v1alpha);
+    }
+    Ok(Served { routes, layer: CallLayer::new(status::DOMAIN), health })
 }
 
 /// The rpcs; see `grpc/users.rs`.
-pub struct Handlers<P: Ports>(Arc<Users<P>>);
+struct Handlers<P: Ports>(Arc<Users<P>>);
 
 /// What a handler answers.
 type Answer<A> = Result<Response<A>, Status>;
@@ -124,17 +136,4 @@ fn hand_on(renewed: Option<&RenewedToken>, metadata: &mut MetadataMap) {
             metadata.insert(key, value);
         }
     }
-}
-
-/// Writes the line of the security log about an administrator's command, however it ended.
-async fn audited<T>(
-    command: &'static str,
-    actor: &Actor,
-    target: String,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let outcome = work.await;
-    let result = outcome.as_ref().map_or_else(status::reason_of, |_| "OK");
-    tracing::info!(target: "security", command, actor = %actor.id, target, outcome = result);
-    outcome
 }

@@ -221,8 +221,9 @@ impl IdentityProvider for GrpcIdentityProvider {
         skip_renewal: bool,
     ) -> Result<Authenticated, ProviderError> {
         let message = pb::AuthenticateRequest { access_token: token.expose().to_owned(), skip_renewal };
-        let answer =
-            self.ask(message, |mut client, request| async move { client.authenticate(request).await }).await?;
+        let answer = self
+            .ask(message, |mut client, request| async move { client.authenticate(request).await })
+            .await?;
         wire::authenticated(answer)
     }
 
@@ -279,8 +280,9 @@ impl IdentityProvider for GrpcIdentityProvider {
             expected_version: 0,
             actor_id: wire::actor(actor),
         };
-        let answer =
-            self.call(message, |mut client, request| async move { client.set_password(request).await }).await?;
+        let answer = self
+            .call(message, |mut client, request| async move { client.set_password(request).await })
+            .await?;
         wire::account(answer.account)
     }
 
@@ -346,8 +348,9 @@ impl IdentityProvider for GrpcIdentityProvider {
             page_size: page_size.get().into(),
             page_token: after.unwrap_or_default().to_owned(),
         };
-        let answer =
-            self.ask(message, |mut client, request| async move { client.list_sessions(request).await }).await?;
+        let answer = self
+            .ask(message, |mut client, request| async move { client.list_sessions(request).await })
+            .await?;
         wire::session_page(answer)
     }
 }

@@ -1,16 +1,42 @@
 //! Where the ids of new users come from: UUIDs of version 7, which sort by the time they were made.
 
+use clock::SystemClock;
 use identity::UserId;
 use users_core::ports::Ids;
-use uuid::Uuid;
+use uuid::{ContextV7, Timestamp, Uuid};
 
-/// Makes UUIDs of version 7.
-#[derive(Clone, Copy, Debug)]
-pub struct UuidV7;
+/// Makes ids. Their time is the service's, so a test that moves the clock moves new ids too.
+#[derive(Clone, Debug)]
+pub struct SystemIds {
+    clock: SystemClock,
+}
 
-impl Ids for UuidV7 {
-    #[expect(clippy::disallowed_methods, reason = "this is the adapter that the ids of users come from")]
+impl SystemIds {
+    /// Ids of this clock's time.
+    #[must_use]
+    pub const fn new(clock: SystemClock) -> Self {
+        Self { clock }
+    }
+}
+
+impl Ids for SystemIds {
     fn next(&self) -> UserId {
-        UserId::new(Uuid::now_v7())
+        let now = self.clock.now();
+        let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+        let time = Timestamp::from_unix(ContextV7::new(), seconds, now.timestamp_subsec_nanos());
+        UserId::new(Uuid::new_v7(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_uuids_of_version_7_and_differ() {
+        let ids = SystemIds::new(SystemClock::default());
+        let (one, other) = (ids.next(), ids.next());
+        assert_eq!(one.as_uuid().get_version_num(), 7);
+        assert_ne!(one, other);
     }
 }

@@ -1,5 +1,7 @@
-//! The process `users-service`; everything is in the library.
+//! The `users-service` program.
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode { ExitCode::SUCCESS }
+fn main() -> ExitCode {
+    users_service::cli::main()
+}

@@ -52,7 +52,7 @@ impl From<users_core::StoreError> for Left {
 }
 
 /// The projector of one process.
-pub struct Projector<P: Ports> {
+pub(crate) struct Projector<P: Ports> {
     commands: Context<P>,
     provider: GrpcIdentityProvider,
     owner: LeaseOwner,
@@ -60,12 +60,12 @@ pub struct Projector<P: Ports> {
 
 impl<P: Ports> Projector<P> {
     /// One that competes for the lease under a random name.
-    pub fn new(commands: Context<P>, provider: GrpcIdentityProvider) -> Self {
+    pub(crate) fn new(commands: Context<P>, provider: GrpcIdentityProvider) -> Self {
         Self { commands, provider, owner: LeaseOwner(rand::random()) }
     }
 
     /// Runs until the shutdown is requested, then lets the lease go.
-    pub async fn run(self, shutdown: Shutdown) {
+    pub(crate) async fn run(self, shutdown: Shutdown) {
         tokio::select! {
             () = shutdown.requested() => {}
             () = self.follow_forever() => {}
@@ -134,11 +134,7 @@ impl<P: Ports> Projector<P> {
     }
 
     /// Applies what came before the first error, then looks at the error.
-    async fn apply(
-        &self,
-        fence: Fence,
-        batch: Vec<Result<FeedMessage, ProviderError>>,
-    ) -> Result<(), Left> {
+    async fn apply(&self, fence: Fence, batch: Vec<Result<FeedMessage, ProviderError>>) -> Result<(), Left> {
         let mut messages = Vec::with_capacity(batch.len());
         let mut broken = None;
         for message in batch {
@@ -153,7 +149,8 @@ impl<P: Ports> Projector<P> {
         if !messages.is_empty() {
             let commands = self.commands.clone();
             // A shutdown must not cut it in half.
-            call::unit_of_work(async move { ApplyFeed { fence, messages }.execute(&commands).await }).await??;
+            call::unit_of_work(async move { ApplyFeed { fence, messages }.execute(&commands).await })
+                .await??;
         }
         match broken {
             Some(error) => Err(self.refused(fence, error).await),

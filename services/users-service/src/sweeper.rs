@@ -11,7 +11,7 @@ use users_core::ports::Ports;
 const INTERVAL: Duration = Duration::from_mins(10);
 
 /// Sweeps in intervals; the first time after one, so that a restart does not add to the load of starting.
-pub async fn run<P: Ports>(commands: Context<P>, shutdown: Shutdown) {
+pub(crate) async fn run<P: Ports>(commands: Context<P>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.requested() => return,

@@ -12,7 +12,7 @@ use users_core::Error;
 use super::wire;
 
 /// Whose reasons these are.
-pub const DOMAIN: &str = "users.tandem";
+pub(super) const DOMAIN: &str = "users.tandem";
 
 const USER_TYPE: &str = "tandem.users.v1.User";
 /// When to try again after an outage, whose end nobody knows.
@@ -38,11 +38,6 @@ const fn reason(error: &Error) -> ErrorReason {
         Error::DeadlineExceeded => ErrorReason::DeadlineExceeded,
         Error::Internal(_) => ErrorReason::Internal,
     }
-}
-
-/// The reason of an error, for the log.
-pub(super) fn reason_of(error: &Error) -> &'static str {
-    reason(error).as_str_name()
 }
 
 /// The answer to a call that failed.
@@ -127,7 +122,7 @@ fn log(error: &Error) {
         Error::StorageUnavailable(cause)
         | Error::OutcomeUnknown(cause)
         | Error::IdentityProviderUnavailable(cause) => {
-            tracing::warn!(%cause, reason = reason_of(error), "a call failed");
+            tracing::warn!(%cause, reason = reason(error).as_str_name(), "a call failed");
         }
         Error::Unauthenticated
         | Error::RoleTooLow { .. }

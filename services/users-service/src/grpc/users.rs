@@ -11,7 +11,8 @@ use users_core::domain::Permission;
 use users_core::ports::Ports;
 use users_core::queries::{GetCurrentUser, GetUser, ListUsers};
 
-use super::{Answer, Handlers, audited, page, wire};
+use super::{Answer, Handlers, page, wire};
+use crate::security::audited;
 
 #[async_trait]
 impl<P: Ports> UsersService for Handlers<P> {
@@ -98,10 +99,7 @@ impl<P: Ports> UsersService for Handlers<P> {
         .await
     }
 
-    async fn grant_admin(
-        &self,
-        request: Request<pb::GrantAdminRequest>,
-    ) -> Answer<pb::GrantAdminResponse> {
+    async fn grant_admin(&self, request: Request<pb::GrantAdminRequest>) -> Answer<pb::GrantAdminResponse> {
         self.admitted::<GrantAdmin, _, _, _>(request, |users, actor, message| async move {
             let command = wire::grant_admin(message)?;
             let target = command.user.to_string();

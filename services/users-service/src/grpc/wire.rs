@@ -3,7 +3,7 @@
 
 use api::users as pb;
 use identity::{
-    ConsistencyToken, PageSize, RawPassword, Rule, Timestamp, Username, UsernamePrefix, UserId, Violations,
+    ConsistencyToken, PageSize, RawPassword, Rule, Timestamp, UserId, Username, UsernamePrefix, Violations,
 };
 use users_core::Error;
 use users_core::commands::{
@@ -12,6 +12,9 @@ use users_core::commands::{
 };
 use users_core::domain::{Expected, Role, Session, State, User, UserKey};
 use users_core::queries::{Direction, ListUsers, MAX_SKIP, Named, Order, SortBy, UserFilter};
+
+/// The field of every query that names a write.
+const CONSISTENCY_TOKEN: &str = "consistency_token";
 
 /// Whom a request names, before it is checked: the `oneof user` of every request that has one.
 enum Target {
@@ -138,19 +141,16 @@ pub(super) fn list_user_sessions(
 pub(super) fn get_user(request: pb::GetUserRequest) -> Result<(UserKey, Option<ConsistencyToken>), Error> {
     let mut violations = Violations::new();
     let user = Target::from(request.user).note(&mut violations);
-    let token = note_consistency_token(&mut violations, &request.consistency_token);
+    let token =
+        violations.field(CONSISTENCY_TOKEN, ConsistencyToken::parse_optional(&request.consistency_token));
     violations.finish(user.zip(token)).map_err(Error::InvalidField)
 }
 
 /// The write that has to be visible, if one is named.
 pub(super) fn consistency_token(text: &str) -> Result<Option<ConsistencyToken>, Error> {
     let mut violations = Violations::new();
-    let token = note_consistency_token(&mut violations, text);
+    let token = violations.field(CONSISTENCY_TOKEN, ConsistencyToken::parse_optional(text));
     violations.finish(token).map_err(Error::InvalidField)
-}
-
-fn note_consistency_token(violations: &mut Violations, text: &str) -> Option<Option<ConsistencyToken>> {
-    violations.field("consistency_token", ConsistencyToken::parse_optional(text))
 }
 
 /// What a request for users asks for, but for the place, which is in its page token.
@@ -164,7 +164,8 @@ pub(super) fn list_users(
     let roles = note_each(&mut violations, "roles", &request.roles, parse_role);
     let states = note_each(&mut violations, "states", &request.states, parse_state);
     let prefix = violations.field("username_prefix", UsernamePrefix::parse(&request.username_prefix));
-    let token = note_consistency_token(&mut violations, &request.consistency_token);
+    let token =
+        violations.field(CONSISTENCY_TOKEN, ConsistencyToken::parse_optional(&request.consistency_token));
     let fields = page_size.zip(skip).zip(order.zip(prefix)).zip(token);
     let (((page_size, skip), (order, prefix)), token) =
         violations.finish(fields).map_err(Error::InvalidField)?;

@@ -48,7 +48,7 @@ pub(super) fn refused(status: &Status, deadline_is_the_callers: bool) -> Provide
         ErrorReason::CursorUnknown => ProviderError::CursorUnknown,
         ErrorReason::RateLimited => ProviderError::RateLimited { retry_after },
         ErrorReason::HasherBusy => ProviderError::HasherBusy { retry_after },
-        ErrorReason::OutcomeUnknown => ProviderError::OutcomeUnknown(refusal(status, details.reason)),
+        ErrorReason::OutcomeUnknown => ProviderError::OutcomeUnknown(refusal(status, details.reason).into()),
         ErrorReason::DeadlineExceeded if deadline_is_the_callers => ProviderError::DeadlineExceeded,
         ErrorReason::DeadlineExceeded
         | ErrorReason::Unspecified
@@ -58,12 +58,12 @@ pub(super) fn refused(status: &Status, deadline_is_the_callers: bool) -> Provide
         | ErrorReason::StorageUnavailable
         | ErrorReason::RequestTooLarge
         | ErrorReason::UnknownMethod
-        | ErrorReason::Internal => ProviderError::Unavailable(refusal(status, details.reason)),
+        | ErrorReason::Internal => ProviderError::Unavailable(refusal(status, details.reason).into()),
     }
 }
 
-fn refusal(status: &Status, reason: String) -> Box<Refusal> {
-    Box::new(Refusal { code: status.code(), reason, message: status.message().to_owned() })
+fn refusal(status: &Status, reason: String) -> Refusal {
+    Refusal { code: status.code(), reason, message: status.message().to_owned() }
 }
 
 /// The details of an error that we understand; the rest is passed over.
@@ -126,8 +126,8 @@ mod tests {
             reason: "TOO_SHORT".into(),
             description: "must be longer".into(),
         };
-        let status =
-            Fault::new(Code::InvalidArgument, DOMAIN, "ERROR_REASON_INVALID_FIELD", "no").violations([broken]);
+        let status = Fault::new(Code::InvalidArgument, DOMAIN, "ERROR_REASON_INVALID_FIELD", "no")
+            .violations([broken]);
         let invalid = refused(&status.into(), false);
         assert!(matches!(invalid, ProviderError::InvalidField(broken) if broken[0].reason == "TOO_SHORT"));
     }

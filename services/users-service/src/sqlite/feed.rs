@@ -49,8 +49,9 @@ impl FeedRows for SqliteTransaction {
                 .fetch_one(&mut *self.tx)
                 .await
                 .map_err(failed)?;
-        let epoch =
-            epoch.map(|text| Epoch::parse(&text).ok_or_else(|| row::broken("feed", "epoch", 1))).transpose()?;
+        let epoch = epoch
+            .map(|text| Epoch::parse(&text).ok_or_else(|| row::broken("feed", "epoch", 1)))
+            .transpose()?;
         Ok(FeedState { cursor, epoch, snapshot_done })
     }
 

@@ -26,7 +26,9 @@ fn every_order_can_be_asked_for_both_ways_and_nothing_else() {
         assert_eq!(parse_order(name).unwrap().direction, Direction::Ascending);
         assert_eq!(parse_order(&format!("{name} desc")).unwrap().direction, Direction::Descending);
     }
-    for other in ["name", "username asc", "username  desc", " username", "username desc,role", "desc", "USERNAME"] {
+    for other in
+        ["name", "username asc", "username  desc", " username", "username desc,role", "desc", "USERNAME"]
+    {
         assert_eq!(parse_order(other), Err(Rule::UnknownOrder), "{other}");
     }
 }

@@ -1,0 +1,63 @@
+use super::*;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn read(extra: &[(&str, &str)]) -> Result<Config, String> {
+    let given =
+        [("USERS__DATABASE__URL", "sqlite:///data/users"), ("USERS__IDENTITY_PROVIDER__TOKEN", TOKEN)];
+    let overridden = |key: &str| extra.iter().any(|(other, _)| *other == key);
+    let base = given.iter().filter(|(key, _)| !overridden(key));
+    let variables = base.chain(extra).filter(|(_, value)| !value.is_empty());
+    let variables: Vec<_> = variables.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let read = Config::read(Layers::new("USERS").variables(variables));
+    read.map(|(config, _)| config).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn a_url_and_a_token_are_all_that_must_be_given() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:50053");
+    assert_eq!(config.server.ops_listen.to_string(), "127.0.0.1:9053");
+    assert_eq!(config.identity_provider.url, "http://127.0.0.1:50052");
+    assert_eq!(config.identity_provider.timeout, Duration::from_secs(2));
+    assert_eq!(config.database.path, PathBuf::from("/data/users"));
+}
+
+#[test]
+fn what_is_missing_is_said_at_once() {
+    let problems =
+        read(&[("USERS__DATABASE__URL", ""), ("USERS__IDENTITY_PROVIDER__TOKEN", "")]).unwrap_err();
+    assert!(problems.contains("database.url") && problems.contains("identity_provider.token"), "{problems}");
+}
+
+#[test]
+fn what_does_not_exist_yet_is_refused_and_not_ignored() {
+    for (key, value) in [
+        ("USERS__DATABASE__URL", "postgres://db/users"),
+        ("USERS__DATABASE__REPLICA_URL", "postgres://db/users"),
+        ("USERS__DATABASE__DIRECT_URL", "postgres://db/users"),
+        ("USERS__DATABASE__PREPARED_STATEMENTS", "false"),
+        ("USERS__SERVER__TLS_CERT_FILE", "/tls/cert"),
+        ("USERS__IDENTITY_PROVIDER__URL", "https://auth:50052"),
+        ("USERS__IDENTITY_PROVIDER__URL", "dns:///auth:50052"),
+        ("USERS__IDENTITY_PROVIDER__CA_FILE", "/tls/ca"),
+        ("USERS__SERVER__LISTEN", "0.0.0.0:50053"),
+        ("USERS__IDENTITY_PROVIDER__TOKEN", "too-short"),
+        ("USERS__IDENTITY_PROVIDER__TOKEN", "changeme"),
+        ("USERS__SERVER__LISTENS", "127.0.0.1:1"),
+    ] {
+        assert!(read(&[(key, value)]).is_err(), "{key} = {value}");
+    }
+}
+
+#[test]
+fn plaintext_beyond_loopback_can_be_allowed() {
+    let allowed = [("USERS__SERVER__LISTEN", "0.0.0.0:50053"), ("USERS__SERVER__ALLOW_PLAINTEXT", "true")];
+    assert!(read(&allowed).is_ok());
+}
+
+#[test]
+fn the_token_is_shown_nowhere() {
+    let shown = format!("{:?}", read(&[]).unwrap());
+    assert!(!shown.contains(TOKEN), "{shown}");
+}

@@ -45,10 +45,6 @@ async fn make(
     let given = given_password()?;
     let generated = given.is_none().then(generated_password);
     let password = given.or_else(|| generated.clone()).unwrap_or_default();
-    let password = generated_password();
-            (password.clone(), Some(Generated(password)))
-        }
-    };
     let password =
         RawPassword::parse(password).map_err(|rule| format!("the password {}", rule.description()))?;
     let username = || Username::parse(SUPER_ADMIN).expect("a valid username");

@@ -320,7 +320,7 @@ def main():
             suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
             result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - failed} passed, {failed} failed")
+    print(f"{max(result.testsRun - failed, 0)} passed, {failed} failed")
     return 0 if result.testsRun and not failed else 1
 
 

@@ -5,85 +5,79 @@ import re
 import signal
 import subprocess
 import threading
-from pathlib import Path
 
-# `auth-service listens on 127.0.0.1:50051`: the addresses as they are printed, one a line.
-ADDRESS = re.compile(r"^\s*(auth|users)-service( internal| operations)? listens on (\S+)$")
+# How the addresses are printed: `  auth-service   127.0.0.1:50051   sign-up, log-in, sessions`.
 LISTENERS = {
-    ("auth", ""): "auth",
-    ("auth", " internal"): "identity",
-    ("auth", " operations"): "auth_ops",
-    ("users", ""): "users",
-    ("users", " operations"): "users_ops",
+    re.compile(r"^  auth-service +(\S+)"): ("auth",),
+    re.compile(r"^  users-service +(\S+)"): ("users",),
+    re.compile(r"^  internal +(\S+)"): ("identity",),
+    re.compile(r"^  operations +(\S+) and (\S+)"): ("auth_ops", "users_ops"),
 }
+LAST_LINE_OF_THE_WELCOME = re.compile(r"^  buf curl ")
 FREE_PORTS = {
-    f"{service}__SERVER__{key}": "127.0.0.1:0"
-    for service, keys in {"AUTH": ("LISTEN", "INTERNAL_LISTEN", "OPS_LISTEN"), "USERS": ("LISTEN", "OPS_LISTEN")}.items()
-    for key in keys
+    "AUTH__SERVER__LISTEN": "127.0.0.1:0",
+    "AUTH__SERVER__INTERNAL_LISTEN": "127.0.0.1:0",
+    "AUTH__SERVER__OPS_LISTEN": "127.0.0.1:0",
+    "USERS__SERVER__LISTEN": "127.0.0.1:0",
+    "USERS__SERVER__OPS_LISTEN": "127.0.0.1:0",
 }
+OURS = ("AUTH__", "USERS__", "TANDEM_")
 SECONDS_TO_START = 30
+SECONDS_TO_END = 30
 
 
 class Tandem:
-    """Ready when entered; the addresses are attributes: auth, identity, users, auth_ops, users_ops."""
+    """Serves while entered. The addresses are attributes: auth, users, identity, auth_ops, users_ops."""
 
-    def __init__(self, binary, data, settings=None):
-        self.binary = binary
-        self.data = Path(data)
-        self.settings = settings or {}
-        self.output = []
-        self.errors = []
-
-    def __enter__(self):
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("AUTH__", "USERS__", "TANDEM_"))}
+    def __init__(self, binary, data, settings=None, folder=None):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        self.welcome = []
+        self.log = []
+        self.welcomed = threading.Event()
         self.process = subprocess.Popen(
-            [self.binary, "--data-dir", str(self.data)],
-            env=ours | FREE_PORTS | self.settings,
+            [str(binary), "--data-dir", str(data)],
+            cwd=folder,
+            env=environment | FREE_PORTS | (settings or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         # Read to the end, or a full pipe would stop the process.
-        self.readers = [
-            threading.Thread(target=self._read_output, daemon=True),
-            threading.Thread(target=self._read_errors, daemon=True),
-        ]
-        self.announced = threading.Event()
+        self.readers = [threading.Thread(target=self._read_welcome), threading.Thread(target=self._read_log)]
+
+    def __enter__(self):
         for reader in self.readers:
             reader.start()
-        self.announced.wait(SECONDS_TO_START)
-        missing = [name for name in LISTENERS.values() if not hasattr(self, name)]
-        if missing:
+        self.welcomed.wait(SECONDS_TO_START)
+        if not hasattr(self, "users_ops") or not self.welcomed.is_set():
             self.__exit__()
-            said = "".join(self.output + self.errors)
-            raise RuntimeError(f"{self.binary} did not print where it listens ({', '.join(missing)}):\n{said}")
+            raise RuntimeError("tandem did not say where it listens:\n" + "".join(self.welcome + self.log))
         return self
 
-    def _read_output(self):
-        for line in self.process.stdout:
-            self.output.append(line)
-            if found := ADDRESS.match(line.rstrip()):
-                service, listener, address = found.groups()
-                setattr(self, LISTENERS[service, listener or ""], address)
-                if all(hasattr(self, name) for name in LISTENERS.values()):
-                    self.announced.set()
-        self.announced.set()
-
-    def _read_errors(self):
-        for line in self.process.stderr:
-            self.errors.append(line)
-
     def __exit__(self, *_):
-        """Asks it to end, as an operator would; it must, and well."""
+        """Asks it to end, as an operator would: it must, in time, and say that all went well."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
-            raise
-        finally:
-            for reader in self.readers:
-                reader.join()
-        self.status = self.process.returncode
+        for reader in self.readers:
+            reader.join()
+        if self.process.wait() != 0:
+            raise RuntimeError(f"tandem ended with {self.process.returncode}:\n" + "".join(self.log))
+
+    def _read_welcome(self):
+        for line in self.process.stdout:
+            self.welcome.append(line)
+            for listener, names in LISTENERS.items():
+                if found := listener.match(line):
+                    for name, address in zip(names, found.groups()):
+                        setattr(self, name, address)
+            if LAST_LINE_OF_THE_WELCOME.match(line):
+                self.welcomed.set()
+        self.welcomed.set()
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            self.log.append(line)

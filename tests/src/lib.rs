@@ -1,1 +1,35 @@
-//! x
+//! What the end-to-end tests stand on: both services, started for one test alone, and named callers of their rpcs.
+//!
+//! A test begins with `let app = Pair::start().await;` and drives the pair through the generated clients only; it
+//! knows no use case, no store and no table. Whatever is not as a test needs it panics, so no function here returns an
+//! error: a test that cannot set itself up has failed.
+
+#![expect(clippy::missing_panics_doc, reason = "everything here panics on whatever a test does not expect")]
+
+mod answer;
+mod call;
+mod caller;
+mod contract;
+mod endpoints;
+mod engine;
+mod eventually;
+mod http;
+mod pair;
+mod people;
+mod processes;
+mod settings;
+mod target;
+
+pub use answer::{Failure, Reply};
+pub use call::Call;
+pub use caller::Caller;
+pub use contract::{AUTH, IDENTITY, USERS};
+pub use endpoints::Endpoints;
+pub use engine::Engine;
+pub use eventually::eventually;
+pub use http::get;
+pub use pair::Pair;
+pub use people::{PASSWORD, Person};
+pub use processes::{Processes, Service};
+pub use settings::Settings;
+pub use target::{ByKey, by_id, by_name};

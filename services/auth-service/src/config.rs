@@ -329,3 +329,6 @@ fn rate_limit(reader: &mut Reader) {
         reader.refuse_if_set(key, "rate limits are not supported by this version");
     }
 }
+
+#[cfg(test)]
+mod tests;

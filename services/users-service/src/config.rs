@@ -8,6 +8,8 @@ use configuration::{Effective, Layers, Problems, Reader};
 use secrecy::{ExposeSecret as _, SecretString};
 use telemetry::LogSettings;
 
+use crate::identity_provider::Connection;
+
 /// A secret shorter than this can be guessed.
 const MIN_SECRET_BYTES: usize = 32;
 
@@ -19,7 +21,7 @@ pub struct Config {
     /// Where it keeps its data.
     pub database: DatabaseConfig,
     /// How it reaches the owner of accounts.
-    pub identity_provider: ProviderConfig,
+    pub identity_provider: Connection,
     /// What the log shows.
     pub log: LogSettings,
 }
@@ -48,17 +50,6 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
     /// Whether `serve` brings the schema up to date.
     pub auto_migrate: bool,
-}
-
-/// How the owner of accounts is reached.
-#[derive(Clone, Debug)]
-pub struct ProviderConfig {
-    /// Where: `http://host:port`.
-    pub url: String,
-    /// This workload's own credential.
-    pub token: SecretString,
-    /// How long a call may take at most.
-    pub timeout: Duration,
 }
 
 impl Config {
@@ -126,7 +117,7 @@ fn database(reader: &mut Reader) -> Option<DatabaseConfig> {
     path.map(|path| DatabaseConfig { path, max_connections, auto_migrate })
 }
 
-fn identity_provider(reader: &mut Reader) -> Option<ProviderConfig> {
+fn identity_provider(reader: &mut Reader) -> Option<Connection> {
     const URL: &str = "identity_provider.url";
     for key in [
         "identity_provider.ca_file",
@@ -145,7 +136,7 @@ fn identity_provider(reader: &mut Reader) -> Option<ProviderConfig> {
         Duration::from_millis(10)..=Duration::from_secs(30),
     );
     let token = provider_token(reader);
-    url.zip(token).map(|(url, token)| ProviderConfig { url, token, timeout })
+    url.zip(token).map(|(url, token)| Connection { url, token, timeout })
 }
 
 /// The first line of a token file is sent: it may hold several while a token is replaced.

@@ -137,3 +137,6 @@ fn hand_on(renewed: Option<&RenewedToken>, metadata: &mut MetadataMap) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ pub enum ConnectionError {
 
 /// The provider at the other end of a connection that is made when it is first needed. Clones share it.
 #[derive(Clone, Debug)]
-pub struct GrpcIdentityProvider {
+pub(crate) struct GrpcIdentityProvider {
     client: Client,
     credential: MetadataValue<Ascii>,
     timeout: Duration,
@@ -69,7 +69,7 @@ struct Budget {
 
 impl GrpcIdentityProvider {
     /// Prepares the connection. Must be called within a tokio runtime.
-    pub fn new(connection: &Connection) -> Result<Self, ConnectionError> {
+    pub(crate) fn new(connection: &Connection) -> Result<Self, ConnectionError> {
         let channel = Endpoint::from_shared(connection.url.clone())?
             .connect_timeout(connection.timeout)
             .tcp_nodelay(true)
@@ -88,7 +88,7 @@ impl GrpcIdentityProvider {
     ///
     /// A message that cannot be understood is logged and passed over: it must not hold up all the others, and an
     /// account that was missed is fetched when it is asked for.
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         cursor: String,
     ) -> Result<impl Stream<Item = Result<FeedMessage, ProviderError>> + Send + use<>, ProviderError> {

@@ -7,14 +7,13 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 /// Makes ids. Their time is the service's, so a test that moves the clock moves new ids too.
 #[derive(Clone, Debug)]
-pub struct SystemIds {
+pub(crate) struct SystemIds {
     clock: SystemClock,
 }
 
 impl SystemIds {
     /// Ids of this clock's time.
-    #[must_use]
-    pub const fn new(clock: SystemClock) -> Self {
+    pub(crate) const fn new(clock: SystemClock) -> Self {
         Self { clock }
     }
 }

@@ -18,14 +18,16 @@ use std::sync::Arc;
 
 use ::database::{OpenError, SchemaError, ServingLock, SqliteOptions};
 use clock::SystemClock;
+use identity_provider::GrpcIdentityProvider;
+use ids::SystemIds;
 use users_core::StoreError;
 use users_core::commands::Context;
 use users_core::ports::{Ports, Store};
 
 pub use administration::{Administration, Prepared};
-pub use config::{Config, DatabaseConfig, ProviderConfig, ServerConfig};
-pub use identity_provider::{Connection, ConnectionError, GrpcIdentityProvider};
-pub use ids::SystemIds;
+pub use config::{Config, DatabaseConfig, ServerConfig};
+pub use identity_provider::{Connection, ConnectionError};
+
 pub use listeners::{BindError, Listeners};
 pub use sqlite::{SqliteReader, SqliteStore, SqliteTransaction};
 
@@ -108,8 +110,7 @@ impl UsersService {
 
 impl Parts {
     fn new(store: SqliteStore, config: &Config, clock: SystemClock) -> Result<Self, ConnectionError> {
-        let ProviderConfig { url, token, timeout } = config.identity_provider.clone();
-        let provider = GrpcIdentityProvider::new(&Connection { url, token, timeout })?;
+        let provider = GrpcIdentityProvider::new(&config.identity_provider)?;
         let commands = Context {
             store: Arc::new(store.clone()),
             provider: Arc::new(provider.clone()),

@@ -151,3 +151,6 @@ fn failed(error: sqlx::Error) -> StoreError {
         StoreError::Broken(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,150 @@ fn log(cause: &(dyn std::error::Error + 'static), what: &str) {
     }
     tracing::error!(cause = chain, "{what}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    fn every_error() -> Vec<Error> {
+        let cause = || Box::<dyn std::error::Error + Send + Sync>::from("a secret cause");
+        let name = identity::Username::parse("alice").unwrap();
+        let id = identity::UserId::parse("0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c").unwrap();
+        vec![
+            Error::Unauthenticated,
+            Error::InvalidCredentials,
+            Error::AccountInactive,
+            Error::AlreadyAuthenticated,
+            Error::CurrentPasswordMismatch,
+            Error::PasswordUnchanged,
+            Error::invalid_field("username", Rule::Required),
+            Error::SessionNotFound("session".into()),
+            Error::AccountNotFound("account".into()),
+            Error::UsernameTaken(name),
+            Error::AccountIdTaken(id),
+            Error::VersionMismatch,
+            Error::CursorUnknown,
+            Error::RequestIdReused,
+            Error::HasherBusy { retry_after: Duration::from_secs(1) },
+            Error::Store(StoreError::Unavailable(cause())),
+            Error::Store(StoreError::OutcomeUnknown(cause())),
+            Error::Store(StoreError::Broken(cause())),
+            Error::Internal(cause()),
+        ]
+    }
+
+    /// Code, reason without its prefix, and the details besides `ErrorInfo`.
+    fn answered(status: &Status, domain: &str) -> (Code, String, String) {
+        let details = status.get_error_details();
+        let info = details.error_info().expect("every error says why");
+        assert_eq!(info.domain, domain);
+        assert!(!status.message().contains("secret"), "{status}");
+        let mut names = Vec::new();
+        for (name, there) in [
+            ("BR", details.bad_request().is_some()),
+            ("Res", details.resource_info().is_some()),
+            ("RI", details.retry_info().is_some()),
+            ("PF", details.precondition_failure().is_some()),
+        ] {
+            if there {
+                names.push(name);
+            }
+        }
+        (status.code(), info.reason.trim_start_matches("ERROR_REASON_").to_owned(), names.join(" "))
+    }
+
+    fn expect(actual: Vec<(Code, String, String)>, expected: &[(Code, &str, &str)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(code, reason, details)| (*code, (*reason).to_owned(), (*details).to_owned()))
+            .collect();
+        assert_eq!(actual, expected);
+    }
+
+    #[test]
+    fn auth_service_answers_every_error_as_the_contract_says() {
+        let statuses = every_error().into_iter().map(auth);
+        let internal = (Code::Internal, "INTERNAL", "");
+        expect(
+            statuses.map(|status| answered(&status, AUTH_DOMAIN)).collect(),
+            &[
+                (Code::Unauthenticated, "UNAUTHENTICATED", ""),
+                (Code::Unauthenticated, "INVALID_CREDENTIALS", ""),
+                (Code::Unauthenticated, "ACCOUNT_INACTIVE", ""),
+                (Code::FailedPrecondition, "ALREADY_AUTHENTICATED", "PF"),
+                (Code::PermissionDenied, "CURRENT_PASSWORD_MISMATCH", ""),
+                (Code::InvalidArgument, "PASSWORD_UNCHANGED", "BR"),
+                (Code::InvalidArgument, "INVALID_FIELD", "BR"),
+                (Code::NotFound, "SESSION_NOT_FOUND", "Res"),
+                internal,
+                (Code::AlreadyExists, "USERNAME_TAKEN", "Res"),
+                internal,
+                internal,
+                internal,
+                (Code::InvalidArgument, "REQUEST_ID_REUSED", "BR"),
+                (Code::Unavailable, "HASHER_BUSY", "RI"),
+                (Code::Unavailable, "STORAGE_UNAVAILABLE", "RI"),
+                (Code::Unavailable, "OUTCOME_UNKNOWN", ""),
+                internal,
+                internal,
+            ],
+        );
+    }
+
+    #[test]
+    fn the_port_answers_every_error_as_the_contract_says() {
+        let statuses = every_error().into_iter().map(identity);
+        let internal = (Code::Internal, "INTERNAL", "");
+        expect(
+            statuses.map(|status| answered(&status, IDENTITY_DOMAIN)).collect(),
+            &[
+                internal,
+                internal,
+                internal,
+                internal,
+                internal,
+                internal,
+                (Code::InvalidArgument, "INVALID_FIELD", "BR"),
+                internal,
+                (Code::NotFound, "ACCOUNT_NOT_FOUND", "Res"),
+                (Code::AlreadyExists, "USERNAME_TAKEN", "Res"),
+                (Code::AlreadyExists, "ACCOUNT_ID_TAKEN", "Res"),
+                (Code::Aborted, "VERSION_MISMATCH", ""),
+                (Code::FailedPrecondition, "CURSOR_UNKNOWN", ""),
+                internal,
+                (Code::Unavailable, "HASHER_BUSY", "RI"),
+                (Code::Unavailable, "STORAGE_UNAVAILABLE", "RI"),
+                (Code::Unavailable, "OUTCOME_UNKNOWN", ""),
+                internal,
+                internal,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_workload_hears_which_of_the_two_is_wrong() {
+        let answers = [Refusal::Unauthenticated, Refusal::NotAllowed].map(refused);
+        expect(
+            answers.iter().map(|status| answered(status, IDENTITY_DOMAIN)).collect(),
+            &[
+                (Code::Unauthenticated, "WORKLOAD_UNAUTHENTICATED", ""),
+                (Code::PermissionDenied, "WORKLOAD_NOT_ALLOWED", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_reasons_of_the_layer_are_reasons_of_every_package() {
+        let auth: HashSet<_> =
+            (0..64).filter_map(|n| Auth::try_from(n).ok()).map(|reason| reason.as_str_name()).collect();
+        let port: HashSet<_> =
+            (0..64).filter_map(|n| Identity::try_from(n).ok()).map(|reason| reason.as_str_name()).collect();
+        for reason in grpc_kit::layer::SHARED_REASONS {
+            assert!(auth.contains(reason) && port.contains(reason), "{reason}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use clock::SystemClock;
 use identity::Username;
 use users_core::{AdministrationError, Error as UseCaseError};
 
-use super::password::NewPassword;
+use super::password::{HandedOut, InUse, NewPassword};
 use super::{PasswordPlace, Whom};
 use crate::{Administration, Config};
 
@@ -20,8 +20,7 @@ pub(super) async fn bootstrap(config: Config, whom: Whom, place: PasswordPlace, 
     let administration = open(&config).await?;
     let prepared = administration.prepare_super_admin(username, force).await.map_err(explained)?;
     let password = password.hand_out()?;
-    let user =
-        prepared.finish(password.value()).await.map_err(|error| password.taken_back(explained(error)))?;
+    let user = prepared.finish(password.value()).await.map_err(|error| failed(&password, error))?;
     println!("{} is a super admin with the id {}", user.username, user.id);
     Ok(())
 }
@@ -42,7 +41,7 @@ pub(super) async fn reset_password(config: Config, whom: Whom, place: PasswordPl
     let user = administration
         .reset_super_admin_password(username, password.value())
         .await
-        .map_err(|error| password.taken_back(explained(error)))?;
+        .map_err(|error| failed(&password, error))?;
     println!("{} has a new password and no sessions", user.username);
     Ok(())
 }
@@ -59,6 +58,18 @@ impl Whom {
             format!("--username {}", rules.join("; "))
         })
     }
+}
+
+/// What became of the password is said with the error.
+fn failed(password: &HandedOut, error: AdministrationError) -> Box<dyn Error> {
+    let is_in_use = match &error {
+        AdministrationError::Failed(UseCaseError::UsernameTaken(_) | UseCaseError::InvalidField(_)) => {
+            InUse::Never
+        }
+        _ => InUse::Perhaps,
+    };
+    let rest = password.taken_back(is_in_use);
+    format!("{}{rest}", explained(error)).into()
 }
 
 /// Fields that break a rule are named one by one.

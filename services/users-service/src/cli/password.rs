@@ -18,9 +18,9 @@ use super::PasswordPlace;
 /// 144 bits: 24 characters.
 const RANDOM_BYTES: usize = 18;
 
-/// A password that nobody has been told yet.
+/// A password that nobody has been told yet, or that is where it has to be.
 pub(super) enum NewPassword {
-    /// The operator's own.
+    /// The operator's own, or one that was written down by an attempt that was cut off.
     Given(RawPassword),
     /// One for the terminal.
     Shown(RawPassword),
@@ -35,11 +35,11 @@ pub(super) struct HandedOut {
 }
 
 impl NewPassword {
-    /// Reads or generates it; refuses when a generated one would have nowhere to go.
+    /// Reads or generates it; takes up what an attempt that was cut off wrote down already; refuses when a generated one would have nowhere to go.
     pub(super) fn prepare(place: PasswordPlace) -> Result<Self, Box<dyn Error>> {
         match (place.password_file, place.password_out) {
             (Some(file), _) => Ok(Self::Given(read(&file)?)),
-            (None, Some(file)) if file.exists() => Err(format!("{} exists already", file.display()).into()),
+            (None, Some(file)) if file.exists() => Ok(Self::Given(made_before(&file)?)),
             (None, Some(file)) => Ok(Self::Written(generate()?, file)),
             (None, None) if io::stdout().is_terminal() => Ok(Self::Shown(generate()?)),
             (None, None) => Err("a generated password is shown on a terminal only: \
@@ -70,13 +70,28 @@ impl HandedOut {
         &self.password
     }
 
-    /// Takes back what belongs to no account. After an outage it may belong to one, so the file stays.
-    pub(super) fn taken_back(&self, error: Box<dyn Error>) -> Box<dyn Error> {
-        match &self.file {
-            Some(file) => format!("{error} (the password in {} may not be in use)", file.display()).into(),
-            None => error,
+    /// Takes back a password that belongs to no account, and says where one is that may.
+    pub(super) fn taken_back(&self, is_in_use: InUse) -> String {
+        match (&self.file, is_in_use) {
+            (None, _) => String::new(),
+            (Some(file), InUse::Never) => match fs::remove_file(file) {
+                Ok(()) => String::new(),
+                Err(error) => format!("; {}, which is of no use, cannot be removed: {error}", file.display()),
+            },
+            (Some(file), InUse::Perhaps) => {
+                format!("; the password in {} may be in use: repeat the command to be sure", file.display())
+            }
         }
     }
+}
+
+/// Whether an account may have a password after an attempt failed.
+#[derive(Clone, Copy)]
+pub(super) enum InUse {
+    /// It was refused.
+    Never,
+    /// The outcome is not known.
+    Perhaps,
 }
 
 fn generate() -> Result<RawPassword, Box<dyn Error>> {
@@ -92,6 +107,17 @@ fn read(file: &Path) -> Result<RawPassword, Box<dyn Error>> {
 
 fn parse(text: String) -> Result<RawPassword, Box<dyn Error>> {
     RawPassword::parse(text).map_err(|rule| format!("the password {}", rule.description()).into())
+}
+
+/// The password that an earlier attempt generated into this file. Any other content is somebody else's.
+fn made_before(file: &Path) -> Result<RawPassword, Box<dyn Error>> {
+    let password = read(file)?;
+    match BASE64.decode(password.expose()) {
+        Ok(random) if random.len() == RANDOM_BYTES => Ok(password),
+        _ => {
+            Err(format!("{} exists already and holds no password that was made here", file.display()).into())
+        }
+    }
 }
 
 /// On disk, and readable by its owner only, before anything depends on it.
@@ -117,14 +143,29 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_for_its_owner_only_and_never_over_another() {
+    fn it_is_written_for_its_owner_only_taken_up_again_and_never_over_another() {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("password");
         let place = || PasswordPlace { password_file: None, password_out: Some(file.clone()) };
         let handed_out = NewPassword::prepare(place()).unwrap().hand_out().unwrap();
         assert_eq!(read(&file).unwrap(), *handed_out.value());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let resumed = NewPassword::prepare(place()).unwrap().hand_out().unwrap();
+        assert_eq!(resumed.value(), handed_out.value());
+        fs::write(&file, "something else").unwrap();
         assert!(NewPassword::prepare(place()).is_err());
+    }
+
+    #[test]
+    fn what_was_refused_is_removed_and_what_may_be_in_use_is_kept() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("password");
+        let place = PasswordPlace { password_file: None, password_out: Some(file.clone()) };
+        let handed_out = NewPassword::prepare(place).unwrap().hand_out().unwrap();
+        assert!(handed_out.taken_back(InUse::Perhaps).contains("may be in use"));
+        assert!(file.exists());
+        assert_eq!(handed_out.taken_back(InUse::Never), "");
+        assert!(!file.exists());
     }
 
     #[test]

@@ -16,7 +16,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A refusal that means nothing to our callers, for the log.
 #[derive(Debug, thiserror::Error)]
-#[error("it answered {code:?} {reason}: {message}")]
+#[error("it answered {code:?}: {message} {reason}")]
 struct Refusal {
     code: Code,
     reason: String,

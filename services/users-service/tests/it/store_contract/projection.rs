@@ -120,7 +120,7 @@ pub(super) async fn super_admins_are_found<S: Store>(store: &S) {
 }
 
 pub(super) async fn a_hundred_parallel_writers_all_succeed<S: Store>(store: &S) {
-    let numbers = Vec::from_iter(1..=100);
+    let numbers = (1..=100).collect::<Vec<_>>();
     join_all(numbers.iter().map(|number| async move {
         let name = format!("user{number}");
         apply(store, &account(*number, &name, "e1", i64::try_from(*number).unwrap())).await;

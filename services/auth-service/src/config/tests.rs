@@ -1,0 +1,165 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use configuration::Layers;
+use tempfile::TempDir;
+
+use super::*;
+
+const PEPPER: &str = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const TOKEN: &str = "sG7uX2kq9vT4wZ1nB8yC3eR6fH0jL5mD";
+
+/// A folder with a signing key.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    write(&folder.path().join("key.pem"), SigningKey::generate_pem().unwrap().expose_secret(), 0o600);
+    folder
+}
+
+fn write(path: &Path, content: &str, mode: u32) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The settings without which there is no configuration, then others.
+fn read(folder: &Path, others: &[(&str, &str)]) -> Result<Config, String> {
+    let mut variables = vec![
+        ("AUTH__DATABASE__URL".to_owned(), "sqlite:///data/auth.sqlite".to_owned()),
+        ("AUTH__TOKEN__SIGNING_KEY_FILE".to_owned(), folder.join("key.pem").display().to_string()),
+        ("AUTH__PASSWORD__PEPPERS".to_owned(), PEPPER.to_owned()),
+        ("AUTH__WORKLOAD__TOKEN".to_owned(), TOKEN.to_owned()),
+    ];
+    for (key, value) in others {
+        variables.retain(|(known, _)| known != key);
+        if !value.is_empty() {
+            variables.push(((*key).to_owned(), (*value).to_owned()));
+        }
+    }
+    let read = Config::read(Layers::new("AUTH").variables(variables));
+    read.map(|(config, _)| config).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let folder = folder();
+    let config = read(folder.path(), &[]).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
+    assert_eq!(config.server.internal_listen.to_string(), "127.0.0.1:50052");
+    assert_eq!(config.server.ops_listen.to_string(), "127.0.0.1:9051");
+    assert_eq!(config.sessions.idle_timeout, TimeDelta::minutes(30));
+    assert_eq!(config.sessions.absolute_timeout, TimeDelta::hours(24));
+    assert_eq!(config.sessions.max_per_user, 20);
+    assert_eq!(config.argon2.cost, Cost::MINIMUM);
+    assert_eq!(config.argon2.queue_wait, Duration::from_secs(1));
+    assert_eq!(config.workloads.len(), 1);
+    assert_eq!(config.workloads[0].allowance, Allowance::Full);
+}
+
+#[test]
+fn lifetimes_of_a_few_seconds_are_valid() {
+    let folder = folder();
+    let short = [("AUTH__SESSION__IDLE_TIMEOUT", "3s"), ("AUTH__SESSION__ABSOLUTE_TIMEOUT", "5s")];
+    assert_eq!(read(folder.path(), &short).unwrap().sessions.absolute_timeout, TimeDelta::seconds(5));
+}
+
+#[test]
+fn what_does_not_exist_yet_is_refused_and_not_ignored() {
+    let folder = folder();
+    for (key, value) in [
+        ("AUTH__SERVER__TLS_CERT_FILE", "/tls/cert.pem"),
+        ("AUTH__SERVER__INTERNAL_CLIENT_CA_FILE", "/tls/ca.pem"),
+        ("AUTH__DATABASE__URL", "postgres://auth@db/auth"),
+        ("AUTH__DATABASE__PREPARED_STATEMENTS", "false"),
+        ("AUTH__RATE_LIMIT__ENABLED", "true"),
+        ("AUTH__RATE_LIMIT__FREE_FAILURES", "3"),
+        ("AUTH__WORKLOAD__CLIENTS__0__SAN", "spiffe://x/y"),
+    ] {
+        let refused = read(folder.path(), &[(key, value)]).unwrap_err();
+        assert!(refused.contains("not supported by this version"), "{key}: {refused}");
+        assert!(refused.contains(key), "the source is named: {refused}");
+    }
+    assert!(read(folder.path(), &[("AUTH__RATE_LIMIT__ENABLED", "false")]).is_ok());
+}
+
+#[test]
+fn every_problem_is_named_at_once_with_its_source_and_without_secrets() {
+    let folder = folder();
+    write(&folder.path().join("key.pem"), "garbage", 0o600);
+    let refused = read(
+        folder.path(),
+        &[
+            ("AUTH__SESSION__IDLE_TIMEOUT", "soon"),
+            ("AUTH__PASSWORD__MIN_LENGTH", "7"),
+            ("AUTH__PASSWORD__PEPPERS", "p1:c2hvcnQ="),
+            ("AUTH__WORKLOAD__TOKEN", "too-short-to-be-one"),
+            ("AUTH__SERVER__LISTEN", "0.0.0.0:50051"),
+            ("AUTH__SERVER__LISTEM", "127.0.0.1:1"),
+        ],
+    )
+    .unwrap_err();
+    for part in [
+        "AUTH__SESSION__IDLE_TIMEOUT",
+        "AUTH__PASSWORD__MIN_LENGTH",
+        "at least 32 bytes",
+        "shorter than 32 bytes",
+        "allow_plaintext",
+        "AUTH__SERVER__LISTEM",
+        "key.pem is not in PEM form",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    assert!(!refused.contains("c2hvcnQ") && !refused.contains("too-short-to-be-one"), "{refused}");
+}
+
+#[test]
+fn what_must_be_given_is_asked_for() {
+    let folder = folder();
+    for key in [
+        "AUTH__DATABASE__URL",
+        "AUTH__TOKEN__SIGNING_KEY_FILE",
+        "AUTH__PASSWORD__PEPPERS",
+        "AUTH__WORKLOAD__TOKEN",
+    ] {
+        assert!(read(folder.path(), &[(key, "")]).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn a_key_that_the_world_can_read_is_refused() {
+    let folder = folder();
+    let key = folder.path().join("key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = read(folder.path(), &[]).unwrap_err();
+    assert!(refused.contains("key.pem"), "{refused}");
+}
+
+#[test]
+fn a_token_file_may_hold_several_tokens_and_clients_have_their_own() {
+    let folder = folder();
+    let tokens = folder.path().join("tokens");
+    write(&tokens, &format!("{TOKEN}\nanother-{TOKEN}\n"), 0o600);
+    let config = read(
+        folder.path(),
+        &[
+            ("AUTH__WORKLOAD__TOKEN", ""),
+            ("AUTH__WORKLOAD__CLIENTS__0__NAME", "shop"),
+            ("AUTH__WORKLOAD__CLIENTS__0__TOKEN_FILE", tokens.to_str().unwrap()),
+            ("AUTH__WORKLOAD__CLIENTS__0__ALLOW", "verify"),
+        ],
+    )
+    .unwrap();
+    let [shop] = &config.workloads[..] else { panic!("{:?}", config.workloads) };
+    assert_eq!((shop.name.as_str(), shop.tokens.len(), shop.allowance), ("shop", 2, Allowance::Verify));
+}
+
+#[test]
+fn several_peppers_are_known_and_the_first_is_current() {
+    let folder = folder();
+    let both = format!("new:{},{PEPPER}", &PEPPER[3..]);
+    let peppers = read(folder.path(), &[("AUTH__PASSWORD__PEPPERS", &both)]).unwrap().argon2.peppers;
+    assert_eq!(peppers.iter().map(|pepper| pepper.id.as_str()).collect::<Vec<_>>(), ["new", "p1"]);
+    assert!(!format!("{peppers:?}").contains("BAUG"));
+    let twice = format!("{PEPPER},{PEPPER}");
+    assert!(read(folder.path(), &[("AUTH__PASSWORD__PEPPERS", &twice)]).unwrap_err().contains("twice"));
+}

@@ -1,0 +1,5 @@
+//! The tests that need more than one module: what every store must do, on every engine and the fake.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod store_contract;

@@ -1,0 +1,74 @@
+//! Which rpc a message belongs to: written down once, so that a test names the message only.
+
+use api::auth::auth_service_client::AuthServiceClient;
+use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
+use api::users::users_service_client::UsersServiceClient;
+use api::{auth, identity as port, users};
+use tonic::{Request, Response, Status};
+
+use crate::{AUTH, Endpoints, IDENTITY, USERS};
+
+/// The request message of a unary rpc.
+pub trait Call: Sized + Clone + Send + 'static {
+    /// What is answered.
+    type Answer: Clone + Send + 'static;
+    /// Whose errors to expect.
+    const DOMAIN: &'static str;
+
+    /// Makes the call through the generated client.
+    fn send(
+        to: &Endpoints,
+        request: Request<Self>,
+    ) -> impl Future<Output = Result<Response<Self::Answer>, Status>> + Send;
+}
+
+macro_rules! calls {
+    ($package:ident, $domain:ident, $client:ident over $listener:ident: $($method:ident($request:ident) -> $answer:ident;)+) => { $(
+        impl Call for $package::$request {
+            type Answer = $package::$answer;
+            const DOMAIN: &'static str = $domain;
+
+            async fn send(to: &Endpoints, request: Request<Self>) -> Result<Response<Self::Answer>, Status> {
+                $client::new(to.$listener.clone()).$method(request).await
+            }
+        }
+    )+ };
+}
+
+calls! { auth, AUTH, AuthServiceClient over auth:
+    sign_up(SignUpRequest) -> SignUpResponse;
+    log_in(LogInRequest) -> LogInResponse;
+    log_out(LogOutRequest) -> LogOutResponse;
+    refresh_session(RefreshSessionRequest) -> RefreshSessionResponse;
+    get_current_session(GetCurrentSessionRequest) -> GetCurrentSessionResponse;
+    list_sessions(ListSessionsRequest) -> ListSessionsResponse;
+    revoke_session(RevokeSessionRequest) -> RevokeSessionResponse;
+    revoke_all_sessions(RevokeAllSessionsRequest) -> RevokeAllSessionsResponse;
+    change_password(ChangePasswordRequest) -> ChangePasswordResponse;
+}
+
+calls! { port, IDENTITY, IdentityProviderServiceClient over internal:
+    authenticate(AuthenticateRequest) -> AuthenticateResponse;
+    get_account(GetAccountRequest) -> GetAccountResponse;
+    check_credential(CheckCredentialRequest) -> CheckCredentialResponse;
+    register_account(RegisterAccountRequest) -> RegisterAccountResponse;
+    set_password(SetPasswordRequest) -> SetPasswordResponse;
+    enable_account(EnableAccountRequest) -> EnableAccountResponse;
+    disable_account(DisableAccountRequest) -> DisableAccountResponse;
+    revoke_sessions(RevokeSessionsRequest) -> RevokeSessionsResponse;
+    list_sessions(ListSessionsRequest) -> ListSessionsResponse;
+}
+
+calls! { users, USERS, UsersServiceClient over users:
+    create_user(CreateUserRequest) -> CreateUserResponse;
+    get_user(GetUserRequest) -> GetUserResponse;
+    get_current_user(GetCurrentUserRequest) -> GetCurrentUserResponse;
+    list_users(ListUsersRequest) -> ListUsersResponse;
+    inactivate_user(InactivateUserRequest) -> InactivateUserResponse;
+    reactivate_user(ReactivateUserRequest) -> ReactivateUserResponse;
+    grant_admin(GrantAdminRequest) -> GrantAdminResponse;
+    revoke_admin(RevokeAdminRequest) -> RevokeAdminResponse;
+    set_user_password(SetUserPasswordRequest) -> SetUserPasswordResponse;
+    list_user_sessions(ListUserSessionsRequest) -> ListUserSessionsResponse;
+    revoke_user_sessions(RevokeUserSessionsRequest) -> RevokeUserSessionsResponse;
+}

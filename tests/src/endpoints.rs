@@ -1,0 +1,54 @@
+//! Where the pair listens, and the connections to it.
+
+use std::net::SocketAddr;
+
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::eventually;
+
+/// A connection to each listener. Clones share them; after a restart they connect again by themselves.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// `AuthService`.
+    pub auth: Channel,
+    /// `IdentityProviderService`.
+    pub internal: Channel,
+    /// `UsersService`.
+    pub users: Channel,
+}
+
+impl Endpoints {
+    /// Connects when first needed.
+    #[must_use]
+    pub fn new(auth: SocketAddr, internal: SocketAddr, users: SocketAddr) -> Self {
+        Self { auth: channel(auth), internal: channel(internal), users: channel(users) }
+    }
+
+    /// Waits until auth-service wants calls, over the very connections that they will take.
+    pub async fn auth_serves(&self) {
+        serves(&self.auth, "auth-service").await;
+        serves(&self.internal, "auth-service's internal listener").await;
+    }
+
+    /// Waits until users-service wants calls.
+    pub async fn users_serve(&self) {
+        serves(&self.users, "users-service").await;
+    }
+}
+
+/// A connection of its own to a listener.
+#[must_use]
+pub fn channel(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).expect("an address").tcp_nodelay(true).connect_lazy()
+}
+
+async fn serves(channel: &Channel, what: &str) {
+    eventually(what, async || {
+        let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.ok()?;
+        (answer.get_ref().status() == ServingStatus::Serving).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,21 @@
+//! Waiting for a condition instead of for a time.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// What has not come about by then never will.
+const PATIENCE: Duration = Duration::from_secs(20);
+const INTERVAL: Duration = Duration::from_millis(5);
+
+/// Looks until there is something to see, and returns it.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        sleep(INTERVAL).await;
+    }
+}

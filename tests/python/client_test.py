@@ -8,6 +8,7 @@ published key and nothing else: no code of this repository but the contract. Run
 import argparse
 import base64
 import json
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -22,7 +23,6 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status import rpc_status
-from grpc_tools import protoc
 
 from tandem_process import Tandem
 
@@ -35,10 +35,9 @@ auth = users = identity = None
 
 def generate_stubs(folder):
     """Compiles the contract to Python, as the README tells its readers to."""
-    files = [str(path) for path in sorted(PROTO.rglob("*.proto"))]
-    arguments = ["protoc", f"--proto_path={PROTO}", f"--python_out={folder}", f"--grpc_python_out={folder}"]
-    if protoc.main(arguments + files) != 0:
-        raise SystemExit("the contract does not compile")
+    outputs = [f"--python_out={folder}", f"--grpc_python_out={folder}"]
+    files = sorted(PROTO.rglob("*.proto"))
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO}", *outputs, *files], check=True)
     sys.path.insert(0, folder)
 
 

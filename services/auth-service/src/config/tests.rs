@@ -163,3 +163,21 @@ fn several_peppers_are_known_and_the_first_is_current() {
     let twice = format!("{PEPPER},{PEPPER}");
     assert!(read(folder.path(), &[("AUTH__PASSWORD__PEPPERS", &twice)]).unwrap_err().contains("twice"));
 }
+
+#[test]
+fn the_example_file_is_valid() {
+    let folder = folder();
+    let pepper = folder.path().join("pepper");
+    let token = folder.path().join("token");
+    write(&pepper, PEPPER, 0o600);
+    write(&token, TOKEN, 0o600);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/auth-service.toml");
+    let variable = |key: &str, path: &Path| (key.to_owned(), path.display().to_string());
+    let layers = Layers::new("AUTH").file(&example).variables([
+        variable("AUTH__TOKEN__SIGNING_KEY_FILE", &folder.path().join("key.pem")),
+        variable("AUTH__PASSWORD__PEPPERS_FILE", &pepper),
+        variable("AUTH__WORKLOAD__CLIENTS__0__TOKEN_FILE", &token),
+    ]);
+    let (config, _) = Config::read(layers).unwrap();
+    assert_eq!(config.workloads[0].allowance, Allowance::Full);
+}

@@ -61,3 +61,15 @@ fn the_token_is_shown_nowhere() {
     let shown = format!("{:?}", read(&[]).unwrap());
     assert!(!shown.contains(TOKEN), "{shown}");
 }
+
+#[test]
+fn the_example_file_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, TOKEN).unwrap();
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/users-service.toml");
+    let variable = ("USERS__IDENTITY_PROVIDER__TOKEN_FILE".to_owned(), token.display().to_string());
+    let layers = Layers::new("USERS").file(&example).variables([variable]);
+    assert!(Config::read(layers).is_ok());
+}

@@ -1,0 +1,3 @@
+//! The end-to-end suite: both services, driven only through gRPC.
+
+mod table;

@@ -252,15 +252,19 @@ class Discovery(Caller):
             ):
                 found = self.services(channel, version)
                 self.assertEqual({service for service in found if service.startswith("tandem.")}, {ours})
-                self.assertIn("grpc.health.v1.Health", found)
 
-    def test_error_details_can_be_resolved(self):
+    def defined_beside(self, channel, version, symbol):
+        """The messages and services of the file that defines the symbol."""
+        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+        files = self.reflected(channel, version, request).file_descriptor_response.file_descriptor_proto
+        found = [descriptor_pb2.FileDescriptorProto.FromString(file) for file in files]
+        return {defined.name for file in found for defined in (*file.message_type, *file.service)}
+
+    def test_error_details_and_health_can_be_resolved(self):
         for version in ("v1", "v1alpha"):
-            request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="google.rpc.BadRequest")
-            files = self.reflected(self.users_channel, version, request).file_descriptor_response
-            found = [descriptor_pb2.FileDescriptorProto.FromString(file) for file in files.file_descriptor_proto]
-            messages = {message.name for file in found for message in file.message_type}
-            self.assertIn("ErrorInfo", messages)
+            for channel in (self.auth_channel, self.users_channel):
+                self.assertIn("ErrorInfo", self.defined_beside(channel, version, "google.rpc.BadRequest"))
+                self.assertIn("Health", self.defined_beside(channel, version, "grpc.health.v1.Health"))
 
     def test_every_listener_is_well(self):
         for channel, service in (

@@ -354,3 +354,6 @@ impl IdentityProvider for GrpcIdentityProvider {
         wire::session_page(answer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,9 +59,9 @@ pub(crate) struct Projector<P: Ports> {
 }
 
 impl<P: Ports> Projector<P> {
-    /// One that competes for the lease under a random name.
-    pub(crate) fn new(commands: Context<P>, provider: GrpcIdentityProvider) -> Self {
-        Self { commands, provider, owner: LeaseOwner(rand::random()) }
+    /// One that competes for the lease under this name.
+    pub(crate) const fn new(commands: Context<P>, provider: GrpcIdentityProvider, owner: LeaseOwner) -> Self {
+        Self { commands, provider, owner }
     }
 
     /// Runs until the shutdown is requested, then lets the lease go.

@@ -4,11 +4,16 @@ use axum::Router;
 use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
 use grpc_kit::{PageTokens, Shutdown};
 use metrics_exporter_prometheus::PrometheusHandle;
+use users_core::domain::LeaseOwner;
 use users_core::ports::Store as _;
 use users_core::queries;
 
 use crate::projector::Projector;
 use crate::{Listeners, StartError, UsersService, grpc, sweeper};
+
+/// The lease's owner on SQLite: the serving lock makes this the only process there is, so a lease that one left behind
+/// when it died is ours, and the feed is followed at once.
+const ONLY_PROCESS: LeaseOwner = LeaseOwner(*b"the only process");
 
 impl UsersService {
     /// Serves until the shutdown is requested, then drains.
@@ -39,7 +44,7 @@ impl UsersService {
         let ops = OpsListener { socket: listeners.ops, metrics, extra: Router::new() };
         let drain = Drain { lame_duck: self.config.server.lame_duck, drain: self.config.server.drain };
 
-        let projector = Projector::new(parts.commands.clone(), parts.provider);
+        let projector = Projector::new(parts.commands.clone(), parts.provider, ONLY_PROCESS);
         let projecting = tokio::spawn(projector.run(shutdown.clone()));
         let sweeping = tokio::spawn(sweeper::run(parts.commands, shutdown.clone()));
         let store = parts.store.clone();

@@ -24,7 +24,7 @@ pub struct FeedState {
     pub snapshot_done: bool,
 }
 
-/// Who holds, or wants, the lease on the feed: random, one for each running process.
+/// Who holds, or wants, the lease on the feed: one name for each process that serves the store, and no two the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseOwner(pub [u8; 16]);
 

@@ -29,7 +29,7 @@ pub use argon2::{Argon2Settings, Cost, Pepper};
 pub use config::{Config, DatabaseConfig, ServerConfig};
 pub use jwt::TokenSettings;
 pub use keys::{SigningKey, UnfitKey, VerificationKey};
-pub use listeners::{BindError, Listeners};
+pub use listeners::Listeners;
 pub use sqlite::{MIGRATIONS, SqliteStore};
 pub use workload::{Allowance, Workload};
 

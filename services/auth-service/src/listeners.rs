@@ -1,8 +1,8 @@
 //! The service's sockets.
 
 use std::io;
-use std::net::SocketAddr;
 
+use grpc_kit::listen::{BindError, bind};
 use tokio::net::TcpListener;
 
 use crate::ServerConfig;
@@ -18,36 +18,6 @@ pub struct Listeners {
     pub ops: TcpListener,
 }
 
-/// An address that cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("{key} = {address} cannot be listened on: {cause}")]
-pub struct BindError {
-    /// The setting that names the address.
-    key: &'static str,
-    address: SocketAddr,
-    #[source]
-    cause: io::Error,
-}
-
 impl Listeners {
     /// Binds the configured addresses.
-    pub async fn bind(config: &ServerConfig) -> Result<Self, BindError> {
-        Ok(Self {
-            public: bind("server.listen", config.listen).await?,
-            internal: bind("server.internal_listen", config.internal_listen).await?,
-            ops: bind("server.ops_listen", config.ops_listen).await?,
-        })
-    }
-
-    /// Prints the addresses, which are other than configured where port 0 was asked for.
-    pub fn announce(&self) -> io::Result<()> {
-        println!("auth-service listens on {}", self.public.local_addr()?);
-        println!("auth-service internal listens on {}", self.internal.local_addr()?);
-        println!("auth-service operations listens on {}", self.ops.local_addr()?);
-        Ok(())
-    }
-}
-
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| BindError { key, address, cause })
-}
+    pub

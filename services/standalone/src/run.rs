@@ -1,13 +1,13 @@
 //! Putting the two services together.
 
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use auth_service::AuthService;
 use clock::SystemClock;
 use configuration::Layers;
 use grpc_kit::Shutdown;
+use grpc_kit::listen::reachable;
 use users_service::UsersService;
 
 use crate::data_dir::DataDir;
@@ -73,14 +73,4 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     auth_served?;
     users_served?;
     Ok(())
-}
-
-/// Who listens on every address is reached on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

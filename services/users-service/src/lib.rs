@@ -28,7 +28,7 @@ pub use administration::{Administration, Prepared};
 pub use config::{Config, DatabaseConfig, ServerConfig};
 pub use identity_provider::{Connection, ConnectionError};
 
-pub use listeners::{BindError, Listeners};
+pub use listeners::Listeners;
 pub use sqlite::{SqliteReader, SqliteStore, SqliteTransaction};
 
 /// The ports as they are in production, over some store.

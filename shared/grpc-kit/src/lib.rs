@@ -15,6 +15,7 @@ pub mod fault;
 pub mod health;
 pub mod layer;
 pub mod lifecycle;
+pub mod listen;
 pub mod metadata;
 pub mod ops;
 pub mod page_token;

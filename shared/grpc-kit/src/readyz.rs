@@ -1,8 +1,10 @@
 //! Asks a process of this machine whether it is ready: for containers without a shell or an HTTP client.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use crate::listen::reachable;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// More than any answer of `/readyz` has.
@@ -26,14 +28,4 @@ fn get(address: SocketAddr) -> io::Result<(String, String)> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).unwrap_or_default();
     Ok((status.to_owned(), body.to_owned()))
-}
-
-/// Who listens on every address is asked on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

@@ -20,4 +20,19 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds the configured addresses.
-    pub
+    pub async fn bind(config: &ServerConfig) -> Result<Self, BindError> {
+        Ok(Self {
+            public: bind("server.listen", config.listen).await?,
+            internal: bind("server.internal_listen", config.internal_listen).await?,
+            ops: bind("server.ops_listen", config.ops_listen).await?,
+        })
+    }
+
+    /// Prints the addresses, which are other than configured where port 0 was asked for.
+    pub fn announce(&self) -> io::Result<()> {
+        println!("auth-service listens on {}", self.public.local_addr()?);
+        println!("auth-service internal listens on {}", self.internal.local_addr()?);
+        println!("auth-service operations listens on {}", self.ops.local_addr()?);
+        Ok(())
+    }
+}

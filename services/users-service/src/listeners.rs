@@ -18,4 +18,17 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds the configured addresses.
-    pub
+    pub async fn bind(config: &ServerConfig) -> Result<Self, BindError> {
+        Ok(Self {
+            public: bind("server.listen", config.listen).await?,
+            ops: bind("server.ops_listen", config.ops_listen).await?,
+        })
+    }
+
+    /// Prints the addresses, which are other than configured where port 0 was asked for.
+    pub fn announce(&self) -> io::Result<()> {
+        println!("users-service listens on {}", self.public.local_addr()?);
+        println!("users-service operations listens on {}", self.ops.local_addr()?);
+        Ok(())
+    }
+}

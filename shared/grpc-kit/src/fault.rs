@@ -22,6 +22,19 @@ pub struct Fault {
     details: Vec<Any>,
 }
 
+/// An error travels in metadata, and peers bound that (16 KiB with many): an error must not grow with the request, or
+/// the caller sees none at all.
+const MAX_VIOLATIONS: usize = 32;
+const MAX_MESSAGE: usize = 1024;
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        message.push('…');
+    }
+    message
+}
+
 /// One field that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -37,7 +50,8 @@ impl Fault {
     /// An error with `reason`, the full name of a value of the `ErrorReason` enum that `domain` stands for.
     /// The message alone must be understandable; it is shown to callers as it is.
     pub fn new(code: Code, domain: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), info: details::error_info(domain, reason), details: Vec::new() }
+        let message = shortened(message.into());
+        Self { code, message, info: details::error_info(domain, reason), details: Vec::new() }
     }
 
     /// Adds a pair to `ErrorInfo.metadata`.
@@ -46,10 +60,11 @@ impl Fault {
         self
     }
 
-    /// Adds `BadRequest`: the fields that break a rule.
+    /// Adds `BadRequest`: the fields that break a rule, the first 32 of them.
     pub fn violations(self, violations: impl IntoIterator<Item = Violation>) -> Self {
         let field_violations = violations
             .into_iter()
+            .take(MAX_VIOLATIONS)
             .map(|violation| pb::bad_request::FieldViolation {
                 field: violation.field,
                 description: violation.description,
@@ -150,5 +165,20 @@ mod tests {
         let bad: pb::BadRequest = prost::Message::decode(details[1].value.as_slice()).expect("a BadRequest");
         assert_eq!(bad.field_violations[0].field, "username");
         assert_eq!(bad.field_violations[0].reason, "TOO_SHORT");
+    }
+
+    #[test]
+    fn an_error_does_not_grow_with_the_request() {
+        let violation = |index| Violation {
+            field: format!("roles[{index}]"),
+            reason: "UNKNOWN_VALUE".into(),
+            description: "has a value that is not known".into(),
+        };
+        let message = "é".repeat(100_000);
+        let status: tonic::Status = Fault::new(Code::InvalidArgument, "users.tandem", "R", message)
+            .violations((0..20_000).map(violation))
+            .into();
+        assert!(status.message().len() < 1100);
+        assert!(status.details().len() < 4096, "{}", status.details().len());
     }
 }

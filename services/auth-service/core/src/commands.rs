@@ -38,7 +38,7 @@ pub use sign_up::SignUp;
 use crate::Error;
 use crate::domain::{AccessToken, Account, Claims, PasswordPolicy, Session, SessionPolicy, StoredAccount};
 use crate::ports::{Ports, TokenSigner as _, Transaction};
-use identity::{Timestamp, UserId};
+use identity::{Rule, Timestamp, UserId};
 
 /// What commands work with.
 pub struct Context<P: Ports> {
@@ -88,10 +88,16 @@ pub struct AccountChanged {
 pub struct ExpectedVersion(Option<i64>);
 
 impl ExpectedVersion {
+    /// Whatever version it has.
+    pub const ANY: Self = Self(None);
+
     /// Reads the field of a request, in which 0 means any.
-    #[must_use]
-    pub fn new(version: i64) -> Self {
-        Self((version != 0).then_some(version))
+    pub fn parse(version: i64) -> Result<Self, Rule> {
+        match version {
+            ..0 => Err(Rule::Negative),
+            0 => Ok(Self::ANY),
+            _ => Ok(Self(Some(version))),
+        }
     }
 
     fn check(self, account: &Account) -> Result<(), Error> {

@@ -45,7 +45,7 @@ impl<P: Ports> AuthGrpc<P> {
         message: &ListSessionsRequest,
     ) -> Result<ListSessionsResponse, Status> {
         let (user_id, tokens) = (principal.account.id, &self.0.page_tokens);
-        let query = match wire::session_page(tokens, user_id, message.page_size, &message.page_token) {
+        let query = match wire::own_session_page(tokens, user_id, message) {
             Ok(query) => query,
             Err(BadPage::Fields(broken)) => return Err(status::auth(Error::InvalidFields(broken))),
             Err(BadPage::Token) => return Err(status::auth_page_token()),

@@ -171,14 +171,13 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
         let message = self.admitted(request, Allowance::Full)?;
-        let user_id = wire::account_id(&message.account_id);
-        let user_id = user_id.map_err(Error::InvalidFields).map_err(status::identity)?;
         let tokens = &self.use_cases.page_tokens;
-        let query = match wire::session_page(tokens, user_id, message.page_size, &message.page_token) {
+        let query = match wire::account_session_page(tokens, &message) {
             Ok(query) => query,
             Err(BadPage::Fields(broken)) => return Err(status::identity(Error::InvalidFields(broken))),
             Err(BadPage::Token) => return Err(status::identity_page_token()),
         };
+        let user_id = query.user_id;
         let outcome = query.execute_for_account(&self.use_cases.queries).await;
         answer(outcome, |page| {
             let next = wire::next_session_page(tokens, user_id, &page);

@@ -121,15 +121,36 @@ pub(super) enum BadPage {
     Token,
 }
 
-/// A page of a user's sessions. Its token is bound to the user.
-pub(super) fn session_page(
+/// A page of the caller's own sessions.
+pub(super) fn own_session_page(
     tokens: &PageTokens,
     user_id: UserId,
-    page_size: i32,
+    message: &auth::ListSessionsRequest,
+) -> Result<ListSessions, BadPage> {
+    let page_size = PageSize::parse(message.page_size);
+    let page_size = page_size.map_err(|rule| BadPage::Fields(vec![Violation::new("page_size", rule)]))?;
+    session_page(tokens, user_id, page_size, &message.page_token)
+}
+
+/// A page of an account's sessions.
+pub(super) fn account_session_page(
+    tokens: &PageTokens,
+    message: &port::ListSessionsRequest,
+) -> Result<ListSessions, BadPage> {
+    let mut violations = Violations::new();
+    let user_id = violations.field("account_id", UserId::parse(&message.account_id));
+    let page_size = violations.field("page_size", PageSize::parse(message.page_size));
+    let (user_id, page_size) = violations.finish(user_id.zip(page_size)).map_err(BadPage::Fields)?;
+    session_page(tokens, user_id, page_size, &message.page_token)
+}
+
+/// The token is bound to the user.
+fn session_page(
+    tokens: &PageTokens,
+    user_id: UserId,
+    page_size: PageSize,
     page_token: &str,
 ) -> Result<ListSessions, BadPage> {
-    let page_size = PageSize::parse(page_size)
-        .map_err(|rule| BadPage::Fields(vec![Violation::new("page_size", rule)]))?;
     let after = match page_token {
         "" => None,
         token => Some(session_position(tokens, user_id, token).ok_or(BadPage::Token)?),
@@ -176,12 +197,8 @@ pub(super) fn account_id(text: &str) -> Result<UserId, Vec<Violation>> {
 pub(super) fn expected_account(id: &str, version: i64) -> Result<(UserId, ExpectedVersion), Vec<Violation>> {
     let mut violations = Violations::new();
     let id = violations.field("account_id", UserId::parse(id));
-    let version = violations.field("expected_version", expected_version(version));
+    let version = violations.field("expected_version", ExpectedVersion::parse(version));
     violations.finish(id.zip(version))
-}
-
-pub(super) fn expected_version(version: i64) -> Result<ExpectedVersion, Rule> {
-    if version < 0 { Err(Rule::Negative) } else { Ok(ExpectedVersion::new(version)) }
 }
 
 pub(super) fn account(account: Account) -> port::Account {

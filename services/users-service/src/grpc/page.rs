@@ -5,6 +5,7 @@ use grpc_kit::PageTokens;
 use identity::UserId;
 use prost::Message as _;
 use users_core::Error;
+use users_core::domain::UserKey;
 use users_core::queries::{Place, SortKey};
 
 const NUMBER: u8 = b'n';
@@ -34,7 +35,11 @@ pub(super) fn seal(tokens: &PageTokens, request: &pb::ListUsersRequest, next: Op
 }
 
 /// The port's own place in a user's sessions; none for the first page.
-pub(super) fn open_sessions(tokens: &PageTokens, user: UserId, token: &str) -> Result<Option<String>, Error> {
+pub(super) fn open_sessions(
+    tokens: &PageTokens,
+    user: &UserKey,
+    token: &str,
+) -> Result<Option<String>, Error> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -46,12 +51,17 @@ pub(super) fn open_sessions(tokens: &PageTokens, user: UserId, token: &str) -> R
 }
 
 /// The token of the next page of a user's sessions; empty when there is none.
-pub(super) fn seal_sessions(tokens: &PageTokens, user: UserId, next: Option<&str>) -> String {
+pub(super) fn seal_sessions(tokens: &PageTokens, user: &UserKey, next: Option<&str>) -> String {
     next.map_or_else(String::new, |next| tokens.seal(&sessions_of(user), next.as_bytes()))
 }
 
-fn sessions_of(user: UserId) -> Vec<u8> {
-    [b"sessions".as_slice(), user.as_bytes()].concat()
+/// Bound to the target as it was asked for, so that a token is checked with the other fields, before the target is
+/// looked at. The port's token inside is bound to the account.
+fn sessions_of(user: &UserKey) -> Vec<u8> {
+    match user {
+        UserKey::Id(id) => [b"sessions of id ".as_slice(), id.as_bytes()].concat(),
+        UserKey::Username(name) => [b"sessions of name ", name.canonical().as_bytes()].concat(),
+    }
 }
 
 fn encode(place: &Place) -> Vec<u8> {
@@ -112,7 +122,7 @@ mod tests {
             pb::ListUsersRequest { roles: vec![1], ..request(&token) },
             pb::ListUsersRequest { include_total: true, ..request(&token) },
             request("nonsense"),
-            request(&seal_sessions(&tokens, an_id(1), Some("next"))),
+            request(&seal_sessions(&tokens, &UserKey::Id(an_id(1)), Some("next"))),
         ];
         for other in others {
             assert!(matches!(open(&tokens, &other), Err(Error::InvalidPageToken)), "{other:?}");
@@ -122,8 +132,9 @@ mod tests {
     #[test]
     fn a_token_of_another_users_sessions_is_refused_without_asking() {
         let tokens = PageTokens::new([7; 32]);
-        let token = seal_sessions(&tokens, an_id(1), Some("next"));
-        assert_eq!(open_sessions(&tokens, an_id(1), &token).unwrap().as_deref(), Some("next"));
-        assert!(matches!(open_sessions(&tokens, an_id(2), &token), Err(Error::InvalidPageToken)));
+        let [one, other] = [1, 2].map(|number| UserKey::Id(an_id(number)));
+        let token = seal_sessions(&tokens, &one, Some("next"));
+        assert_eq!(open_sessions(&tokens, &one, &token).unwrap().as_deref(), Some("next"));
+        assert!(matches!(open_sessions(&tokens, &other, &token), Err(Error::InvalidPageToken)));
     }
 }

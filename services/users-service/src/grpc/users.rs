@@ -147,12 +147,13 @@ impl<P: Ports> UsersService for Handlers<P> {
     ) -> Answer<pb::ListUserSessionsResponse> {
         self.admitted::<ListUserSessions, _, _, _>(request, |users, actor, message| async move {
             let (query, page_size, token) = wire::list_user_sessions(message)?;
+            let after = page::open_sessions(&users.page_tokens, &query.user, &token)?;
+            let whose = query.user.clone();
             let target = query.target(&users.commands, &actor).await?;
-            let after = page::open_sessions(&users.page_tokens, target.id, &token)?;
             let found = query.execute(&users.commands, &target, page_size, after.as_deref()).await?;
             let next = found.next.as_deref();
             Ok(pb::ListUserSessionsResponse {
-                next_page_token: page::seal_sessions(&users.page_tokens, target.id, next),
+                next_page_token: page::seal_sessions(&users.page_tokens, &whose, next),
                 sessions: found.sessions.into_iter().map(wire::session).collect(),
             })
         })

@@ -21,7 +21,7 @@ impl DisableAccount {
     /// Disables whatever version the account has.
     #[must_use]
     pub fn any_version(account_id: UserId) -> Self {
-        Self { account_id, expected: ExpectedVersion::new(0) }
+        Self { account_id, expected: ExpectedVersion::ANY }
     }
 
     /// Changes the state and ends the sessions under the account's lock, so that no log-in under way leaves one.
@@ -61,7 +61,10 @@ mod tests {
     async fn a_stale_version_changes_nothing() {
         let world = World::new();
         let opened = world.logged_in("alice").await;
-        let stale = DisableAccount { account_id: opened.session.user_id, expected: ExpectedVersion::new(9) };
+        let stale = DisableAccount {
+            account_id: opened.session.user_id,
+            expected: ExpectedVersion::parse(9).unwrap(),
+        };
         assert!(matches!(stale.execute(&world.commands).await, Err(Error::VersionMismatch)));
         assert!(world.is_good(&opened.token).await);
     }

@@ -42,7 +42,7 @@ mod tests {
         let world = World::new();
         let id = world.signed_up("alice").await;
         DisableAccount::any_version(id).execute(&world.commands).await.unwrap();
-        let enable = || EnableAccount { account_id: id, expected: ExpectedVersion::new(0) };
+        let enable = || EnableAccount { account_id: id, expected: ExpectedVersion::ANY };
         let first = enable().execute(&world.commands).await.unwrap();
         assert_eq!(first.state, AccountState::Active);
         assert!(world.log_in("alice", PASSWORD).await.is_ok());

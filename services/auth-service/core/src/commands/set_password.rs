@@ -29,9 +29,13 @@ impl SetPassword {
         let account_id = violations.field("account_id", UserId::parse(account_id));
         let password = violations.field("password", RawPassword::parse(password));
         let password = password.and_then(|password| violations.field("password", policy.check(password)));
-        let expected = ExpectedVersion::new(expected_version);
-        let parsed = account_id.zip(password);
-        violations.finish(parsed.map(|(account_id, password)| Self { account_id, password, expected }))
+        let expected = violations.field("expected_version", ExpectedVersion::parse(expected_version));
+        let parsed = account_id.zip(password).zip(expected);
+        violations.finish(parsed.map(|((account_id, password), expected)| Self {
+            account_id,
+            password,
+            expected,
+        }))
     }
 
     /// Hashes, then changes the password under the account's lock.

@@ -142,7 +142,9 @@ fn database(reader: &mut Reader) -> Option<DatabaseConfig> {
             None
         }
         None => {
-            reader.refuse("database.url", "must be given, as sqlite://PATH");
+            if !reader.is_set("database.url") {
+                reader.refuse("database.url", "must be given, as sqlite://PATH");
+            }
             None
         }
     };
@@ -216,10 +218,13 @@ fn code_points(count: usize) -> i64 {
 fn peppers(reader: &mut Reader) -> Vec<Pepper> {
     const KEY: &str = "password.peppers";
     let Some(text) = reader.secret(KEY) else {
-        reader.refuse(
-            KEY,
-            "must be given, as id:base64 of at least 32 random bytes; the first is used for new hashes",
-        );
+        // What is wrong with one that was given, the reader said itself.
+        if !reader.is_set(KEY) {
+            reader.refuse(
+                KEY,
+                "must be given, as id:base64 of at least 32 random bytes; the first is used for new hashes",
+            );
+        }
         return Vec::new();
     };
     let mut peppers: Vec<Pepper> = Vec::new();

@@ -14,6 +14,7 @@ mod sqlite;
 mod workload;
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::database::schema::{self, SchemaError};
@@ -64,11 +65,21 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The schema is not the one that this program works on.
-    #[error("{0}; `auth-service migrate` brings it up to date")]
-    OlderSchema(SchemaError),
+    #[error("{}: {cause}; `auth-service migrate` brings it up to date", path.display())]
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+        /// How old it is.
+        cause: SchemaError,
+    },
     /// The schema cannot be used or migrated.
-    #[error(transparent)]
-    Schema(SchemaError),
+    #[error("{}: {cause}", path.display())]
+    Schema {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: SchemaError,
+    },
     /// The database does not give what is asked of it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,11 +91,12 @@ pub enum StartError {
     Reflection(#[from] grpc_kit::reflection::Error),
 }
 
-impl From<SchemaError> for StartError {
-    fn from(error: SchemaError) -> Self {
-        match error {
-            older @ SchemaError::Older { .. } => Self::OlderSchema(older),
-            other => Self::Schema(other),
+impl StartError {
+    fn of_schema(config: &Config) -> impl Fn(SchemaError) -> Self {
+        let path = config.database.path.clone();
+        move |cause| match cause {
+            SchemaError::Older { .. } => Self::OlderSchema { path: path.clone(), cause },
+            _ => Self::Schema { path: path.clone(), cause },
         }
     }
 }
@@ -104,9 +116,9 @@ impl AuthService {
         let database = open_database(&config).await?;
         let lock = database.serving_lock()?;
         if config.database.auto_migrate {
-            schema::migrate(&database, &MIGRATIONS).await?;
+            schema::migrate(&database, &MIGRATIONS).await.map_err(StartError::of_schema(&config))?;
         }
-        schema::check(&database, &MIGRATIONS).await?;
+        schema::check(&database, &MIGRATIONS).await.map_err(StartError::of_schema(&config))?;
         let store = SqliteStore::new(database, clock.clone());
         let page_tokens = Arc::new(PageTokens::new(store.page_token_key().await?));
         let signer = JwtSigner::new(config.token.clone())?;
@@ -143,7 +155,7 @@ async fn open_database(config: &Config) -> Result<Sqlite, OpenError> {
 /// Brings the schema up to date.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let database = open_database(config).await?;
-    schema::migrate(&database, &MIGRATIONS).await?;
+    schema::migrate(&database, &MIGRATIONS).await.map_err(StartError::of_schema(config))?;
     database.close().await;
     Ok(())
 }

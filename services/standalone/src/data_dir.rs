@@ -34,7 +34,7 @@ pub(crate) enum DataDirError {
         cause: io::Error,
     },
     #[error(
-        "{} is missing although this data directory was set up before: restore it from a backup; it is not made anew \
+        "{} is missing or empty although this data directory was set up before: restore it from a backup; it is not made anew \
          because {why}", path.display()
     )]
     Missing { path: PathBuf, why: &'static str },
@@ -110,9 +110,14 @@ impl DataDir {
             (WORKLOAD_TOKEN, "other services may be using it"),
         ] {
             let path = self.path.join(name);
-            let there = path.try_exists().map_err(|cause| io_error(&path, "looked at", cause))?;
-            if !there {
-                return Err(DataDirError::Missing { path, why });
+            // Empty counts as missing: SQLite takes an empty file for a new database.
+            match fs::metadata(&path) {
+                Ok(file) if file.len() > 0 => {}
+                Ok(_) => return Err(DataDirError::Missing { path, why }),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    return Err(DataDirError::Missing { path, why });
+                }
+                Err(cause) => return Err(io_error(&path, "looked at", cause)),
             }
         }
         Ok(())
@@ -205,13 +210,15 @@ mod tests {
             let temporary = tempfile::tempdir().unwrap();
             let directory = DataDir::open(temporary.path()).unwrap();
             for database in [AUTH_DATABASE, USERS_DATABASE] {
-                make(&temporary.path().join(database), b"").unwrap();
+                make(&temporary.path().join(database), b"not empty").unwrap();
             }
             directory.set_initialized().unwrap();
             assert!(DataDir::open(temporary.path()).unwrap().is_initialized());
-            fs::remove_file(temporary.path().join(missing)).unwrap();
-            let refused = DataDir::open(temporary.path()).unwrap_err().to_string();
-            assert!(refused.contains(missing), "{refused}");
+            for lose in [|file: &Path| fs::write(file, b""), |file: &Path| fs::remove_file(file)] {
+                lose(&temporary.path().join(missing)).unwrap();
+                let refused = DataDir::open(temporary.path()).unwrap_err().to_string();
+                assert!(refused.contains(missing), "{refused}");
+            }
         }
     }
 }

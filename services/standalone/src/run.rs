@@ -1,6 +1,7 @@
 //! Putting the two services together.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use auth_service::AuthService;
@@ -23,28 +24,28 @@ pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
 
 async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     let directory = DataDir::open(data_dir)?;
-    let auth = Layers::new("AUTH").defaults(SOURCE, directory.auth_settings()).environment();
-    let (auth, _) = auth_service::Config::read(auth)?;
+    let (auth, mut users) = settings(&directory)?;
     telemetry::init_log(&auth.log)?;
     let metrics = telemetry::record_metrics()?;
     let signals = Shutdown::on_signals()?;
 
-    let auth_listeners = auth_service::Listeners::bind(&auth.server).await?;
+    let auth_listeners = auth_service::Listeners::bind(&auth.server).await.map_err(named("auth-service"))?;
+    let users_listeners =
+        users_service::Listeners::bind(&users.server).await.map_err(named("users-service"))?;
     let port = auth_listeners.internal.local_addr()?;
-    let mut users = directory.users_settings();
-    users.push(("identity_provider.url".to_owned(), format!("http://{}", reachable(port))));
-    let users = Layers::new("USERS").defaults(SOURCE, users).environment();
-    let (users, _) = users_service::Config::read(users)?;
-    let users_listeners = users_service::Listeners::bind(&users.server).await?;
+    if users.identity_provider.url == url(auth.server.internal_listen) {
+        // Where port 0 was asked for, only now it is known which one it is.
+        users.identity_provider.url = url(port);
+    }
 
     let clock = SystemClock::default();
-    let auth = AuthService::open(auth, clock.clone()).await?;
+    let auth = AuthService::open(auth, clock.clone()).await.map_err(named("auth-service"))?;
     let generated = if directory.is_initialized() {
         None
     } else {
         make_super_admin(&auth, &users, clock.clone()).await?
     };
-    let users = UsersService::open(users, clock).await?;
+    let users = UsersService::open(users, clock).await.map_err(named("users-service"))?;
 
     let welcome = Welcome {
         addresses: Addresses {
@@ -73,4 +74,32 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     auth_served?;
     users_served?;
     Ok(())
+}
+
+/// Reads the settings of both; the problems of both are said at once.
+fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service::Config), Box<dyn Error>> {
+    let auth = Layers::new("AUTH").defaults(SOURCE, directory.auth_settings()).environment();
+    let auth = auth_service::Config::read(auth);
+    let mut defaults = directory.users_settings();
+    if let Ok((auth, _)) = &auth {
+        defaults.push(("identity_provider.url".to_owned(), url(auth.server.internal_listen)));
+    }
+    let users = users_service::Config::read(Layers::new("USERS").defaults(SOURCE, defaults).environment());
+    match (auth, users) {
+        (Ok((auth, _)), Ok((users, _))) => Ok((auth, users)),
+        (auth, users) => {
+            let auth = auth.err().map(|problems| format!("auth-service: {problems}"));
+            let users = users.err().map(|problems| format!("users-service: {problems}"));
+            Err(auth.into_iter().chain(users).collect::<Vec<_>>().join("\n").into())
+        }
+    }
+}
+
+fn url(internal_listen: SocketAddr) -> String {
+    format!("http://{}", reachable(internal_listen))
+}
+
+/// Both services have settings of the same names.
+fn named<E: Error>(service: &'static str) -> impl Fn(E) -> String {
+    move |error| format!("{service}: {error}")
 }

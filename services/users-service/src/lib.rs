@@ -14,6 +14,7 @@ mod sqlite;
 mod sweeper;
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::database::{OpenError, SchemaError, ServingLock, SqliteOptions};
@@ -47,11 +48,21 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The schema is not the one that this program works on.
-    #[error("{0}; `users-service migrate` brings it up to date")]
-    OlderSchema(SchemaError),
+    #[error("{}: {cause}; `users-service migrate` brings it up to date", path.display())]
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+        /// How old it is.
+        cause: SchemaError,
+    },
     /// The schema cannot be used or migrated.
-    #[error(transparent)]
-    Schema(SchemaError),
+    #[error("{}: {cause}", path.display())]
+    Schema {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: SchemaError,
+    },
     /// The database does not give what is asked of it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -63,11 +74,12 @@ pub enum StartError {
     Reflection(#[from] grpc_kit::reflection::Error),
 }
 
-impl From<SchemaError> for StartError {
-    fn from(error: SchemaError) -> Self {
-        match error {
-            older @ SchemaError::Older { .. } => Self::OlderSchema(older),
-            other => Self::Schema(other),
+impl StartError {
+    fn of_schema(config: &Config) -> impl Fn(SchemaError) -> Self {
+        let path = config.database.path.clone();
+        move |cause| match cause {
+            SchemaError::Older { .. } => Self::OlderSchema { path: path.clone(), cause },
+            _ => Self::Schema { path: path.clone(), cause },
         }
     }
 }
@@ -94,9 +106,9 @@ impl UsersService {
         let store = open_store(&config, &clock).await?;
         let lock = store.serving_lock()?;
         if config.database.auto_migrate {
-            store.migrate().await?;
+            store.migrate().await.map_err(StartError::of_schema(&config))?;
         }
-        store.check_schema().await?;
+        store.check_schema().await.map_err(StartError::of_schema(&config))?;
         let parts = Parts::new(store, &config, clock)?;
         Ok(Self { config, parts, _lock: lock })
     }
@@ -122,7 +134,7 @@ impl Parts {
     /// Opens the store beside whoever serves it; its schema must be the one that this program works on.
     pub(crate) async fn beside_the_service(config: &Config, clock: SystemClock) -> Result<Self, StartError> {
         let store = open_store(config, &clock).await?;
-        store.check_schema().await?;
+        store.check_schema().await.map_err(StartError::of_schema(config))?;
         Ok(Self::new(store, config, clock)?)
     }
 }
@@ -135,7 +147,7 @@ async fn open_store(config: &Config, clock: &SystemClock) -> Result<SqliteStore,
 /// Brings the schema up to date.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let store = open_store(config, &SystemClock::default()).await?;
-    store.migrate().await?;
+    store.migrate().await.map_err(StartError::of_schema(config))?;
     store.close().await;
     Ok(())
 }

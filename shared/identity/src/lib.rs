@@ -19,7 +19,7 @@ pub use raw_password::{MAX_PASSWORD_CODE_POINTS, RawPassword};
 pub use request_id::RequestId;
 pub use user_id::UserId;
 pub use username::{MAX_USERNAME_LENGTH, MIN_USERNAME_LENGTH, Username, UsernamePrefix};
-pub use violation::{BrokenRules, Rule, Violation, Violations};
+pub use violation::{BrokenRules, Rule, Violation, Violations, sentence};
 
 /// A point in time, in UTC; every store keeps it to the microsecond.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -140,6 +140,14 @@ impl Violation {
     }
 }
 
+/// All violations in one sentence for people: `username must be given; password must have at least 15 characters`.
+#[must_use]
+pub fn sentence(violations: &[Violation]) -> String {
+    let sentences: Vec<_> =
+        violations.iter().map(|one| format!("{} {}", one.field, one.description)).collect();
+    sentences.join("; ")
+}
+
 /// Collects everything that is wrong with a request, so that it can be said at once.
 ///
 /// Each field is parsed through [`field`](Self::field), which gives a value or notes why there is none; at the end

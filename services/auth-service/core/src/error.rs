@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use identity::{Rule, UserId, Username, Violation};
+use identity::{Rule, UserId, Username, Violation, sentence};
 
 /// The cause of a fault that callers are told nothing about: for the log only.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the new password is the current one")]
     PasswordUnchanged,
     /// Fields that break rules: all of them.
-    #[error("{}", summary(.0))]
+    #[error("{}", sentence(.0))]
     InvalidFields(Vec<Violation>),
     /// A live session of somebody else.
     #[error("there is no such session")]
@@ -71,12 +71,6 @@ impl Error {
     pub fn invalid_field(field: &str, rule: Rule) -> Self {
         Self::InvalidFields(vec![Violation::new(field, rule)])
     }
-}
-
-/// `username must have at least 5 characters; password must be given`.
-fn summary(violations: &[Violation]) -> String {
-    let broken: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
-    broken.join("; ")
 }
 
 /// How a store can fail. Expected conflicts (a name that is taken) are values, not failures.

@@ -25,7 +25,7 @@ pub enum Error {
         required: Option<Role>,
     },
     /// Fields break rules: all of them.
-    #[error("the request has invalid fields")]
+    #[error("{}", identity::sentence(.0))]
     InvalidField(Vec<Violation>),
     /// The page token was not made for this request.
     #[error("the page token is not one that was made for this request")]

@@ -72,14 +72,9 @@ fn failed(password: &HandedOut, error: AdministrationError) -> Box<dyn Error> {
     format!("{}{rest}", explained(error)).into()
 }
 
-/// Fields that break a rule are named one by one.
+/// What to do about it, where there is something.
 fn explained(error: AdministrationError) -> Box<dyn Error> {
     match error {
-        AdministrationError::Failed(UseCaseError::InvalidField(broken)) => {
-            let broken: Vec<_> =
-                broken.iter().map(|one| format!("the {} {}", one.field, one.description)).collect();
-            broken.join("; ").into()
-        }
         AdministrationError::SuperAdminExists => format!("{error}; --force makes another one").into(),
         other => other.into(),
     }

@@ -59,9 +59,7 @@ pub(super) fn of(error: Error) -> Status {
             fault(Code::PermissionDenied, "your role does not outrank the role that this is about")
         }
         Error::InvalidField(broken) => {
-            let sentences: Vec<_> =
-                broken.iter().map(|one| format!("{} {}", one.field, one.description)).collect();
-            fault(Code::InvalidArgument, &sentences.join("; "))
+            fault(Code::InvalidArgument, &identity::sentence(&broken))
                 .violations(broken.into_iter().map(violation))
         }
         Error::InvalidPageToken => {

@@ -95,7 +95,8 @@ fn config(file: Option<&Path>) -> Result<(Config, Effective), Box<dyn Error>> {
     if let Some(file) = file {
         layers = layers.file(file);
     }
-    Ok(Config::read(layers.environment())?)
+    let read = Config::read(layers.environment());
+    read.map_err(|problems| format!("these settings cannot be used:\n{problems}").into())
 }
 
 fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {

@@ -88,9 +88,13 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
     match (auth, users) {
         (Ok((auth, _)), Ok((users, _))) => Ok((auth, users)),
         (auth, users) => {
-            let auth = auth.err().map(|problems| format!("auth-service: {problems}"));
-            let users = users.err().map(|problems| format!("users-service: {problems}"));
-            Err(auth.into_iter().chain(users).collect::<Vec<_>>().join("\n").into())
+            let auth = auth
+                .err()
+                .map(|problems| format!("these settings of auth-service cannot be used:\n{problems}"));
+            let users = users
+                .err()
+                .map(|problems| format!("these settings of users-service cannot be used:\n{problems}"));
+            Err(auth.into_iter().chain(users).collect::<String>().into())
         }
     }
 }

@@ -1,3 +1,24 @@
 //! The end-to-end suite: both services, driven only through gRPC.
 
+mod anonymous;
+mod bad_input;
+mod change_password;
+mod consistency;
+mod crashes;
+mod etags;
+mod feed;
+mod list_users;
+mod log_in;
+mod metadata;
+mod outage;
+mod pages;
+mod port;
+mod races;
+mod repeats;
+mod rules;
+mod sessions;
+mod start;
+mod super_admins;
 mod table;
+mod timeouts;
+mod transport;

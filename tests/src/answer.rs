@@ -89,7 +89,8 @@ impl Failure {
         ] {
             assert_eq!(find(name).is_some(), needed.contains(&detail), "{name} of {reason}");
         }
-        let broken = find("BadRequest").map(|bytes| pb::BadRequest::decode(&*bytes).expect("BadRequest decodes"));
+        let broken =
+            find("BadRequest").map(|bytes| pb::BadRequest::decode(&*bytes).expect("BadRequest decodes"));
         let violations: Vec<_> = broken
             .map(|broken| broken.field_violations.into_iter().map(violation).collect())
             .unwrap_or_default();

@@ -27,7 +27,9 @@ pub(crate) fn error(reason: &str) -> (Code, &'static [Detail]) {
             (Code::Unauthenticated, &[])
         }
         "ALREADY_AUTHENTICATED" => (Code::FailedPrecondition, &[PreconditionFailure]),
-        "CURRENT_PASSWORD_MISMATCH" | "ROLE_TOO_LOW" | "WORKLOAD_NOT_ALLOWED" => (Code::PermissionDenied, &[]),
+        "CURRENT_PASSWORD_MISMATCH" | "ROLE_TOO_LOW" | "WORKLOAD_NOT_ALLOWED" => {
+            (Code::PermissionDenied, &[])
+        }
         "PASSWORD_UNCHANGED" | "INVALID_FIELD" | "INVALID_PAGE_TOKEN" | "REQUEST_ID_REUSED" => {
             (Code::InvalidArgument, &[BadRequest])
         }

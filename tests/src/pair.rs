@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::auth::{SignUpRequest, SignUpResponse};
-use api::users::{CreateUserRequest, UserRole};
+use api::identity::Account;
+use api::users::{CreateUserRequest, GetUserRequest, User, UserRole};
 use auth_service::AuthService;
 use clock::SystemClock;
 use configuration::Layers;
 use grpc_kit::{Shutdown, Trigger};
-use identity::{RawPassword, Username};
+use identity::{AccountVersion, ConsistencyToken, Epoch, RawPassword, UserId, Username};
 use tokio::task::JoinHandle;
 use users_service::{Administration, UsersService};
 
 use crate::settings::Home;
-use crate::{Caller, Endpoints, Engine, PASSWORD, Person, Settings};
+use crate::{Caller, Endpoints, Engine, PASSWORD, Person, Settings, by_id};
 
 /// Any free port.
 pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -113,6 +114,22 @@ impl Pair {
     /// Another session of somebody.
     pub async fn log_in(&self, username: &str) -> Person {
         Person::log_in(&self.anonymous, username).await
+    }
+
+    /// The user of an id, as it is once a write is visible.
+    pub async fn visible(&self, user_id: &str, consistency_token: &str) -> User {
+        let consistency_token = consistency_token.to_owned();
+        let found = self.super_admin.ok(GetUserRequest { user: by_id(user_id), consistency_token }).await;
+        found.message.user.expect("a user")
+    }
+
+    /// The user of an account, as it is once users-service knows what the port has just answered.
+    pub async fn shows(&self, account: &Account) -> User {
+        let user_id = UserId::parse(&account.account_id).expect("an id");
+        let epoch = Epoch::parse(&account.epoch).expect("an epoch");
+        let version = AccountVersion { epoch, number: account.version };
+        let token = ConsistencyToken::Account { user_id, version };
+        self.visible(&account.account_id, &token.encode()).await
     }
 
     /// What an operator may do: there is no rpc for it.

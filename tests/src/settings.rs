@@ -145,7 +145,8 @@ impl Home {
     pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path().join(name);
         let _ = fs::remove_file(&path);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("a file");
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("a file");
         file.write_all(content.as_bytes()).expect("written");
         path
     }

@@ -170,7 +170,9 @@ impl GrpcIdentityProvider {
         let Some(deadline) = call::current().and_then(|call| call.deadline) else {
             return Ok(Budget { wait: self.timeout, is_the_callers: false });
         };
-        let left = deadline.saturating_duration_since(Instant::now()).saturating_sub(RESERVE);
+        let left = deadline.saturating_duration_since(Instant::now());
+        // A short deadline is tried too: what is kept back then is a part of it.
+        let left = left.saturating_sub(RESERVE.min(left / 4));
         if left.is_zero() {
             return Err(ProviderError::DeadlineExceeded);
         }

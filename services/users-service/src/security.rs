@@ -1,5 +1,5 @@
 //! The security log: one line for every command of an administrator, in a target of its own, however it ended. Never a
-//! secret, and never what a caller typed beyond the name of its target, which was parsed before.
+//! secret, and never what a caller typed beyond the name of its subject, which was parsed before.
 
 use users_core::Error;
 use users_core::domain::Actor;
@@ -8,19 +8,19 @@ use users_core::domain::Actor;
 pub(crate) async fn audited<T>(
     command: &'static str,
     actor: &Actor,
-    target: String,
+    subject: String,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let outcome = work.await;
     let result = outcome.as_ref().map_or_else(refusal, |_| "ok");
-    tracing::info!(target: "security", command, actor = %actor.id, target, outcome = result);
+    tracing::info!(target: "security", command, actor = %actor.id, subject, outcome = result);
     outcome
 }
 
 /// Writes down what came of an operator's command, who has no name here.
-pub(crate) fn record_operators<T, E>(command: &'static str, target: &str, outcome: &Result<T, E>) {
+pub(crate) fn record_operators<T, E>(command: &'static str, subject: &str, outcome: &Result<T, E>) {
     let result = if outcome.is_ok() { "ok" } else { "refused" };
-    tracing::info!(target: "security", command, actor = "operator", target, outcome = result);
+    tracing::info!(target: "security", command, actor = "operator", subject, outcome = result);
 }
 
 const fn refusal(error: &Error) -> &'static str {

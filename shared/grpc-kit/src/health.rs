@@ -27,6 +27,9 @@ enum State {
     ShutDown,
 }
 
+/// Its full name, for reflection.
+pub const SERVICE: &str = "grpc.health.v1.Health";
+
 /// The health service of a process and the handle that steers it; it starts `NOT_SERVING` for `""` and for
 /// each of the names.
 #[must_use]

@@ -48,7 +48,10 @@ pub const ERROR_REASON_UNKNOWN_METHOD: &str = "ERROR_REASON_UNKNOWN_METHOD";
 /// Anything else, panics included.
 pub const ERROR_REASON_INTERNAL: &str = "ERROR_REASON_INTERNAL";
 
-/// Every reason that the layer answers by itself: the `ErrorReason` enum of every package must have them.
+/// A stream ends because the server does: the `ErrorReason` enum of every package with streams must have it.
+pub const ERROR_REASON_DRAINING: &str = "ERROR_REASON_DRAINING";
+
+/// Every reason that the layer answers to any call by itself: the `ErrorReason` enum of every package must have them.
 pub const SHARED_REASONS: [&str; 5] = [
     ERROR_REASON_DEADLINE_EXCEEDED,
     ERROR_REASON_REQUEST_TOO_LARGE,

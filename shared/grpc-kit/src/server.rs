@@ -26,6 +26,9 @@ use crate::{CallLayer, Shutdown};
 pub struct ServerSettings {
     /// Calls at a time on one connection: 200.
     pub max_concurrent_streams: u32,
+    /// Calls on one connection that the peer gave up before this end got to them: as many as there may be at a time,
+    /// 200, since all may run out of time together. hyper's own bound of 20 cuts connections of honest proxies.
+    pub max_pending_accept_reset_streams: usize,
     /// Streams that a peer makes this end reset before its connection is closed: 1024. Without a bound, a
     /// client can have work begun and thrown away at the cost of a few bytes each.
     pub max_local_error_reset_streams: usize,
@@ -48,6 +51,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 200,
+            max_pending_accept_reset_streams: 200,
             max_local_error_reset_streams: 1024,
             max_header_list_size: 16 * 1024,
             keepalive_interval: Duration::from_mins(1),

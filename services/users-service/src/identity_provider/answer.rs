@@ -56,6 +56,7 @@ pub(super) fn refused(status: &Status, deadline_is_the_callers: bool) -> Provide
         | ErrorReason::WorkloadNotAllowed
         | ErrorReason::MalformedRequest
         | ErrorReason::StorageUnavailable
+        | ErrorReason::Draining
         | ErrorReason::RequestTooLarge
         | ErrorReason::UnknownMethod
         | ErrorReason::Internal => ProviderError::Unavailable(refusal(status, details.reason).into()),

@@ -10,14 +10,15 @@
 //! | OUT_OF_RANGE | message too large | RESOURCE_EXHAUSTED, REQUEST_TOO_LARGE |
 //! | INTERNAL, instead of an answer | framing or protobuf does not decode, or there is no message | INVALID_ARGUMENT, MALFORMED_REQUEST |
 //! | INTERNAL, after an answer began | the answer does not encode | INTERNAL |
+//! | UNAVAILABLE, after an answer began | a stream ends because the server does | DRAINING |
 //! | anything else | the connection failed under it | INTERNAL as the reason; the code stays |
 
 use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
 
 use super::{
-    ERROR_REASON_INTERNAL, ERROR_REASON_MALFORMED_REQUEST, ERROR_REASON_REQUEST_TOO_LARGE,
-    ERROR_REASON_UNKNOWN_METHOD,
+    ERROR_REASON_DRAINING, ERROR_REASON_INTERNAL, ERROR_REASON_MALFORMED_REQUEST,
+    ERROR_REASON_REQUEST_TOO_LARGE, ERROR_REASON_UNKNOWN_METHOD,
 };
 use crate::details;
 
@@ -129,6 +130,9 @@ impl Bare {
             (Code::Internal, Part::Trailers) => {
                 tracing::error!(target: "grpc", cause = message, "an answer failed after it began");
                 (Code::Internal, ERROR_REASON_INTERNAL, "internal error".to_owned())
+            }
+            (Code::Unavailable, Part::Trailers) => {
+                (Code::Unavailable, ERROR_REASON_DRAINING, message.to_owned())
             }
             (code, _) => (code, ERROR_REASON_INTERNAL, message.to_owned()),
         };

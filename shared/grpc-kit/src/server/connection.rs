@@ -72,6 +72,7 @@ fn builder(settings: &ServerSettings) -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.max_concurrent_streams)
+        .max_pending_accept_reset_streams(settings.max_pending_accept_reset_streams)
         .max_local_error_reset_streams(settings.max_local_error_reset_streams)
         .max_header_list_size(settings.max_header_list_size)
         .keep_alive_interval(settings.keepalive_interval)

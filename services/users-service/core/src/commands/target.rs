@@ -56,13 +56,11 @@ pub(crate) async fn expected_version<P: Ports>(
     }
 }
 
-/// The error for an etag that is no longer the user's, with the one that is, the owner's latest word included.
+/// The error for an etag that is no longer the user's, with the one that is, the owner's latest word included. Whom the
+/// owner does not know any more, since a restore, is not found: there is no etag to try again with.
 async fn stale<P: Ports>(cx: &Context<P>, id: UserId) -> Result<Error, Error> {
-    let key = UserKey::Id(id);
-    let current = match fetch(cx, &key).await? {
-        Some(user) => user,
-        None => find(cx, &key).await?,
-    };
+    let current = fetch(cx, &UserKey::Id(id)).await?;
+    let current = current.ok_or_else(|| Error::UserNotFound(id.to_string()))?;
     Ok(Error::EtagMismatch { current: current.etag() })
 }
 

@@ -1,0 +1,94 @@
+//! auth-service away: nobody is let in, nobody is told that it is the token, and everything goes on by itself after.
+
+use api::auth::GetCurrentSessionRequest;
+use api::users::{
+    CreateUserRequest, GetCurrentUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest,
+    ListUserSessionsRequest, ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest,
+    RevokeUserSessionsRequest, SetUserPasswordRequest, UserRole,
+};
+use e2e::{Caller, PASSWORD, Pair, by_id, eventually, get};
+
+const AWAY: &str = "IDENTITY_PROVIDER_UNAVAILABLE";
+
+/// Every rpc is refused for the outage, whatever the token.
+async fn everything_is_away(caller: &Caller, id: &str) {
+    let etag = String::new();
+    caller.refused(AWAY, GetCurrentUserRequest::default()).await;
+    caller.refused(AWAY, GetUserRequest { user: by_id(id), consistency_token: String::new() }).await;
+    caller.refused(AWAY, ListUsersRequest::default()).await;
+    caller.refused(AWAY, InactivateUserRequest { user: by_id(id), etag: etag.clone() }).await;
+    caller.refused(AWAY, ReactivateUserRequest { user: by_id(id), etag: etag.clone() }).await;
+    caller.refused(AWAY, GrantAdminRequest { user: by_id(id), etag: etag.clone() }).await;
+    caller.refused(AWAY, RevokeAdminRequest { user: by_id(id), etag }).await;
+    caller.refused(AWAY, SetUserPasswordRequest { user: by_id(id), password: PASSWORD.into() }).await;
+    caller.refused(AWAY, ListUserSessionsRequest { user: by_id(id), ..Default::default() }).await;
+    caller.refused(AWAY, RevokeUserSessionsRequest { user: by_id(id), session_id: String::new() }).await;
+    let request = CreateUserRequest {
+        username: "newcomer".into(),
+        password: PASSWORD.into(),
+        role: UserRole::User.into(),
+        request_id: String::new(),
+    };
+    caller.refused(AWAY, request).await;
+}
+
+#[tokio::test]
+async fn an_outage_of_auth_service_is_called_one_and_is_over_when_it_is_back() {
+    let mut app = Pair::start().await;
+    app.stop_auth().await;
+    everything_is_away(&app.super_admin, &app.user.id).await;
+    everything_is_away(&app.user, &app.user.id).await;
+    everything_is_away(&app.anonymous.bearer("nonsense"), &app.user.id).await;
+    app.anonymous.refused("UNAUTHENTICATED", GetCurrentUserRequest::default()).await;
+    assert_eq!(get(app.users_ops(), "/readyz").await.0, 200, "it answers, so it is ready");
+
+    app.start_auth().await;
+    eventually("the connection to be made again", async || {
+        app.user.call(GetCurrentUserRequest::default()).await.ok()
+    })
+    .await;
+    let request = GetUserRequest { user: by_id(&app.user.id), consistency_token: String::new() };
+    app.super_admin.ok(request).await;
+    app.super_admin.ok(InactivateUserRequest { user: by_id(&app.user.id), etag: String::new() }).await;
+}
+
+#[tokio::test]
+async fn a_session_is_still_good_after_both_services_were_restarted() {
+    let mut app = Pair::start().await;
+    app.stop_auth().await;
+    app.stop_users().await;
+    app.start_auth().await;
+    app.start_users().await;
+    app.user.ok(GetCurrentSessionRequest {}).await;
+    let user = app.admin.ok(GetCurrentUserRequest::default()).await.message.user.expect("a user");
+    assert_eq!((user.user_id.as_str(), user.role()), (app.admin.id.as_str(), UserRole::Admin));
+}
+
+#[tokio::test]
+async fn auth_service_does_its_work_without_users_service() {
+    let mut app = Pair::start().await;
+    app.stop_users().await;
+    app.signed_up("newcomer").await;
+    let newcomer = app.log_in("newcomer").await;
+    newcomer.ok(GetCurrentSessionRequest {}).await;
+    app.start_users().await;
+    let user = newcomer.ok(GetCurrentUserRequest::default()).await.message.user.expect("a user");
+    assert_eq!((user.username.as_str(), user.role()), ("newcomer", UserRole::User));
+}
+
+#[tokio::test]
+async fn a_workload_token_that_is_wrong_is_an_outage_to_the_callers() {
+    let settings = e2e::Settings::default();
+    let mut app = Pair::start_with(settings).await;
+    let (_, home) = app.data();
+    let token = home.join("full-token");
+    let right = std::fs::read_to_string(&token).expect("a token");
+    app.stop_users().await;
+    std::fs::write(&token, "w".repeat(44)).expect("written");
+    app.start_users().await;
+    everything_is_away(&app.super_admin, &app.user.id).await;
+    app.stop_users().await;
+    std::fs::write(&token, right).expect("written");
+    app.start_users().await;
+    app.super_admin.ok(GetCurrentUserRequest::default()).await;
+}

@@ -1,0 +1,34 @@
+//! Races: many callers at once, and what must hold whoever wins. Hashes are cheap here, rate limits are off.
+
+mod credentials;
+mod inactivation;
+mod revocation;
+mod sign_up;
+
+use api::auth::{GetCurrentSessionRequest, LogInRequest, LogInResponse};
+use api::identity::ListSessionsRequest;
+use e2e::{Failure, PASSWORD, Pair};
+use futures::future::join_all;
+
+/// Logs in so many times at once.
+async fn log_in_at_once(app: &Pair, username: &str, times: usize) -> Vec<Result<LogInResponse, Failure>> {
+    let request = LogInRequest { username: username.into(), password: PASSWORD.into() };
+    let outcomes = join_all((0..times).map(|_| app.anonymous.call(request.clone()))).await;
+    outcomes.into_iter().map(|outcome| outcome.map(|reply| reply.message)).collect()
+}
+
+/// Which of these tokens admit.
+async fn good(app: &Pair, tokens: impl IntoIterator<Item = String>) -> Vec<String> {
+    let checked = tokens.into_iter().map(async |token| {
+        let outcome = app.anonymous.bearer(&token).call(GetCurrentSessionRequest {}).await;
+        outcome.is_ok().then_some(token)
+    });
+    join_all(checked).await.into_iter().flatten().collect()
+}
+
+/// The ids of somebody's live sessions.
+async fn live(app: &Pair, id: &str) -> Vec<String> {
+    let request = ListSessionsRequest { account_id: id.into(), page_size: 1000, page_token: String::new() };
+    let sessions = app.full.ok(request).await.message.sessions;
+    sessions.into_iter().map(|session| session.session_id).collect()
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use protox::prost_reflect::{
-    DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor, Value,
+    DescriptorPool, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, OneofDescriptor, Value,
 };
 
 const PACKAGES: [&str; 3] = ["tandem.auth.v1", "tandem.identity.v1", "tandem.users.v1"];
@@ -19,9 +19,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new([&root])?;
     compiler.include_imports(true).include_source_info(true).open_files(proto_files(&root)?)?;
-    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
-
     let pool = compiler.descriptor_pool();
+    for package in PACKAGES {
+        fs::write(out.join(format!("{package}.bin")), descriptors_of(&pool, package))?;
+    }
     let secret = messages_with_secrets(&pool);
     tonic_prost_build::configure()
         .skip_debug(secret.iter().map(|message| format!(".{}", message.full_name())))
@@ -29,6 +30,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("redacted.rs"), redacted_debug(&secret)?)?;
     fs::write(out.join("rpcs.rs"), rpcs(&pool)?)?;
     Ok(())
+}
+
+/// The files of a package and of Google's types, encoded: what a listener that serves the package may show.
+fn descriptors_of(pool: &DescriptorPool, package: &str) -> Vec<u8> {
+    let shown =
+        |file: &FileDescriptor| file.package_name() == package || file.package_name() == "google.protobuf";
+    let mut set = Vec::new();
+    for file in pool.files().filter(shown) {
+        // `FileDescriptorSet.file`. Encoded one by one, files keep the options that prost's own types do not know.
+        prost::encoding::bytes::encode(1, &file.encode_to_vec(), &mut set);
+    }
+    set
 }
 
 fn proto_files(root: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {

@@ -43,7 +43,7 @@ pub(crate) fn error(reason: &str) -> (Code, &'static [Detail]) {
         "HASHER_BUSY" | "STORAGE_UNAVAILABLE" | "IDENTITY_PROVIDER_UNAVAILABLE" | "NOT_YET_CONSISTENT" => {
             (Code::Unavailable, &[RetryInfo])
         }
-        "OUTCOME_UNKNOWN" => (Code::Unavailable, &[]),
+        "OUTCOME_UNKNOWN" | "DRAINING" => (Code::Unavailable, &[]),
         "DEADLINE_EXCEEDED" => (Code::DeadlineExceeded, &[]),
         "UNKNOWN_METHOD" => (Code::Unimplemented, &[]),
         "INTERNAL" => panic!("INTERNAL: something is broken inside"),

@@ -1,7 +1,6 @@
 //! Both services as real processes, which a test can kill in the middle of something and start again on the same data
 //! and the same addresses.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -120,6 +119,17 @@ impl Processes {
         self.command(service).args(arguments).output().await.expect("it runs")
     }
 
+    /// Runs a command of one of them on the same data, but on addresses of its own.
+    pub async fn elsewhere(&self, service: Service, arguments: &[&str]) -> Output {
+        let (binary, variables) = match service {
+            Service::Auth => (self.binaries.auth, self.settings.of_auth(&self.home, [ANY; 3])),
+            Service::Users => {
+                (self.binaries.users, self.settings.of_users(&self.home, [ANY; 2], self.auth[1]))
+            }
+        };
+        command(binary, variables).args(arguments).output().await.expect("it runs")
+    }
+
     /// Makes a super admin and logs in.
     pub async fn super_admin(&self) -> Person {
         let file = self.home.write("password", PASSWORD).display().to_string();
@@ -127,6 +137,12 @@ impl Processes {
         let output = self.command_output(Service::Users, &arguments).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Person::log_in(&self.anonymous, "superadmin").await
+    }
+
+    /// Somebody who was logged in before a restart, over the connections of after it.
+    #[must_use]
+    pub fn resume(&self, person: &Person) -> Person {
+        Person::of(&self.anonymous, &person.username, person.token.clone(), Some(person.session.clone()))
     }
 
     /// The workload that may do everything.
@@ -155,10 +171,7 @@ impl Processes {
                 (self.binaries.users, self.settings.of_users(&self.home, self.users, self.auth[1]))
             }
         };
-        let variables: BTreeMap<String, String> = variables.into_iter().collect();
-        let mut command = Command::new(binary);
-        command.env_clear().envs(variables).stdin(Stdio::null());
-        command
+        command(binary, variables)
     }
 
     fn child(&mut self, service: Service) -> &mut Child {
@@ -168,4 +181,11 @@ impl Processes {
         };
         running.as_mut().expect("it was started")
     }
+}
+
+/// Knows nothing of the environment that the tests run in.
+fn command(binary: &str, variables: Vec<(String, String)>) -> Command {
+    let mut command = Command::new(binary);
+    command.env_clear().envs(variables).stdin(Stdio::null());
+    command
 }

@@ -284,15 +284,17 @@ fn workloads(reader: &mut Reader) -> Vec<Workload> {
     const TOKEN: &str = "workload.token";
     const CLIENTS: &str = "workload.clients";
     let mut workloads = Vec::new();
-    if let Some(file) = reader.secret_file(FILE) {
-        let tokens = file.lines().map(SecretString::from).collect();
+    let file = reader.secret_file(FILE);
+    let token = reader.secret(TOKEN);
+    if reader.is_set(FILE) && reader.is_set(TOKEN) {
+        reader.refuse(TOKEN, "is given together with workload.token_file");
+    }
+    let tokens: Vec<_> = match file {
+        Some(file) => file.lines().map(SecretString::from).collect(),
+        None => token.into_iter().collect(),
+    };
+    if reader.is_set(FILE) || !tokens.is_empty() {
         workloads.push(Workload { name: "default".to_owned(), tokens, allowance: Allowance::Full });
-    } else if let Some(token) = reader.secret(TOKEN) {
-        workloads.push(Workload {
-            name: "default".to_owned(),
-            tokens: vec![token],
-            allowance: Allowance::Full,
-        });
     }
     let clients = reader.tables(CLIENTS, |client| {
         client.refuse_if_set("san", "mTLS is not supported by this version");

@@ -54,7 +54,7 @@ pub(crate) fn public<P: Ports>(use_cases: UseCases<P>, reflects: bool) -> Result
         AuthServiceServer::new(auth::AuthGrpc::new(use_cases)).max_decoding_message_size(MAX_REQUEST_BYTES);
     let mut routes = Routes::new(service).add_service(health_server);
     if reflects {
-        let (v1, v1alpha) = reflection::services(&[api::DESCRIPTORS], &[AUTH, health::SERVICE])?;
+        let (v1, v1alpha) = reflection::services(&[api::descriptors::AUTH], &[AUTH, health::SERVICE])?;
         routes = routes.add_service(v1).add_service(v1alpha);
     }
     Ok(Served { routes, layer: CallLayer::new(status::AUTH_DOMAIN), health })

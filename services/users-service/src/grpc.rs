@@ -45,7 +45,7 @@ pub(crate) fn public<P: Ports>(users: Users<P>, reflects: bool) -> Result<Served
         UsersServiceServer::new(Handlers(Arc::new(users))).max_decoding_message_size(MAX_REQUEST_BYTES);
     let mut routes = Routes::new(service).add_service(health_server);
     if reflects {
-        let (v1, v1alpha) = reflection::services(&[api::DESCRIPTORS], &[USERS, health::SERVICE])?;
+        let (v1, v1alpha) = reflection::services(&[api::descriptors::USERS], &[USERS, health::SERVICE])?;
         routes = routes.add_service(v1).add_service(v1alpha);
     }
     Ok(Served { routes, layer: CallLayer::new(status::DOMAIN), health })

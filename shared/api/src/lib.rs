@@ -44,8 +44,16 @@ mod redacted {
 
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));
 
-/// The compiled protobuf of the whole contract, imports included: for reflection, and for clients without the files.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+/// The compiled protobuf of one package each, with what it imports of Google's types: what a listener that serves the
+/// package shows by reflection.
+pub mod descriptors {
+    /// `tandem.auth.v1`.
+    pub const AUTH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tandem.auth.v1.bin"));
+    /// `tandem.identity.v1`.
+    pub const IDENTITY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tandem.identity.v1.bin"));
+    /// `tandem.users.v1`.
+    pub const USERS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tandem.users.v1.bin"));
+}
 
 #[cfg(test)]
 mod tests {

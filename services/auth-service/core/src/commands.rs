@@ -20,7 +20,7 @@ mod set_password;
 mod sign_up;
 
 pub use after_restore::AfterRestore;
-pub use authenticate::{Authenticate, Authenticated, Denial, Principal, UseSession};
+pub use authenticate::{Authenticate, Authenticated, Denial, Principal, UseSession, Used};
 pub use change_password::ChangePassword;
 pub use disable_account::DisableAccount;
 pub use enable_account::EnableAccount;

@@ -47,16 +47,19 @@ impl<P: Ports> UseCases<P> {
             tracing::info!(target: "security", event = "authenticate", outcome = "denied", reason = ?denial);
             status::auth(Error::Unauthenticated)
         })?;
+        let mut principal = authenticated.principal;
         let renewed = match authenticated.due {
             None => None,
             Some(due) => {
                 let commands = Arc::clone(&self.commands);
                 let used = unit_of_work(async move { due.execute(&commands).await }).await;
-                used.map_err(status::auth)?.map_err(|_| status::auth(Error::Unauthenticated))?
+                let used = used.map_err(status::auth)?.map_err(|_| status::auth(Error::Unauthenticated))?;
+                principal.session = used.session;
+                used.renewed
             }
         };
         let client = client(&metadata, &extensions);
-        Ok((Caller { principal: authenticated.principal, client, renewed }, message))
+        Ok((Caller { principal, client, renewed }, message))
     }
 
     /// Admits callers without a good token only. Renews and writes nothing.

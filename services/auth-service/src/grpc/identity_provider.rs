@@ -13,7 +13,8 @@ use api::identity::{
 };
 use auth_core::Error;
 use auth_core::commands::{
-    Authenticate, Context, DisableAccount, EnableAccount, RegisterAccount, RevokeSessions, SetPassword,
+    Authenticate, Authenticated, Context, DisableAccount, EnableAccount, RegisterAccount, RevokeSessions,
+    SetPassword,
 };
 use auth_core::ports::Ports;
 use auth_core::queries::{GetAccount, WatchAccounts, check_credential};
@@ -68,15 +69,18 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         let message = self.admitted(request, Allowance::Verify)?;
         let check = Authenticate { token: &message.access_token, skip_renewal: message.skip_renewal };
         let checked = check.execute(&self.use_cases.commands).await.map_err(status::identity)?;
-        let mut authenticated = match checked {
+        let Authenticated { mut principal, due } = match checked {
             Ok(authenticated) => authenticated,
             Err(denial) => return Ok(Response::new(wire::denied(denial))),
         };
-        let used = match authenticated.due.take() {
-            None => Ok(None),
-            Some(due) => self.run(async move |cx| due.execute(&cx).await).await.map_err(status::identity)?,
-        };
-        Ok(Response::new(used.map_or_else(wire::denied, |renewed| wire::principal(&authenticated, renewed))))
+        let Some(due) = due else { return Ok(Response::new(wire::principal(&principal, None))) };
+        match self.run(async move |cx| due.execute(&cx).await).await.map_err(status::identity)? {
+            Ok(used) => {
+                principal.session = used.session;
+                Ok(Response::new(wire::principal(&principal, used.renewed)))
+            }
+            Err(denial) => Ok(Response::new(wire::denied(denial))),
+        }
     }
 
     async fn get_account(

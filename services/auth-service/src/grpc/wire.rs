@@ -3,9 +3,7 @@
 use std::net::IpAddr;
 
 use api::{auth, identity as port};
-use auth_core::commands::{
-    AccountChanged, Authenticated, Denial, ExpectedVersion, LogIn, Opened, Principal, RevokeSession,
-};
+use auth_core::commands::{AccountChanged, Denial, ExpectedVersion, LogIn, Opened, Principal, RevokeSession};
 use auth_core::domain::{
     Account, AccountKey, AccountState, Client, FeedCursor, FeedEvent, RenewedToken, Session, SessionId,
     SessionPosition,
@@ -244,11 +242,8 @@ pub(super) fn violations(violations: Vec<Violation>) -> port::CheckCredentialRes
     port::CheckCredentialResponse { violations: violations.into_iter().map(wire).collect() }
 }
 
-pub(super) fn principal(
-    authenticated: &Authenticated,
-    renewed: Option<RenewedToken>,
-) -> port::AuthenticateResponse {
-    let Principal { session, account } = &authenticated.principal;
+pub(super) fn principal(principal: &Principal, renewed: Option<RenewedToken>) -> port::AuthenticateResponse {
+    let Principal { session, account } = principal;
     let principal = port::Principal {
         account_id: account.id.to_string(),
         session_id: session.id.to_string(),

@@ -92,6 +92,15 @@ impl Authenticate<'_> {
     }
 }
 
+/// A session after its use was noted.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// The session as it is now.
+    pub session: Session,
+    /// The token to use from now on, when it was due.
+    pub renewed: Option<RenewedToken>,
+}
+
 /// Notes the use of a session and renews its token when that is due. Writes.
 #[derive(Clone, Debug)]
 pub struct UseSession {
@@ -103,22 +112,20 @@ pub struct UseSession {
 
 impl UseSession {
     /// Updates the session's row, which has to exist still: a renewal never brings a session back.
-    pub async fn execute<P: Ports>(
-        self,
-        cx: &Context<P>,
-    ) -> Result<Result<Option<RenewedToken>, Denial>, Error> {
+    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Result<Used, Denial>, Error> {
         let mut tx = cx.store.begin().await?;
-        let Some(mut session) = tx.use_session(&self.id, self.expire_time, self.now).await? else {
+        let Some(session) = tx.use_session(&self.id, self.expire_time, self.now).await? else {
             return Ok(Err(Denial::Revoked));
         };
         tx.commit().await?;
         if !self.renews {
-            return Ok(Ok(None));
+            return Ok(Ok(Used { session, renewed: None }));
         }
         // The row may live longer by now, through another token; this token says what was decided for it.
-        session.expire_time = self.expire_time;
-        let opened = cx.issue(session, self.now)?;
-        Ok(Ok(Some(RenewedToken { token: opened.token, expire_time: self.expire_time })))
+        let until = Session { expire_time: self.expire_time, ..session.clone() };
+        let opened = cx.issue(until, self.now)?;
+        let renewed = RenewedToken { token: opened.token, expire_time: self.expire_time };
+        Ok(Ok(Used { session, renewed: Some(renewed) }))
     }
 }
 
@@ -160,7 +167,9 @@ mod tests {
         let opened = world.logged_in("alice").await;
         world.clock.advance(TimeDelta::minutes(29));
         let authenticated = authenticate(&world, opened.token.expose()).await.unwrap();
-        let renewed = authenticated.due.unwrap().execute(&world.commands).await.unwrap().unwrap().unwrap();
+        let used = authenticated.due.unwrap().execute(&world.commands).await.unwrap().unwrap();
+        let renewed = used.renewed.unwrap();
+        assert_eq!(used.session.expire_time, renewed.expire_time, "the call that renews reports it");
         assert!(renewed.expire_time > opened.session.expire_time);
         let again = authenticate(&world, renewed.token.expose()).await.unwrap();
         assert!(again.due.is_none());
@@ -176,7 +185,7 @@ mod tests {
         let check = Authenticate { token: opened.token.expose(), skip_renewal: true };
         let authenticated = check.execute(&world.commands).await.unwrap().unwrap();
         let due = authenticated.due.expect("the use is noted all the same");
-        assert!(due.execute(&world.commands).await.unwrap().unwrap().is_none());
+        assert!(due.execute(&world.commands).await.unwrap().unwrap().renewed.is_none());
     }
 
     #[tokio::test]

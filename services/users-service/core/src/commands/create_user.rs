@@ -9,11 +9,11 @@ use fail_point::fail_point;
 use identity::{RawPassword, RequestId, Rule, UserId, Username, Violations};
 
 use crate::commands::{Changed, Command, Context, target};
-use crate::domain::{Actor, Permission, Role};
+use crate::domain::{Actor, Permission, Role, UserKey};
 use crate::error::Error;
 use crate::ports::{
     IdentityProvider as _, Ids as _, Ports, ProviderError, Requests as _, Reservations as _, Store as _,
-    StoredRequest, Transaction as _,
+    StoredRequest, Transaction as _, UserRows as _,
 };
 
 /// How long a repeat of a request is recognised, and a reservation is kept whatever happens.
@@ -98,8 +98,11 @@ impl CreateUser {
                 let not_before = tx.now().await? - REMEMBERED;
                 match tx.find_request(actor.id, request_id, not_before).await? {
                     Some(earlier) if self.repeats(&earlier) => earlier.user_id,
-                    Some(_) => return Err(Error::RequestIdReused),
-                    None => {
+                    // Only what succeeded is remembered: one that did not gives its mark to other content.
+                    Some(earlier) if tx.lock_user(&UserKey::Id(earlier.user_id)).await?.is_some() => {
+                        return Err(Error::RequestIdReused);
+                    }
+                    Some(_) | None => {
                         let request = self.stored(cx.ids.next(), actor, request_id);
                         tx.insert_request(&request).await?;
                         request.user_id

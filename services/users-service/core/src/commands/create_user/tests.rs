@@ -1,5 +1,4 @@
 use super::*;
-use crate::domain::UserKey;
 use crate::testing::{World, a_password, a_username, an_actor};
 
 const REQUEST: &str = "7f2c1d34-0000-4000-8000-000000000001";
@@ -95,6 +94,20 @@ async fn a_request_id_belongs_to_one_content_of_one_caller_for_a_day() {
 
     world.store.advance(REMEMBERED + TimeDelta::seconds(1));
     create("carol", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_failed_gives_its_mark_to_other_content() {
+    let world = World::new();
+    let cx = world.commands();
+    let actor = an_actor(Role::Admin);
+    let absent = World::new();
+    absent.provider.go_away();
+    let cx_without_provider = Context { provider: absent.commands().provider, ..cx.clone() };
+    let failed = create("alice", Role::User, Some(REQUEST)).execute(&cx_without_provider, &actor).await;
+    assert!(matches!(failed, Err(Error::IdentityProviderUnavailable(_))));
+    let other = create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
+    assert_eq!(other.user.username.as_str(), "bobby");
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_change_that_is_refused_ends_no_session_and_changes_no_password() {
 #[tokio::test]
 async fn a_password_that_an_admin_sets_ends_the_users_sessions() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let request =
         SetUserPasswordRequest { user: by_name(&bob.username.to_uppercase()), password: NEW.into() };
     app.admin.ok(request).await;
@@ -74,7 +74,7 @@ async fn a_password_that_an_admin_sets_ends_the_users_sessions() {
 #[tokio::test]
 async fn a_password_that_an_admin_sets_follows_the_same_rules() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let set = |password: &str| SetUserPasswordRequest { user: by_id(&bob.id), password: password.into() };
     let with_name = format!("{} is in here somewhere", bob.username.to_uppercase());
     for (password, rule) in [

@@ -1,4 +1,4 @@
-//! `kill -9` at every step of CreateUser, of either process: after the restart the user is there once with the role
+//! `kill -9` at every step of `CreateUser`, of either process: after the restart the user is there once with the role
 //! asked for, or not at all, and a repeat with the same request id ends in exactly one.
 
 use api::users::{CreateUserRequest, ListUsersRequest, User, UserRole};
@@ -59,7 +59,7 @@ async fn dies_at(service: Service, point: &str, then: Then) {
     assert_eq!(found.len(), usize::from(then == Then::Present), "{point}: {found:?}");
 
     let repeated = super_admin.ok(request()).await.message.user.expect("a user");
-    assert_eq!(workers(&super_admin).await, [repeated.clone()], "{point}");
+    assert_eq!(workers(&super_admin).await, std::slice::from_ref(&repeated), "{point}");
     assert_eq!((repeated.username.as_str(), repeated.role()), ("worker", UserRole::Admin), "{point}");
     assert_eq!(super_admin.ok(request()).await.message.user, Some(repeated), "{point}");
 }

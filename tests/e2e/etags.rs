@@ -32,7 +32,7 @@ async fn change(app: &Pair, bob: &Person, step: usize) -> User {
 #[tokio::test]
 async fn a_change_moves_etag_and_update_time_and_its_repeat_moves_nothing() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let mut before = user(&app, &bob.id).await;
     let mut etags = vec![before.etag.clone()];
     for step in [0, 1, 2, 3, 0, 2, 3, 1] {
@@ -51,7 +51,7 @@ async fn a_change_moves_etag_and_update_time_and_its_repeat_moves_nothing() {
 #[tokio::test]
 async fn a_password_change_moves_update_time_and_so_the_etag() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let before = user(&app, &bob.id).await;
     app.clock.advance(TimeDelta::seconds(1));
     let request = SetUserPasswordRequest { user: by_id(&bob.id), password: "another long secret".into() };
@@ -59,7 +59,7 @@ async fn a_password_change_moves_update_time_and_so_the_etag() {
     assert_ne!(set.etag, before.etag);
     assert_ne!(set.update_time, before.update_time);
 
-    let carol = app.new(UserRole::User).await;
+    let carol = app.somebody(UserRole::User).await;
     let before = user(&app, &carol.id).await;
     app.clock.advance(TimeDelta::seconds(1));
     let request = ChangePasswordRequest {
@@ -76,7 +76,7 @@ async fn a_password_change_moves_update_time_and_so_the_etag() {
 #[tokio::test]
 async fn sessions_move_neither_etag_nor_update_time() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let before = user(&app, &bob.id).await;
     app.clock.advance(TimeDelta::minutes(1));
     app.log_in(&bob.username).await.ok(LogOutRequest {}).await;
@@ -90,7 +90,7 @@ async fn sessions_move_neither_etag_nor_update_time() {
 #[tokio::test]
 async fn a_stale_etag_is_refused_with_the_present_one_and_changes_nothing() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let stale = user(&app, &bob.id).await.etag;
     let by = &app.super_admin;
     by.ok(GrantAdminRequest { user: by_id(&bob.id), etag: stale.clone() }).await;
@@ -118,7 +118,7 @@ async fn a_stale_etag_is_refused_with_the_present_one_and_changes_nothing() {
 #[tokio::test]
 async fn an_etag_is_compared_with_the_owners_version_not_with_a_late_projection() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     for _ in 0..20 {
         let stale = user(&app, &bob.id).await.etag;
         // Behind users-service's back: at this moment it may know of it or not.

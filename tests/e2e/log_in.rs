@@ -23,7 +23,7 @@ async fn a_user_logs_in_by_its_name_in_any_case() {
 #[tokio::test]
 async fn nobody_learns_whether_a_username_exists() {
     let app = Pair::start().await;
-    let inactive = app.new(UserRole::User).await;
+    let inactive = app.somebody(UserRole::User).await;
     app.admin.ok(InactivateUserRequest { user: by_id(&inactive.id), etag: String::new() }).await;
     let attempts = [
         log_in("nobody.at.all", "wrong"),
@@ -50,7 +50,7 @@ async fn nobody_learns_whether_a_username_exists() {
 #[tokio::test]
 async fn an_inactive_user_cannot_log_in_and_is_told_so_for_the_right_password_only() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     app.admin.ok(InactivateUserRequest { user: by_id(&bob.id), etag: String::new() }).await;
     app.anonymous.refused("ACCOUNT_INACTIVE", log_in(&bob.username, PASSWORD)).await;
     app.anonymous.refused("INVALID_CREDENTIALS", log_in(&bob.username, "wrong")).await;

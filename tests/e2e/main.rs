@@ -3,6 +3,7 @@
 mod anonymous;
 mod bad_input;
 mod change_password;
+mod commands;
 mod consistency;
 mod crashes;
 mod etags;
@@ -15,6 +16,7 @@ mod pages;
 mod port;
 mod races;
 mod repeats;
+mod rotation;
 mod rules;
 mod sessions;
 mod start;

@@ -92,3 +92,35 @@ async fn a_workload_token_that_is_wrong_is_an_outage_to_the_callers() {
     app.start_users().await;
     app.super_admin.ok(GetCurrentUserRequest::default()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_written_is_called_unavailable_and_what_only_reads_goes_on() {
+    let app = Pair::start().await;
+    let (engine, home) = app.data();
+    let before = app.user.ok(GetCurrentUserRequest::default()).await.message;
+    let (auth, users) = (engine.occupy(home, "auth").await, engine.occupy(home, "users").await);
+    let patient = |caller: &Caller| caller.with("grpc-timeout", "25S");
+    let (user, admin, super_admin) = (patient(&app.user), patient(&app.admin), patient(&app.super_admin));
+    let change = api::auth::ChangePasswordRequest {
+        current_password: PASSWORD.into(),
+        new_password: "another long secret".into(),
+    };
+    // The account's owner cannot write, which to a caller of users-service is an outage of auth-service.
+    let inactivate = InactivateUserRequest { user: by_id(&app.user.id), etag: String::new() };
+    let grant = GrantAdminRequest { user: by_id(&app.user.id), etag: String::new() };
+    let signed_up = patient(&app.anonymous);
+    tokio::join!(
+        user.refused("STORAGE_UNAVAILABLE", change),
+        signed_up.refused("STORAGE_UNAVAILABLE", e2e::sign_up("newcomer")),
+        super_admin.refused("STORAGE_UNAVAILABLE", grant),
+        admin.refused(AWAY, inactivate),
+        async {
+            app.user.ok(GetCurrentSessionRequest {}).await;
+            app.admin.ok(ListUsersRequest::default()).await;
+        },
+    );
+    drop((auth, users));
+    assert_eq!(app.user.ok(GetCurrentUserRequest::default()).await.message, before, "nothing was changed");
+    app.signed_up("newcomer").await;
+    app.super_admin.ok(GrantAdminRequest { user: by_id(&app.user.id), etag: String::new() }).await;
+}

@@ -61,7 +61,7 @@ async fn a_page_token_survives_a_restart() {
 #[tokio::test]
 async fn a_page_token_of_sessions_is_its_users_own() {
     let app = Pair::start().await;
-    let (bob, carol) = (app.new(UserRole::User).await, app.new(UserRole::User).await);
+    let (bob, carol) = (app.somebody(UserRole::User).await, app.somebody(UserRole::User).await);
     app.log_in(&bob.username).await;
     app.log_in(&carol.username).await;
 

@@ -1,4 +1,4 @@
-//! Request ids of SignUp and CreateUser: a lost reply and a repeat have the effect of one call.
+//! Request ids of `SignUp` and `CreateUser`: a lost reply and a repeat have the effect of one call.
 
 use api::auth::{ChangePasswordRequest, SignUpRequest};
 use api::users::{
@@ -100,7 +100,7 @@ async fn a_repeated_creation_answers_the_user_as_it_is_now() {
 #[tokio::test]
 async fn a_request_id_of_a_creation_is_its_callers_own() {
     let app = Pair::start().await;
-    let other_admin = app.new(UserRole::Admin).await;
+    let other_admin = app.somebody(UserRole::Admin).await;
     let mine = app.admin.ok(create("worker", UserRole::User)).await.message.user.expect("a user");
     let theirs = other_admin.ok(create("helper", UserRole::User)).await.message.user.expect("a user");
     assert_ne!(mine.user_id, theirs.user_id);

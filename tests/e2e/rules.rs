@@ -167,7 +167,7 @@ async fn every_bad_field_of_a_sign_up_and_of_a_creation_is_named_at_once() {
 #[tokio::test]
 async fn a_role_acts_on_the_very_next_call_and_sessions_are_kept() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     bob.refused("ROLE_TOO_LOW", ListUsersRequest::default()).await;
     app.super_admin.ok(GrantAdminRequest { user: by_id(&bob.id), etag: String::new() }).await;
     bob.ok(ListUsersRequest::default()).await;
@@ -180,7 +180,7 @@ async fn a_role_acts_on_the_very_next_call_and_sessions_are_kept() {
 #[tokio::test]
 async fn the_admin_role_is_granted_to_and_revoked_from_inactive_users_too() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let by = &app.super_admin;
     by.ok(InactivateUserRequest { user: by_id(&bob.id), etag: String::new() }).await;
     let granted = by.ok(GrantAdminRequest { user: by_id(&bob.id), etag: String::new() }).await.message.user;
@@ -197,7 +197,7 @@ async fn the_admin_role_is_granted_to_and_revoked_from_inactive_users_too() {
 #[tokio::test]
 async fn inactivation_ends_every_session_also_of_a_user_who_is_inactive_already() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let second = app.log_in(&bob.username).await;
     app.admin.ok(InactivateUserRequest { user: by_id(&bob.id), etag: String::new() }).await;
     for over in [&bob, &second] {
@@ -213,7 +213,7 @@ async fn inactivation_ends_every_session_also_of_a_user_who_is_inactive_already(
 #[tokio::test]
 async fn a_super_admin_cannot_be_touched_through_the_api() {
     let app = Pair::start().await;
-    let other = app.new(UserRole::SuperAdmin).await;
+    let other = app.somebody(UserRole::SuperAdmin).await;
     let before = user_of(&other).await;
     for by in [&app.admin, &app.super_admin] {
         for user in [by_id(&other.id), by_name(&other.username.to_uppercase())] {

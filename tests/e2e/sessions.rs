@@ -101,7 +101,7 @@ async fn all_sessions_end_but_this_one_or_with_it() {
 #[tokio::test]
 async fn an_admin_ends_one_or_all_sessions_of_a_user() {
     let app = Pair::start().await;
-    let bob = app.new(UserRole::User).await;
+    let bob = app.somebody(UserRole::User).await;
     let others = [app.log_in(&bob.username).await, app.log_in(&bob.username).await];
     let revoke = |id: &str| RevokeUserSessionsRequest { user: by_id(&bob.id), session_id: id.into() };
     assert_eq!(app.admin.ok(revoke(&bob.session.session_id)).await.message.revoked_count, 1);

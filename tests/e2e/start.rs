@@ -112,7 +112,7 @@ async fn a_pepper_that_is_missing_short_or_corrupt_is_named() {
     }
     fs::remove_file(home.join("peppers")).expect("removed");
     let said = refusal(&pair, Service::Auth).await;
-    assert!(said.contains("password.peppers") && said.contains("peppers: "), "{said}");
+    assert!(said.contains("password.peppers") && said.contains("/peppers"), "{said}");
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn a_second_super_admin_has_to_be_insisted_on() {
 #[tokio::test]
 async fn a_demoted_super_admin_is_a_user_without_sessions() {
     let app = Pair::start().await;
-    let second = app.new(UserRole::SuperAdmin).await;
+    let second = app.somebody(UserRole::SuperAdmin).await;
     app.administration().demote_super_admin(name(&second.username)).await.expect("demoted");
     second.refused("UNAUTHENTICATED", GetCurrentSessionRequest {}).await;
     let again = app.log_in(&second.username).await;

@@ -1,10 +1,10 @@
 //! What never reaches a handler, and what is not ours to answer: deadlines, sizes, bodies, methods, reflection, health.
 
-use std::time::Duration;
-
+use api::auth::auth_service_client::AuthServiceClient;
 use api::auth::{GetCurrentSessionRequest, LogInRequest};
-use api::users::{GetCurrentUserRequest, ListUsersRequest};
-use e2e::{AUTH, Caller, Failure, IDENTITY, PASSWORD, Pair, Settings, USERS, get};
+use api::users::users_service_client::UsersServiceClient;
+use api::users::{CreateUserRequest, ListUsersRequest, UserRole};
+use e2e::{AUTH, Failure, IDENTITY, PASSWORD, Pair, Settings, USERS, get, patient};
 use futures::future::join_all;
 use http::uri::PathAndQuery;
 use serde_json::Value;
@@ -104,13 +104,6 @@ async fn a_request_that_is_too_large_is_called_so() {
     assert_eq!(app.anonymous.refused("INVALID_FIELD", request).await.broken(), [("password", "TOO_LONG")]);
 }
 
-/// Calls that cannot be done in the time that they have.
-async fn late(caller: &Caller) -> Vec<Failure> {
-    let log_in = || LogInRequest { username: "alice".into(), password: PASSWORD.into() };
-    let calls = join_all((0..8).map(|_| caller.call(log_in()))).await;
-    calls.into_iter().filter_map(Result::err).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_deadline_passes_is_told_so_by_the_server() {
     // One hash after the other, each of them dear: the last ones have to wait for longer than they may.
@@ -119,23 +112,50 @@ async fn a_call_whose_deadline_passes_is_told_so_by_the_server() {
         .auth("PASSWORD__ARGON2_ITERATIONS", "4")
         .auth("PASSWORD__MAX_PARALLEL_HASHES", "1");
     let app = Pair::start_with(settings).await;
-    // The client itself waits for longer than the server is told to.
+    let [address, ..] = app.listeners();
+    let origin: http::Uri = format!("http://{address}").parse().expect("an address");
+    let client = AuthServiceClient::with_origin(patient(address).await, origin);
     let hurried = app.anonymous.with("grpc-timeout", "150m");
-    let failures = late(&hurried).await;
-    assert!(!failures.is_empty());
-    for failure in failures {
-        assert_eq!(failure.reason, "DEADLINE_EXCEEDED", "{failure:?}");
+    let calls = join_all((0..8).map(async |_| {
+        let request = LogInRequest { username: "alice".into(), password: PASSWORD.into() };
+        client.clone().log_in(hurried.request(request)).await
+    }));
+    let late: Vec<_> = calls.await.into_iter().filter_map(Result::err).collect();
+    assert!(!late.is_empty());
+    for status in late {
+        assert_eq!(Failure::of(&status, AUTH).reason, "DEADLINE_EXCEEDED", "{status:?}");
     }
     app.user.ok(GetCurrentSessionRequest {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_is_passed_on_to_the_port_and_is_no_outage() {
-    let app = Pair::start().await;
-    let hurried = app.user.with("grpc-timeout", "100m");
-    let failure = hurried.refused("DEADLINE_EXCEEDED", GetCurrentUserRequest::default()).await;
-    assert_eq!(failure.code, Code::DeadlineExceeded);
-    app.user.within(Duration::from_secs(5)).ok(GetCurrentUserRequest::default()).await;
+async fn a_creation_whose_deadline_passes_is_no_denial_and_can_be_repeated() {
+    let settings = Settings::default()
+        .auth("PASSWORD__ARGON2_MEMORY_KIB", "65536")
+        .auth("PASSWORD__ARGON2_ITERATIONS", "4")
+        .auth("PASSWORD__MAX_PARALLEL_HASHES", "1");
+    let app = Pair::start_with(settings).await;
+    let [.., address] = app.listeners();
+    let origin: http::Uri = format!("http://{address}").parse().expect("an address");
+    let mut client = UsersServiceClient::with_origin(patient(address).await, origin);
+    let request = CreateUserRequest {
+        username: "worker".into(),
+        password: PASSWORD.into(),
+        role: UserRole::Admin.into(),
+        request_id: "0198f0c2-7d1e-4cc3-98a4-2f6f3f1a2b3c".into(),
+    };
+    for timeout in ["1n", "1m", "30m", "60m", "100m"] {
+        let hurried = app.super_admin.with("grpc-timeout", timeout);
+        let Err(status) = client.create_user(hurried.request(request.clone())).await else { continue };
+        let failure = Failure::of(&status, USERS);
+        let honest =
+            ["DEADLINE_EXCEEDED", "IDENTITY_PROVIDER_UNAVAILABLE"].contains(&failure.reason.as_str());
+        assert!(honest, "{timeout}: {failure:?}");
+    }
+    app.super_admin.ok(request).await;
+    let all = ListUsersRequest { username_prefix: "worker".into(), ..Default::default() };
+    let found = app.admin.ok(all).await.message.users;
+    assert_eq!(found.iter().map(api::users::User::role).collect::<Vec<_>>(), [UserRole::Admin]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +166,9 @@ async fn whoever_waits_too_long_for_a_hash_is_told_to_come_again() {
         .auth("PASSWORD__MAX_PARALLEL_HASHES", "1")
         .auth("PASSWORD__QUEUE_WAIT", "50ms");
     let app = Pair::start_with(settings).await;
-    let failures = late(&app.anonymous).await;
+    let request = LogInRequest { username: "alice".into(), password: PASSWORD.into() };
+    let calls = join_all((0..8).map(|_| app.anonymous.call(request.clone()))).await;
+    let failures: Vec<_> = calls.into_iter().filter_map(Result::err).collect();
     assert!(!failures.is_empty() && failures.len() < 8, "the first one at least is served");
     for failure in failures {
         assert_eq!(failure.reason, "HASHER_BUSY", "{failure:?}");

@@ -58,7 +58,7 @@ pub struct Failure {
     /// The call's id.
     pub request_id: String,
     /// The trailing metadata.
-    pub metadata: MetadataMap,
+    pub metadata: Box<MetadataMap>,
     /// All details as they came, but for the call's id: to compare two errors whole.
     pub details: Vec<prost_types::Any>,
 }
@@ -111,7 +111,7 @@ impl Failure {
             violations,
             resource,
             request_id,
-            metadata: status.metadata().clone(),
+            metadata: Box::new(status.metadata().clone()),
             details: whole.details,
         }
     }

@@ -2,7 +2,6 @@
 
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use api::identity::{WatchAccountsRequest, WatchAccountsResponse};
-use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
 use tonic::{Request, Status, Streaming};
 
@@ -14,14 +13,13 @@ pub struct Caller {
     /// Where it calls.
     pub endpoints: Endpoints,
     metadata: MetadataMap,
-    timeout: Option<Duration>,
 }
 
 impl Caller {
     /// Carries nothing.
     #[must_use]
     pub fn anonymous(endpoints: &Endpoints) -> Self {
-        Self { endpoints: endpoints.clone(), metadata: MetadataMap::new(), timeout: None }
+        Self { endpoints: endpoints.clone(), metadata: MetadataMap::new() }
     }
 
     /// Carries one more piece of metadata.
@@ -39,12 +37,6 @@ impl Caller {
         let mut caller = self.clone();
         caller.metadata.remove("authorization");
         caller.with("authorization", &format!("Bearer {token}"))
-    }
-
-    /// Waits no longer than this, and says so.
-    #[must_use]
-    pub fn within(&self, timeout: Duration) -> Self {
-        Self { timeout: Some(timeout), ..self.clone() }
     }
 
     /// Makes a call and leaves the answer as it came: for what never reaches a handler.
@@ -94,9 +86,6 @@ impl Caller {
     pub fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
-        if let Some(timeout) = self.timeout {
-            request.set_timeout(timeout);
-        }
         request
     }
 }

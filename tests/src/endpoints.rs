@@ -2,10 +2,17 @@
 
 use std::net::SocketAddr;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tower::{Service, service_fn};
 
 use crate::eventually;
 
@@ -39,10 +46,22 @@ impl Endpoints {
     }
 }
 
-/// A connection of its own to a listener.
-#[must_use]
-pub fn channel(address: SocketAddr) -> Channel {
+fn channel(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).expect("an address").tcp_nodelay(true).connect_lazy()
+}
+
+/// A connection that leaves deadlines to the server: tonic's own would end a call itself that runs out of time.
+pub async fn patient(
+    address: SocketAddr,
+) -> impl Service<Request<Body>, Response = Response<Incoming>, Error = hyper::Error, Future: Send> + Clone {
+    let stream = TcpStream::connect(address).await.expect("a server");
+    let (sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    service_fn(move |request| {
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await }
+    })
 }
 
 async fn serves(channel: &Channel, what: &str) {

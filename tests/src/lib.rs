@@ -24,7 +24,7 @@ pub use answer::{Failure, Reply};
 pub use call::Call;
 pub use caller::Caller;
 pub use contract::{AUTH, IDENTITY, USERS};
-pub use endpoints::{Endpoints, channel};
+pub use endpoints::{Endpoints, patient};
 pub use engine::Engine;
 pub use eventually::eventually;
 pub use http::get;

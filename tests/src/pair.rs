@@ -87,7 +87,7 @@ impl Pair {
     }
 
     /// A new user with a role, logged in.
-    pub async fn new(&self, role: UserRole) -> Person {
+    pub async fn somebody(&self, role: UserRole) -> Person {
         let number = self.people.fetch_add(1, Ordering::Relaxed);
         match role {
             UserRole::Unspecified => panic!("nobody has no role"),
@@ -187,6 +187,17 @@ impl Pair {
     /// Starts users-service again, on the same data and addresses.
     pub async fn start_users(&mut self) {
         self.services.start_users().await;
+    }
+
+    /// Tells auth-service something else when it starts the next time.
+    pub fn tell_auth(&mut self, key: &str, value: &str) {
+        self.services.settings = self.services.settings.clone().auth(key, value);
+    }
+
+    /// Writes a file for its owner's eyes only into the home of the pair.
+    #[must_use]
+    pub fn write(&self, name: &str, content: &str) -> String {
+        self.services.home.write(name, content).display().to_string()
     }
 
     /// Where the data is, and on which engine.

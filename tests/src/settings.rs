@@ -31,6 +31,7 @@ impl Settings {
     /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`.
     #[must_use]
     pub fn auth(mut self, key: &str, value: &str) -> Self {
+        self.auth.retain(|(known, _)| *known != format!("AUTH__{key}"));
         self.auth.push((format!("AUTH__{key}"), value.to_owned()));
         self
     }

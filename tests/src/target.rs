@@ -12,13 +12,13 @@ pub trait ByKey {
 }
 
 /// Names somebody by id.
-#[expect(clippy::unnecessary_wraps, reason = "what every message field takes")]
+#[must_use]
 pub fn by_id<K: ByKey>(id: &str) -> Option<K> {
     Some(K::id(id.to_owned()))
 }
 
 /// Names somebody by username.
-#[expect(clippy::unnecessary_wraps, reason = "what every message field takes")]
+#[must_use]
 pub fn by_name<K: ByKey>(name: &str) -> Option<K> {
     Some(K::name(name.to_owned()))
 }

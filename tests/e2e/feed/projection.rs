@@ -1,9 +1,7 @@
 //! The feed as users-service follows it: what a list shows, and that it comes to show everything.
 
-use api::identity::RegisterAccountRequest;
 use api::users::{InactivateUserRequest, ListUsersRequest, User, UserRole, UserState};
-use e2e::{Caller, PASSWORD, Pair, by_id, eventually};
-use futures::{StreamExt as _, stream};
+use e2e::{Caller, Pair, by_id, eventually};
 
 /// As many accounts as the check of the feed asks for.
 const MANY: u32 = 10_000;
@@ -26,40 +24,31 @@ async fn listed(caller: &Caller) -> Vec<User> {
     }
 }
 
-/// Registers accounts through the port while users-service is away, so that the feed is the only way to it.
-async fn register(full: &Caller, accounts: std::ops::Range<u32>) {
-    let registrations = stream::iter(accounts).map(async |number| {
-        let request = RegisterAccountRequest {
-            account_id: format!("0198f0c2-0000-7000-8000-{number:012x}"),
-            username: format!("bulk{number:06}"),
-            password: PASSWORD.into(),
-            actor_id: String::new(),
-        };
-        full.ok(request).await;
-    });
-    registrations.buffer_unordered(32).collect::<Vec<()>>().await;
+/// Adds accounts to auth-service's data while nobody serves it, so that the feed is the only way to users-service.
+async fn grow(app: &mut Pair, accounts: std::ops::Range<u32>) {
+    app.stop_users().await;
+    app.stop_auth().await;
+    let (engine, home) = app.data();
+    engine.register(home, accounts).await;
+    app.start_auth().await;
+    app.start_users().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_accounts_are_followed_from_an_empty_cursor_and_from_where_a_restart_left_off() {
     let mut app = Pair::start().await;
-    let others = i64::from(u32::try_from(listed(&app.admin).await.len()).expect("few"));
-    app.stop_users().await;
-    register(&app.full, 0..MANY / 2).await;
-    app.start_users().await;
+    let others = i64::try_from(listed(&app.admin).await.len()).expect("few");
+    grow(&mut app, 0..MANY / 2).await;
     eventually("the first half", async || {
         (count(&app.admin).await == others + i64::from(MANY / 2)).then_some(())
     })
     .await;
-
-    // Stopped in the middle of the second half, wherever that is.
-    app.stop_users().await;
-    register(&app.full, MANY / 2..MANY).await;
-    app.start_users().await;
+    grow(&mut app, MANY / 2..MANY).await;
     eventually("some of the second half", async || {
         (count(&app.admin).await > others + i64::from(MANY / 2)).then_some(())
     })
     .await;
+    // Wherever in the second half that was.
     app.stop_users().await;
     app.start_users().await;
     eventually("everybody", async || (count(&app.admin).await == others + i64::from(MANY)).then_some(()))

@@ -24,7 +24,7 @@ async fn restored() -> Restored {
     app.start_auth().await;
     eventually("the pair to be whole", async || app.admin.call(ListUsersRequest::default()).await.ok()).await;
 
-    let gone = app.new(UserRole::Admin).await.id;
+    let gone = app.somebody(UserRole::Admin).await.id;
     app.admin.ok(InactivateUserRequest { user: by_id(&app.user.id), etag: String::new() }).await;
     let mut feed = app.full.watch("").await.expect("a feed");
     let cursor = feed.message().await.expect("a message").expect("a message").cursor;

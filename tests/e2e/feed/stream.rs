@@ -8,7 +8,7 @@ use api::identity::{
     Account, AccountState, DisableAccountRequest, EnableAccountRequest, GetAccountRequest,
     SetPasswordRequest, WatchAccountsResponse,
 };
-use e2e::{Caller, PASSWORD, Pair, by_id};
+use e2e::{Caller, Failure, IDENTITY, PASSWORD, Pair, by_id};
 use futures::future::join_all;
 use tonic::Streaming;
 
@@ -97,6 +97,25 @@ async fn a_cursor_that_was_never_given_is_unknown() {
         let failure = app.full.watch(&unknown).await.expect_err("it never was");
         assert_eq!(failure.reason, "CURSOR_UNKNOWN", "{unknown}");
     }
+}
+
+#[tokio::test]
+async fn a_drain_ends_the_feed_and_says_so() {
+    let mut app = Pair::start().await;
+    let mut feed = app.full.watch("").await.expect("a feed");
+    up_to_checkpoint(&mut feed).await;
+    let (ended, ()) = tokio::join!(
+        async {
+            loop {
+                match feed.message().await {
+                    Ok(message) => assert!(message.is_some(), "it does not just stop"),
+                    Err(status) => return Failure::of(&status, IDENTITY),
+                }
+            }
+        },
+        app.stop_auth(),
+    );
+    assert_eq!(ended.reason, "DRAINING");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::{good, live, log_in_at_once};
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_in_under_way_slips_past_an_inactivation() {
     let app = Pair::start().await;
-    let target = app.new(UserRole::User).await;
+    let target = app.somebody(UserRole::User).await;
     let (mut before, mut after) = (0, 0);
     for round in 0..100 {
         let inactivation = async {
@@ -43,7 +43,7 @@ async fn no_log_in_under_way_slips_past_an_inactivation() {
 async fn no_call_that_begins_after_an_inactivation_is_accepted() {
     let app = Pair::start().await;
     for round in 0..30 {
-        let target = app.new(UserRole::User).await;
+        let target = app.somebody(UserRole::User).await;
         let over = tokio::sync::watch::Sender::new(false);
         let calls = join_all((0..8).map(async |number| {
             let mut accepted = 0;
@@ -78,7 +78,7 @@ async fn no_call_that_begins_after_an_inactivation_is_accepted() {
 async fn no_call_that_begins_after_a_revoked_admin_role_has_the_old_right() {
     let app = Pair::start().await;
     for round in 0..30 {
-        let target = app.new(UserRole::Admin).await;
+        let target = app.somebody(UserRole::Admin).await;
         let over = tokio::sync::watch::Sender::new(false);
         let calls = join_all((0..8).map(async |_| {
             let mut accepted = 0;

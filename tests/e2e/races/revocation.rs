@@ -1,4 +1,4 @@
-//! RevokeAllSessions against log-ins, renewals, password changes and itself.
+//! `RevokeAllSessions` against log-ins, renewals, password changes and itself.
 //!
 //! Dead after its OK: every session whose log-in was answered before it began, and every renewal of these. A log-in
 //! that was under way may come after it; whatever it opened is then in the list, and nothing else is.
@@ -18,7 +18,7 @@ use super::{good, live, log_in_at_once};
 async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
     let app = Pair::start().await;
     for round in 0..100 {
-        let bob = app.new(UserRole::User).await;
+        let bob = app.somebody(UserRole::User).await;
         let device = app.log_in(&bob.username).await;
         let renewing = async {
             let mut tokens = vec![device.token.clone(), bob.token.clone()];
@@ -56,7 +56,7 @@ async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_l
     let app = Pair::start().await;
     let (mut won, mut lost) = (0, 0);
     for round in 0..100 {
-        let bob = app.new(UserRole::User).await;
+        let bob = app.somebody(UserRole::User).await;
         let device = app.log_in(&bob.username).await;
         let change = ChangePasswordRequest {
             current_password: PASSWORD.into(),
@@ -75,14 +75,14 @@ async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_l
             // The revocation came first: the change found its session gone and did nothing.
             (Err(refusal), Ok(_)) => {
                 assert_eq!(refusal.reason, "UNAUTHENTICATED");
-                assert_eq!(alive, [bob.token.clone()], "round {round}");
+                assert_eq!(alive, std::slice::from_ref(&bob.token), "round {round}");
                 app.log_in(&bob.username).await;
                 lost += 1;
             }
             // The change came first; whoever revoked was logged out by it, before or after it was admitted.
             (Ok(opened), Err(refusal)) => {
                 assert_eq!(refusal.reason, "UNAUTHENTICATED");
-                assert_eq!(alive, [opened.message.access_token.clone()], "round {round}");
+                assert_eq!(alive, std::slice::from_ref(&opened.message.access_token), "round {round}");
                 won += 1;
             }
             (Ok(opened), Ok(_)) => {
@@ -99,7 +99,7 @@ async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_l
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
     let app = Pair::start().await;
-    let people = join_all((0..40).map(|_| app.new(UserRole::User))).await;
+    let people = join_all((0..40).map(|_| app.somebody(UserRole::User))).await;
     app.clock.advance(TimeDelta::minutes(28));
     for (round, bob) in people.iter().enumerate() {
         let calls = join_all((0..8).map(|_| bob.call(GetCurrentSessionRequest {})));
@@ -121,7 +121,7 @@ async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
 async fn parallel_revocations_leave_nothing_and_count_every_session_once() {
     let app = Pair::start().await;
     for round in 0..20 {
-        let bob = app.new(UserRole::User).await;
+        let bob = app.somebody(UserRole::User).await;
         let devices = join_all((0..7).map(|_| app.log_in(&bob.username))).await;
         let outcomes = join_all(
             devices.iter().map(|device| device.call(RevokeAllSessionsRequest { keep_current: false })),

@@ -22,10 +22,11 @@ async fn of_a_hundred_sign_ups_of_one_name_in_different_case_one_succeeds() {
         assert!(
             taken.into_iter().all(|outcome| outcome.is_err_and(|failure| failure.reason == "USERNAME_TAKEN"))
         );
-        let token = made.into_iter().flatten().map(|reply| reply.message.consistency_token).next();
+        let consistency_token =
+            made.into_iter().flatten().map(|reply| reply.message.consistency_token).next();
         let request = ListUsersRequest {
             username_prefix: name,
-            consistency_token: token.expect("one was made"),
+            consistency_token: consistency_token.expect("one was made"),
             ..Default::default()
         };
         assert_eq!(app.admin.ok(request).await.message.users.len(), 1);

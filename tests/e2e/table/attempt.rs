@@ -8,7 +8,7 @@ use e2e::{ByKey, Failure, PASSWORD, by_id, by_name, sign_up};
 use super::callers::{Cast, Player};
 
 /// By what the target of a call is named: by id and, where the method takes it, by username.
-pub(super) fn names<'a>(rpc: Rpc, target: &'a Player) -> Vec<&'a str> {
+pub(super) fn names(rpc: Rpc, target: &Player) -> Vec<&str> {
     let takes_both = matches!(
         rpc,
         Rpc::UsersGetUser

@@ -64,14 +64,15 @@ const RANKS: [UserRole; 3] = [UserRole::User, UserRole::Admin, UserRole::SuperAd
 impl Cast {
     pub(super) async fn assemble() -> Self {
         let mut app = Pair::start().await;
-        let expired = app.new(UserRole::Admin).await;
+        let expired = app.somebody(UserRole::Admin).await;
         app.clock.advance(TimeDelta::minutes(31));
         app.super_admin = app.log_in("superadmin").await;
-        let revoked = app.new(UserRole::Admin).await;
+        let revoked = app.somebody(UserRole::Admin).await;
         revoked.ok(LogOutRequest {}).await;
-        let inactive = app.new(UserRole::Admin).await;
+        let inactive = app.somebody(UserRole::Admin).await;
         app.super_admin.ok(InactivateUserRequest { user: by_id(&inactive.id), etag: String::new() }).await;
-        let extras = [app.new(RANKS[0]).await, app.new(RANKS[1]).await, app.new(RANKS[2]).await];
+        let extras =
+            [app.somebody(RANKS[0]).await, app.somebody(RANKS[1]).await, app.somebody(RANKS[2]).await];
         Self { app, expired, revoked, inactive, extras }
     }
 
@@ -124,7 +125,7 @@ impl Cast {
 
     async fn somebody(&self, role: UserRole, fresh: bool) -> Player {
         if fresh {
-            return player(&self.app.new(role).await, role);
+            return player(&self.app.somebody(role).await, role);
         }
         let rank = RANKS.iter().position(|other| *other == role).expect("a role");
         player(&self.extras[rank], role)

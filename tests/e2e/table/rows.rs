@@ -2,14 +2,14 @@
 //!
 //! | cell | answer |
 //! |---|---|
-//! | `ok` | OK |
-//! | `401` | UNAUTHENTICATED |
-//! | `pre` | ALREADY_AUTHENTICATED |
-//! | `adm`, `sup` | ROLE_TOO_LOW, and the method needs at least an admin, a super admin |
-//! | `low` | ROLE_TOO_LOW, and no word about any role |
+//! | `ok` | `OK` |
+//! | `401` | `UNAUTHENTICATED` |
+//! | `pre` | `ALREADY_AUTHENTICATED` |
+//! | `adm`, `sup` | `ROLE_TOO_LOW`, and the method needs at least an admin, a super admin |
+//! | `low` | `ROLE_TOO_LOW`, and no word about any role |
 //! | `404` | the user is not found |
 //! | `s404` | the session is not found |
-//! | `fld` | INVALID_FIELD, and it is the role |
+//! | `fld` | `INVALID_FIELD`, and it is the role |
 //! | `w401`, `w403` | the workload is not known, is not allowed |
 //! | `.` | there is no such target: nobody is lower than a user, nobody higher than a super admin |
 //!
@@ -46,6 +46,7 @@ pub(super) struct Cell {
 }
 
 #[rustfmt::skip]
+#[expect(clippy::match_same_arms, reason = "each rpc has a row of its own")]
 const fn cells(rpc: Rpc) -> &'static str {
     match rpc {
         // Methods without a target:    none  bad  late  over  off   |  user  |  admin  |  super admin

@@ -49,7 +49,7 @@ async fn a_provider_that_is_silent_is_unavailable_in_time() {
 async fn without_time_left_to_answer_nobody_is_asked() {
     let (_silent, port) = listener().await;
     let provider = provider(port);
-    let error = call::scope(call(RESERVE), ask(&provider)).await;
+    let error = call::scope(call(Duration::ZERO), ask(&provider)).await;
     assert!(matches!(error, ProviderError::DeadlineExceeded));
 }
 

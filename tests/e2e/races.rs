@@ -7,14 +7,18 @@ mod sign_up;
 
 use api::auth::{GetCurrentSessionRequest, LogInRequest, LogInResponse};
 use api::identity::ListSessionsRequest;
-use e2e::{Failure, PASSWORD, Pair};
+use e2e::{Failure, PASSWORD, Pair, Reply};
 use futures::future::join_all;
 
-/// Logs in so many times at once.
-async fn log_in_at_once(app: &Pair, username: &str, times: usize) -> Vec<Result<LogInResponse, Failure>> {
+/// Logs in so many times at once; of those who are refused, the reason.
+async fn log_in_at_once(app: &Pair, username: &str, times: usize) -> Vec<Result<LogInResponse, String>> {
     let request = LogInRequest { username: username.into(), password: PASSWORD.into() };
     let outcomes = join_all((0..times).map(|_| app.anonymous.call(request.clone()))).await;
-    outcomes.into_iter().map(|outcome| outcome.map(|reply| reply.message)).collect()
+    let told = |outcome: Result<Reply<LogInResponse>, Failure>| match outcome {
+        Ok(reply) => Ok(reply.message),
+        Err(failure) => Err(failure.reason),
+    };
+    outcomes.into_iter().map(told).collect()
 }
 
 /// Which of these tokens admit.

@@ -67,6 +67,15 @@ impl Failure {
     /// Reads an error of a domain and holds it against the table.
     #[must_use]
     pub fn of(status: &Status, domain: &str) -> Self {
+        let failure = Self::of_stream(status, domain);
+        let echoed = status.metadata().get("x-request-id").expect("x-request-id is echoed");
+        assert_eq!(echoed, failure.request_id.as_str(), "{}", failure.reason);
+        failure
+    }
+
+    /// As [`of`](Self::of), after an answer had begun: its initial metadata had the request id.
+    #[must_use]
+    pub fn of_stream(status: &Status, domain: &str) -> Self {
         let mut whole = pb::Status::decode(status.details()).expect("details decode");
         let find = |name: &str| {
             let url = format!("type.googleapis.com/google.rpc.{name}");
@@ -100,8 +109,6 @@ impl Failure {
         });
         let request = find("RequestInfo").unwrap_or_else(|| panic!("{reason} without RequestInfo"));
         let request_id = pb::RequestInfo::decode(&*request).expect("RequestInfo decodes").request_id;
-        let echoed = status.metadata().get("x-request-id").expect("x-request-id is echoed");
-        assert_eq!(echoed, request_id.as_str(), "{reason}");
         whole.details.retain(|detail| !detail.type_url.ends_with("RequestInfo"));
         Self {
             code,

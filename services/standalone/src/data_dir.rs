@@ -4,7 +4,7 @@
 //! to be there, for a pepper or key that is made anew would lock everybody out; without it, an earlier first run was
 //! cut off, and what it did not get to is made now.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,8 @@ pub(crate) enum DataDirError {
          because {why}", path.display()
     )]
     Missing { path: PathBuf, why: &'static str },
+    #[error("{} is in use by another tandem", path.display())]
+    InUse { path: PathBuf },
     #[error("a signing key cannot be made: {0}")]
     Key(#[from] auth_service::UnfitKey),
 }
@@ -47,12 +49,18 @@ pub(crate) enum DataDirError {
 pub(crate) struct DataDir {
     path: PathBuf,
     initialized: bool,
+    /// Held while the process lives, so that two first runs cannot make secrets over each other.
+    _lock: File,
 }
 
 impl DataDir {
     /// Finds everything, or makes it on the first run.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        let directory = Self { path: path.to_owned(), initialized: path.join(INITIALIZED).exists() };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|cause| io_error(path, "made", cause))?;
+        let lock = lock(path)?;
+        let directory =
+            Self { path: path.to_owned(), initialized: path.join(INITIALIZED).exists(), _lock: lock };
         if directory.initialized {
             directory.require_everything()?;
         } else {
@@ -124,8 +132,6 @@ impl DataDir {
     }
 
     fn make_secrets(&self) -> Result<(), DataDirError> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        made.map_err(|cause| io_error(&self.path, "made", cause))?;
         make_if_absent(&self.path.join(SIGNING_KEY), SigningKey::generate_pem)?;
         make_if_absent(&self.path.join(PEPPER), || {
             Ok(format!("p1:{}\n", STANDARD.encode(random::<32>())).into())
@@ -133,6 +139,15 @@ impl DataDir {
         make_if_absent(&self.path.join(WORKLOAD_TOKEN), || {
             Ok(format!("{}\n", URL_SAFE_NO_PAD.encode(random::<32>())).into())
         })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, DataDirError> {
+    let directory = File::open(path).map_err(|cause| io_error(path, "opened", cause))?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(cause)) => Err(io_error(path, "locked", cause)),
     }
 }
 
@@ -194,6 +209,8 @@ mod tests {
         assert!(!directory.is_initialized());
         assert_eq!(mode(&path), 0o700);
         let secrets = [SIGNING_KEY, PEPPER, WORKLOAD_TOKEN].map(|name| path.join(name));
+        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
+        drop(directory);
         let before = secrets.clone().map(|file| fs::read(file).unwrap());
         assert_eq!(secrets.each_ref().map(|file| mode(file)), [0o600; 3]);
         DataDir::open(&path).unwrap();
@@ -213,6 +230,7 @@ mod tests {
                 make(&temporary.path().join(database), b"not empty").unwrap();
             }
             directory.set_initialized().unwrap();
+            drop(directory);
             assert!(DataDir::open(temporary.path()).unwrap().is_initialized());
             for lose in [|file: &Path| fs::write(file, b""), |file: &Path| fs::remove_file(file)] {
                 lose(&temporary.path().join(missing)).unwrap();

@@ -109,7 +109,7 @@ async fn a_drain_ends_the_feed_and_says_so() {
             loop {
                 match feed.message().await {
                     Ok(message) => assert!(message.is_some(), "it does not just stop"),
-                    Err(status) => return Failure::of(&status, IDENTITY),
+                    Err(status) => return Failure::of_stream(&status, IDENTITY),
                 }
             }
         },

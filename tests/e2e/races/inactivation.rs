@@ -26,8 +26,8 @@ async fn no_log_in_under_way_slips_past_an_inactivation() {
         };
         let (outcomes, ()) = tokio::join!(log_in_at_once(&app, &target.username, 50), inactivation);
         let (opened, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-        for refusal in refused.into_iter().filter_map(Result::err) {
-            assert_eq!(refusal.reason, "ACCOUNT_INACTIVE");
+        for reason in refused.into_iter().filter_map(Result::err) {
+            assert_eq!(reason, "ACCOUNT_INACTIVE");
             after += 1;
         }
         before += opened.len();

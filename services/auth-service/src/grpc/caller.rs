@@ -110,8 +110,8 @@ fn announce(metadata: &mut MetadataMap, renewed: &RenewedToken) {
 }
 
 fn client(metadata: &MetadataMap, extensions: &Extensions) -> Client {
-    let user_agent = metadata.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Client::new(user_agent, peer(extensions))
+    let user_agent = metadata.get("user-agent").map_or(&[][..], |value| value.as_encoded_bytes());
+    Client::new(&String::from_utf8_lossy(user_agent), peer(extensions))
 }
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {

@@ -52,6 +52,17 @@ impl Requests for SqliteTransaction {
         Ok(())
     }
 
+    async fn forget_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        sqlx::query("delete from requests where caller_id = $1 and request_id = $2 and user_id = $3")
+            .bind(request.caller.as_bytes().as_slice())
+            .bind(request.request_id.to_string())
+            .bind(request.user_id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
     async fn delete_requests_before(&mut self, time: Timestamp) -> Result<(), StoreError> {
         sqlx::query("delete from requests where create_time < $1")
             .bind(to_micros(time))

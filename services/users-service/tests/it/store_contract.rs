@@ -66,6 +66,7 @@ mod on {
             old_reservations_are_found_and_deleted_only_while_they_are_old;
         requests:
             a_request_is_found_by_its_caller_and_mark_only,
+            a_request_is_forgotten_for_its_own_user_only,
             old_requests_are_neither_found_nor_kept;
         feed:
             the_lease_is_one_owners_until_it_is_released,

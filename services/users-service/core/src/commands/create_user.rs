@@ -9,11 +9,11 @@ use fail_point::fail_point;
 use identity::{RawPassword, RequestId, Rule, UserId, Username, Violations};
 
 use crate::commands::{Changed, Command, Context, target};
-use crate::domain::{Actor, Permission, Role, UserKey};
+use crate::domain::{Actor, Permission, Role};
 use crate::error::Error;
 use crate::ports::{
     IdentityProvider as _, Ids as _, Ports, ProviderError, Requests as _, Reservations as _, Store as _,
-    StoredRequest, Transaction as _, UserRows as _,
+    StoredRequest, Transaction as _,
 };
 
 /// How long a repeat of a request is recognised, and a reservation is kept whatever happens.
@@ -84,7 +84,7 @@ impl CreateUser {
         fail_point("create_user.registered");
         let created = match reply {
             Ok(account) => target::applied(cx, &account).await,
-            Err(error) => Err(self.refused(cx, id, error).await?),
+            Err(error) => Err(self.refused(cx, actor, id, error).await?),
         };
         fail_point("create_user.applied");
         created
@@ -98,11 +98,8 @@ impl CreateUser {
                 let not_before = tx.now().await? - REMEMBERED;
                 match tx.find_request(actor.id, request_id, not_before).await? {
                     Some(earlier) if self.repeats(&earlier) => earlier.user_id,
-                    // Only what succeeded is remembered: one that did not gives its mark to other content.
-                    Some(earlier) if tx.lock_user(&UserKey::Id(earlier.user_id)).await?.is_some() => {
-                        return Err(Error::RequestIdReused);
-                    }
-                    Some(_) | None => {
+                    Some(_) => return Err(Error::RequestIdReused),
+                    None => {
                         let request = self.stored(cx.ids.next(), actor, request_id);
                         tx.insert_request(&request).await?;
                         request.user_id
@@ -131,11 +128,13 @@ impl CreateUser {
         }
     }
 
-    /// After a refusal that leaves no account behind, nothing is left here either; after any other failure everything
-    /// is, because the account may yet appear.
+    /// After a refusal for good nothing is left here. After one for the moment the mark of the request is free again, and
+    /// the reservation stays, since a repeat may be using it. After any other failure everything stays, because the
+    /// account may yet appear.
     async fn refused<P: Ports>(
         &self,
         cx: &Context<P>,
+        actor: &Actor,
         id: UserId,
         error: ProviderError,
     ) -> Result<Error, Error> {
@@ -148,9 +147,21 @@ impl CreateUser {
                 give_up(cx, id).await?;
                 Ok(Error::InvalidField(violations))
             }
+            busy @ (ProviderError::HasherBusy { .. } | ProviderError::RateLimited { .. }) => {
+                self.forget(cx, actor, id).await?;
+                Ok(busy.into())
+            }
             ProviderError::AccountIdTaken if self.request_id.is_some() => Ok(Error::RequestIdReused),
             error => Ok(error.into()),
         }
+    }
+
+    /// Only what succeeded is remembered.
+    async fn forget<P: Ports>(&self, cx: &Context<P>, actor: &Actor, id: UserId) -> Result<(), Error> {
+        let Some(request_id) = self.request_id else { return Ok(()) };
+        let mut tx = cx.store.begin().await?;
+        tx.forget_request(&self.stored(id, actor, request_id)).await?;
+        Ok(tx.commit().await?)
     }
 }
 

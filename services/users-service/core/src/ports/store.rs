@@ -137,6 +137,12 @@ pub trait Requests {
         request: &StoredRequest,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Forgets a request, if it still has this user.
+    fn forget_request(
+        &mut self,
+        request: &StoredRequest,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Forgets requests from before this time.
     fn delete_requests_before(
         &mut self,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use identity::{AccountVersion, Epoch, PageSize, RawPassword, Rule, UserId, Username, Violation};
 
@@ -20,6 +21,7 @@ pub struct FakeIdentityProvider {
     ids: Arc<SequentialIds>,
     away: AtomicBool,
     loses_reply: AtomicBool,
+    busy: AtomicBool,
     owned: Mutex<Owned>,
 }
 
@@ -108,6 +110,7 @@ impl FakeIdentityProvider {
             ids,
             away: AtomicBool::new(false),
             loses_reply: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             owned: Mutex::new(Owned {
                 epochs: 1,
                 number: 0,
@@ -144,6 +147,11 @@ impl FakeIdentityProvider {
     /// From now on it cannot be reached.
     pub fn go_away(&self) {
         self.away.store(true, Ordering::Relaxed);
+    }
+
+    /// Has no time to hash the next password.
+    pub fn be_busy_once(&self) {
+        self.busy.store(true, Ordering::Relaxed);
     }
 
     /// Does what it is asked next, but is not heard.
@@ -284,6 +292,9 @@ impl IdentityProvider for FakeIdentityProvider {
         password: &RawPassword,
         _: Option<UserId>,
     ) -> Result<Account, ProviderError> {
+        if self.busy.swap(false, Ordering::Relaxed) {
+            return Err(ProviderError::HasherBusy { retry_after: Duration::from_secs(1) });
+        }
         self.reply(|owned| {
             if let Some(account) = owned.accounts.get(&id) {
                 let same = account.username == *username && owned.passwords[&id] == *password;

@@ -317,6 +317,12 @@ impl Requests for MemoryTransaction {
         Ok(())
     }
 
+    async fn forget_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        let named = |old: &StoredRequest| (old.caller, old.request_id, old.user_id);
+        self.rows.requests.retain(|(old, _)| named(old) != named(request));
+        Ok(())
+    }
+
     async fn delete_requests_before(&mut self, time: Timestamp) -> Result<(), StoreError> {
         self.rows.requests.retain(|(_, made)| *made >= time);
         Ok(())

@@ -31,6 +31,17 @@ pub(super) async fn a_request_is_found_by_its_caller_and_mark_only<S: Store>(sto
     });
 }
 
+pub(super) async fn a_request_is_forgotten_for_its_own_user_only<S: Store>(store: &S) {
+    in_tx!(store, tx => tx.insert_request(&request(1, 7)).await.unwrap());
+    in_tx!(store, tx => {
+        let past = tx.now().await.unwrap() - TimeDelta::hours(1);
+        tx.forget_request(&request(1, 8)).await.unwrap();
+        assert_eq!(tx.find_request(id(1), mark(1), past).await.unwrap(), Some(request(1, 7)));
+        tx.forget_request(&request(1, 7)).await.unwrap();
+        assert_eq!(tx.find_request(id(1), mark(1), past).await.unwrap(), None);
+    });
+}
+
 pub(super) async fn old_requests_are_neither_found_nor_kept<S: Store>(store: &S) {
     in_tx!(store, tx => tx.insert_request(&request(1, 7)).await.unwrap());
     in_tx!(store, tx => {

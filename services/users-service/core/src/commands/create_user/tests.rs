@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::UserKey;
 use crate::testing::{World, a_password, a_username, an_actor};
 
 const REQUEST: &str = "7f2c1d34-0000-4000-8000-000000000001";
@@ -97,17 +98,26 @@ async fn a_request_id_belongs_to_one_content_of_one_caller_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_request_that_failed_gives_its_mark_to_other_content() {
+async fn a_request_that_was_refused_for_the_moment_gives_its_mark_to_other_content() {
     let world = World::new();
     let cx = world.commands();
     let actor = an_actor(Role::Admin);
-    let absent = World::new();
-    absent.provider.go_away();
-    let cx_without_provider = Context { provider: absent.commands().provider, ..cx.clone() };
-    let failed = create("alice", Role::User, Some(REQUEST)).execute(&cx_without_provider, &actor).await;
-    assert!(matches!(failed, Err(Error::IdentityProviderUnavailable(_))));
+    world.provider.be_busy_once();
+    let busy = create("alice", Role::User, Some(REQUEST)).execute(&cx, &actor).await;
+    assert!(matches!(busy, Err(Error::HasherBusy { .. })));
     let other = create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
     assert_eq!(other.user.username.as_str(), "bobby");
+}
+
+#[tokio::test]
+async fn a_request_whose_outcome_is_open_keeps_its_mark() {
+    let world = World::new();
+    let cx = world.commands();
+    let actor = an_actor(Role::Admin);
+    world.provider.lose_the_next_reply();
+    create("alice", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap_err();
+    let other = create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await;
+    assert!(matches!(other, Err(Error::RequestIdReused)));
 }
 
 #[tokio::test]

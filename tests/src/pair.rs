@@ -75,6 +75,11 @@ impl Pair {
 
     /// Starts a pair that is told something else.
     pub async fn start_with(settings: Settings) -> Self {
+        // Boxed, because the starting of two services is larger than most tests.
+        Box::pin(Self::set_up(settings)).await
+    }
+
+    async fn set_up(settings: Settings) -> Self {
         let clock = SystemClock::default();
         let services = Services::start(settings, clock.clone()).await;
         let anonymous = Caller::anonymous(&services.endpoints);

@@ -28,8 +28,9 @@ const WRITER_WAIT: Duration = Duration::from_secs(30);
 /// How long a reader waits for a connection.
 const READER_WAIT: Duration = Duration::from_secs(2);
 
-/// How long SQLite itself waits for another process, such as a command that runs beside the server.
-const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// How long SQLite itself waits for another process, such as a command that runs beside the server: well below the
+/// deadline of a call (10 s), so that callers hear that the store is busy and not that their time is over.
+const BUSY_WAIT: Duration = Duration::from_secs(4);
 
 /// What the write-ahead log shrinks to after it had to grow under a long read.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";

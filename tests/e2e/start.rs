@@ -172,7 +172,7 @@ async fn a_setting_that_is_unknown_or_not_supported_yet_is_refused_by_name() {
         ("SESSION__REFRESH_THRESHOLD_RATIO", "1.5", "session.refresh_threshold_ratio"),
         ("PASSWORD__MIN_LENGTH", "7", "password.min_length"),
         ("RATE_LIMIT__ENABLED", "true", "rate_limit.enabled"),
-        ("SERVER__TLS_CERT_FILE", "/tmp/x", "server.tls_cert_file"),
+        ("SERVER__TLS_CERT_FILE", "/tls/x.pem", "server.tls_cert_file"),
         ("SERVER__LISTEN", "0.0.0.0:0", "server.listen"),
         ("DATABASE__URL", "postgres://localhost/x", "database.url"),
     ] {
@@ -184,7 +184,7 @@ async fn a_setting_that_is_unknown_or_not_supported_yet_is_refused_by_name() {
     for (key, value, named) in [
         ("SERVER__LISTENS", "127.0.0.1:1", "server.listens"),
         ("IDENTITY_PROVIDER__URL", "https://localhost:1", "identity_provider.url"),
-        ("IDENTITY_PROVIDER__CA_FILE", "/tmp/x", "identity_provider.ca_file"),
+        ("IDENTITY_PROVIDER__CA_FILE", "/tls/x.pem", "identity_provider.ca_file"),
         ("DATABASE__REPLICA_URL", "postgres://localhost/x", "database.replica_url"),
     ] {
         let pair = prepared(Settings::default().users(key, value));

@@ -75,6 +75,16 @@ async fn a_creation_that_died_after_its_reservation_left_no_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_died_inside_its_reservation_left_nothing() {
+    dies_at(Service::Users, "create_user.before_commit_of_reservation", Then::Absent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_died_while_it_was_projected_is_completed_with_its_role() {
+    dies_at(Service::Users, "apply_account.before_commit", Then::Present).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_creation_that_died_after_the_registration_is_completed_with_its_role() {
     dies_at(Service::Users, "create_user.registered", Then::Present).await;
 }

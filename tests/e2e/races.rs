@@ -7,6 +7,7 @@ mod sign_up;
 
 use api::auth::{GetCurrentSessionRequest, LogInRequest, LogInResponse};
 use api::identity::ListSessionsRequest;
+use api::users::GetCurrentUserRequest;
 use e2e::{Failure, PASSWORD, Pair, Reply};
 use futures::future::join_all;
 
@@ -24,8 +25,11 @@ async fn log_in_at_once(app: &Pair, username: &str, times: usize) -> Vec<Result<
 /// Which of these tokens admit.
 async fn good(app: &Pair, tokens: impl IntoIterator<Item = String>) -> Vec<String> {
     let checked = tokens.into_iter().map(async |token| {
-        let outcome = app.anonymous.bearer(&token).call(GetCurrentSessionRequest {}).await;
-        outcome.is_ok().then_some(token)
+        let bearer = app.anonymous.bearer(&token);
+        let by_auth = bearer.call(GetCurrentSessionRequest {}).await.is_ok();
+        let by_users = bearer.call(GetCurrentUserRequest::default()).await.is_ok();
+        assert_eq!(by_auth, by_users, "both services say the same");
+        by_auth.then_some(token)
     });
     join_all(checked).await.into_iter().flatten().collect()
 }

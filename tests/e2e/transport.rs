@@ -1,10 +1,10 @@
 //! What never reaches a handler, and what is not ours to answer: deadlines, sizes, bodies, methods, reflection, health.
 
 use api::auth::auth_service_client::AuthServiceClient;
-use api::auth::{GetCurrentSessionRequest, LogInRequest};
+use api::auth::{ChangePasswordRequest, GetCurrentSessionRequest, LogInRequest, SignUpRequest};
 use api::users::users_service_client::UsersServiceClient;
-use api::users::{CreateUserRequest, ListUsersRequest, UserRole};
-use e2e::{AUTH, Failure, IDENTITY, PASSWORD, Pair, Settings, USERS, get, patient};
+use api::users::{CreateUserRequest, ListUsersRequest, SetUserPasswordRequest, UserRole};
+use e2e::{AUTH, Failure, IDENTITY, PASSWORD, Pair, Settings, USERS, by_id, get, patient};
 use futures::future::join_all;
 use http::uri::PathAndQuery;
 use serde_json::Value;
@@ -99,6 +99,15 @@ async fn a_request_that_is_too_large_is_called_so() {
         app.admin.refused("REQUEST_TOO_LARGE", request).await;
         let request = api::identity::CheckCredentialRequest { username: String::new(), password: huge() };
         app.full.refused("REQUEST_TOO_LARGE", request).await;
+        let request = SignUpRequest { username: "newcomer".into(), password: huge(), ..Default::default() };
+        app.anonymous.refused("REQUEST_TOO_LARGE", request).await;
+        let request = ChangePasswordRequest { current_password: PASSWORD.into(), new_password: huge() };
+        app.user.refused("REQUEST_TOO_LARGE", request).await;
+        let request =
+            CreateUserRequest { username: "newcomer".into(), password: huge(), ..Default::default() };
+        app.admin.refused("REQUEST_TOO_LARGE", request).await;
+        let request = SetUserPasswordRequest { user: by_id(&app.user.id), password: huge() };
+        app.admin.refused("REQUEST_TOO_LARGE", request).await;
     }
     let request = LogInRequest { username: "alice".into(), password: "x".repeat(60 * 1024) };
     assert_eq!(app.anonymous.refused("INVALID_FIELD", request).await.broken(), [("password", "TOO_LONG")]);

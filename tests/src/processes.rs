@@ -7,7 +7,9 @@ use std::process::{ExitStatus, Output, Stdio};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
+use crate::eventually::PATIENCE;
 use crate::pair::ANY;
 use crate::settings::Home;
 use crate::{Caller, Endpoints, Engine, PASSWORD, Person, Settings};
@@ -111,7 +113,8 @@ impl Processes {
 
     /// Waits until one of them has died by itself.
     pub async fn died(&mut self, service: Service) -> ExitStatus {
-        self.child(service).wait().await.expect("it ends")
+        let died = timeout(PATIENCE, self.child(service).wait()).await;
+        died.expect("it dies where it was told to").expect("it ends")
     }
 
     /// Runs a command of one of them to its end.

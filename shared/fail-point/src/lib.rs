@@ -1,4 +1,4 @@
-//! Named places at which a test build can die as if by `kill -9`.
+//! Named places at which a test build can die, by `abort`: like `kill -9` for all that is on disk.
 //!
 //! `fail_point("create_user.reserved")` is nothing in a release build. With the feature `test-hooks` the process
 //! aborts there, without destructors or a flush, when the environment variable `TANDEM_FAIL_POINT` names the place:

@@ -5,10 +5,10 @@
 
 use api::auth::{ChangePasswordRequest, ChangePasswordResponse, LogInRequest, RefreshSessionRequest};
 use api::users::{SetUserPasswordRequest, UserRole};
-use e2e::{Failure, PASSWORD, Pair, Person, Reply, by_id};
+use e2e::{Failure, PASSWORD, Pair, Person, Reply, Settings, by_id};
 use futures::future::join_all;
 
-use super::{good, live};
+use super::{good, live, log_in_at_once};
 
 const NEW: &str = "another long secret";
 
@@ -47,7 +47,8 @@ async fn log_in_until_refused(app: &Pair, username: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_password_change_only_its_own_new_session_is_alive() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().auth("SESSION__MAX_PER_USER", "100")).await;
+    let (mut before, mut after) = (0, 0);
     for round in 0..100 {
         let bob = app.somebody(UserRole::User).await;
         let other = app.log_in(&bob.username).await;
@@ -60,20 +61,32 @@ async fn after_a_password_change_only_its_own_new_session_is_alive() {
             assert_eq!(live(&app, &bob.id).await, [session], "round {round}: right after OK");
             opened
         };
-        let log_ins = join_all((0..4).map(|_| log_in_until_refused(&app, &bob.username)));
+        let log_ins = log_in_at_once(&app, &bob.username, 50);
         let (log_ins, renewed, of_own, opened) =
             tokio::join!(log_ins, renew_until_refused(&other), renew_until_refused(&bob), changing);
-        let tokens = [log_ins.concat(), renewed, of_own].concat();
-        assert!(tokens.len() > 2, "round {round}: nothing came before");
+        let mut tokens = [renewed, of_own].concat();
+        for log_in in log_ins {
+            match log_in {
+                Ok(opened) => {
+                    tokens.push(opened.access_token);
+                    before += 1;
+                }
+                Err(reason) => {
+                    assert_eq!(reason, "INVALID_CREDENTIALS");
+                    after += 1;
+                }
+            }
+        }
         assert_eq!(good(&app, tokens).await, [""; 0], "round {round}");
         assert_eq!(live(&app, &bob.id).await, [opened.session.expect("a session").session_id]);
     }
+    assert!(before > 0 && after > 0, "{before} log-ins came before, {after} after: it was no race");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_parallel_changes_from_one_password_one_succeeds() {
     let app = Pair::start().await;
-    for round in 0..20 {
+    for round in 0..100 {
         let bob = app.somebody(UserRole::User).await;
         let devices = join_all((0..8).map(|_| app.log_in(&bob.username))).await;
         let outcomes: Vec<Result<Reply<ChangePasswordResponse>, Failure>> =
@@ -97,7 +110,7 @@ async fn of_parallel_changes_from_one_password_one_succeeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_password_was_set_no_session_of_the_old_one_is_alive() {
     let app = Pair::start().await;
-    for round in 0..50 {
+    for round in 0..100 {
         let bob = app.somebody(UserRole::User).await;
         let setting = async {
             app.user.ok(api::auth::GetCurrentSessionRequest {}).await;

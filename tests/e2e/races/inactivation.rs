@@ -42,7 +42,7 @@ async fn no_log_in_under_way_slips_past_an_inactivation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_that_begins_after_an_inactivation_is_accepted() {
     let app = Pair::start().await;
-    for round in 0..30 {
+    for round in 0..100 {
         let target = app.somebody(UserRole::User).await;
         let over = tokio::sync::watch::Sender::new(false);
         let calls = join_all((0..8).map(async |number| {

@@ -9,14 +9,15 @@ use api::auth::{
 };
 use api::users::UserRole;
 use chrono::TimeDelta;
-use e2e::{PASSWORD, Pair};
+use e2e::{PASSWORD, Pair, Settings};
 use futures::future::join_all;
 
 use super::{good, live, log_in_at_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().auth("SESSION__MAX_PER_USER", "100")).await;
+    let (mut before, mut after) = (0, 0);
     for round in 0..100 {
         let bob = app.somebody(UserRole::User).await;
         let device = app.log_in(&bob.username).await;
@@ -34,11 +35,13 @@ async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
             bob.ok(RevokeAllSessionsRequest { keep_current: false }).await;
         };
         let (log_ins, renewed, ()) =
-            tokio::join!(log_in_at_once(&app, &bob.username, 10), renewing, revoking);
+            tokio::join!(log_in_at_once(&app, &bob.username, 50), renewing, revoking);
         assert_eq!(good(&app, renewed).await, [""; 0], "round {round}");
         let opened: Vec<_> = log_ins.into_iter().flatten().collect();
-        assert_eq!(opened.len(), 10, "revocation refuses nobody");
+        assert_eq!(opened.len(), 50, "revocation refuses nobody");
         let alive = good(&app, opened.iter().map(|opened| opened.access_token.clone())).await;
+        before += opened.len() - alive.len();
+        after += alive.len();
         let mut ids: Vec<_> = opened
             .into_iter()
             .filter(|opened| alive.contains(&opened.access_token))
@@ -49,6 +52,7 @@ async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
         listed.sort();
         assert_eq!(listed, ids, "round {round}");
     }
+    assert!(before > 0 && after > 0, "{before} log-ins came before, {after} after: it was no race");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,11 +75,11 @@ impl RegisterAccount {
 }
 
 async fn insert<P: Ports>(cx: &Context<P>, account: &NewAccount) -> Result<Insertion, Error> {
-    fail_point("register_account.before_commit");
     let mut tx = cx.store.begin().await?;
     let now = tx.now().await?;
     let insertion = tx.insert_account(account, now).await?;
     if let Insertion::Inserted(_) = insertion {
+        fail_point("register_account.before_commit");
         tx.commit().await?;
         fail_point("register_account.committed");
     }

@@ -1,6 +1,8 @@
 //! Takes over what the owner of accounts says about one of them. Reply, feed and look-up on the spot all end here or
 //! in the same store method, so a user is projected by one rule only.
 
+use fail_point::fail_point;
+
 use crate::commands::Context;
 use crate::domain::{Account, User, UserKey};
 use crate::error::Error;
@@ -14,6 +16,7 @@ pub(crate) async fn apply_account<P: Ports>(
     let mut tx = cx.store.begin().await?;
     tx.apply_account(account).await?;
     let user = tx.lock_user(&UserKey::Id(account.id)).await?;
+    fail_point("apply_account.before_commit");
     tx.commit().await?;
     Ok(user)
 }

@@ -109,6 +109,7 @@ impl CreateUser {
             None => cx.ids.next(),
         };
         tx.reserve(id, self.role).await?;
+        fail_point("create_user.before_commit_of_reservation");
         tx.commit().await?;
         Ok(id)
     }

@@ -7,6 +7,7 @@ use std::process::Output;
 use api::auth::{GetCurrentSessionRequest, LogInRequest};
 use api::users::{GetCurrentUserRequest, UserRole};
 use e2e::{PASSWORD, Person, Processes, Service, Settings};
+use futures::future::join_all;
 
 use crate::crashes::BINARIES;
 
@@ -51,12 +52,14 @@ async fn a_healthcheck_says_whether_the_service_is_ready() {
 
 #[tokio::test]
 async fn a_migration_can_be_run_again_and_beside_others() {
-    let pair = Processes::prepared(BINARIES, Settings::default());
-    for service in [Service::Auth, Service::Users] {
-        let migrate = || pair.command_output(service, &["migrate"]);
-        let (first, second, third) = tokio::join!(migrate(), migrate(), migrate());
-        for output in [first, second, third, migrate().await] {
-            out(&output);
+    for _ in 0..8 {
+        let pair = Processes::prepared(BINARIES, Settings::default());
+        for service in [Service::Auth, Service::Users] {
+            let migrations = join_all((0..6).map(|_| pair.command_output(service, &["migrate"]))).await;
+            let again = pair.command_output(service, &["migrate"]).await;
+            for output in migrations.iter().chain([&again]) {
+                out(output);
+            }
         }
     }
 }

@@ -14,6 +14,9 @@ use std::time::Duration;
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{Connection, Transaction};
+use tokio::time::{Instant, sleep};
+
+use crate::error::sqlite_result;
 
 mod file;
 mod open_error;
@@ -31,6 +34,12 @@ const READER_WAIT: Duration = Duration::from_secs(2);
 /// How long SQLite itself waits for another process, such as a command that runs beside the server: well below the
 /// deadline of a call (10 s), so that callers hear that the store is busy and not that their time is over.
 const BUSY_WAIT: Duration = Duration::from_secs(4);
+
+/// SQLite's result code for a file that another connection holds.
+const BUSY: i32 = 5;
+
+/// How soon a process that found a file busy while opening it comes again.
+const OPENING_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the write-ahead log shrinks to after it had to grow under a long read.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
@@ -70,10 +79,7 @@ impl Sqlite {
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT);
         let read = connect.pragma("query_only", "on");
 
-        let writer = pool(WRITER_WAIT, 1)
-            .connect_with(write)
-            .await
-            .map_err(|cause| OpenError::from_engine(path, cause))?;
+        let writer = writer(write).await.map_err(|cause| OpenError::from_engine(path, cause))?;
         let readers =
             pool(READER_WAIT, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(read);
 
@@ -116,6 +122,20 @@ impl Sqlite {
     async fn prove_usable(&self) -> Result<(), sqlx::Error> {
         self.write().await?.rollback().await?;
         self.readers.acquire().await?.ping().await
+    }
+}
+
+/// The connection that writes. Of several processes that turn the write-ahead log on at once, one does and the others are
+/// told that the file is busy at once, whatever the busy timeout: they come again.
+async fn writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let end = Instant::now() + BUSY_WAIT;
+    loop {
+        match pool(WRITER_WAIT, 1).connect_with(options.clone()).await {
+            Err(error) if sqlite_result(&error) == Some(BUSY) && Instant::now() < end => {
+                sleep(OPENING_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
     }
 }
 

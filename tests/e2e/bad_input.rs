@@ -148,15 +148,11 @@ async fn malformed_metadata_is_passed_over_or_refused_and_breaks_nothing() {
         ("traceparent", "garbage"),
         ("traceparent", "00-00000000000000000000000000000000-0000000000000000-00"),
         ("tracestate", "=,=,="),
-        ("x-request-id", "\u{7f}"),
+        ("x-request-id", "two words"),
         ("x-forwarded-for", "not an address"),
-        ("user-agent", "x"),
         ("x-unknown", "whatever"),
     ] {
-        if let Ok(value) = value.parse::<tonic::metadata::MetadataValue<tonic::metadata::Ascii>>() {
-            let value = value.to_str().unwrap_or_default().to_owned();
-            app.user.with(key, &value).ok(GetCurrentUserRequest::default()).await;
-        }
+        app.user.with(key, value).ok(GetCurrentUserRequest::default()).await;
     }
 }
 

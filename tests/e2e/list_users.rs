@@ -10,11 +10,12 @@ use e2e::{PASSWORD, Pair, by_id};
 
 const ORDERS: [&str; 5] = ["username", "role", "state", "create_time", "update_time"];
 
-/// A pair with users of all roles and states, in both cases, some of whom changed in the same microsecond.
+/// A pair with users of all roles and states, in both cases. Roles and states are ties; equal times, which a clock that
+/// runs does not give, are in the store contract.
 async fn populated() -> Pair {
     let app = Pair::start().await;
     for number in 0..24 {
-        // The same moment for three at a time: ties.
+        // Some gaps between the times are wide, others as narrow as two calls.
         if number % 3 == 0 {
             app.clock.advance(TimeDelta::seconds(1));
         }

@@ -41,12 +41,26 @@ fn what_does_not_exist_yet_is_refused_and_not_ignored() {
         ("USERS__IDENTITY_PROVIDER__URL", "https://auth:50052"),
         ("USERS__IDENTITY_PROVIDER__URL", "dns:///auth:50052"),
         ("USERS__IDENTITY_PROVIDER__CA_FILE", "/tls/ca"),
-        ("USERS__SERVER__LISTEN", "0.0.0.0:50053"),
-        ("USERS__IDENTITY_PROVIDER__TOKEN", "too-short"),
-        ("USERS__IDENTITY_PROVIDER__TOKEN", "changeme"),
-        ("USERS__SERVER__LISTENS", "127.0.0.1:1"),
+        ("USERS__IDENTITY_PROVIDER__CLIENT_CERT_FILE", "/tls/cert"),
+        ("USERS__IDENTITY_PROVIDER__CLIENT_KEY_FILE", "/tls/key"),
+        ("USERS__SERVER__TLS_KEY_FILE", "/tls/key"),
     ] {
-        assert!(read(&[(key, value)]).is_err(), "{key} = {value}");
+        let refused = read(&[(key, value)]).unwrap_err();
+        assert!(refused.contains("not supported by this version"), "{key}: {refused}");
+        assert!(refused.contains(key), "the source is named: {refused}");
+    }
+}
+
+#[test]
+fn what_is_unsafe_or_unknown_is_refused_for_its_own_reason() {
+    for (key, value, why) in [
+        ("USERS__SERVER__LISTEN", "0.0.0.0:50053", "allow_plaintext"),
+        ("USERS__IDENTITY_PROVIDER__TOKEN", "too-short", "shorter than 32 bytes"),
+        ("USERS__IDENTITY_PROVIDER__TOKEN", "changeme", "placeholder"),
+        ("USERS__SERVER__LISTENS", "127.0.0.1:1", "unknown key"),
+    ] {
+        let refused = read(&[(key, value)]).unwrap_err();
+        assert!(refused.contains(why), "{key}: {refused}");
     }
 }
 

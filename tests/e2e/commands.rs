@@ -23,20 +23,19 @@ fn refused(output: &Output) -> String {
 
 #[tokio::test]
 async fn the_settings_are_checked_and_printed_without_secrets_and_without_a_database() {
-    let pair = Processes::prepared(BINARIES, Settings::default());
-    let (engine, home) = pair.data();
+    let pair = Processes::prepared(BINARIES, Settings::default()).await;
     let secrets = ["peppers", "full-token", "verify-token"].map(|name| {
-        let content = fs::read_to_string(home.join(name)).expect("a secret");
+        let content = fs::read_to_string(pair.home().join(name)).expect("a secret");
         content.split(':').next_back().expect("a secret").to_owned()
     });
-    for (service, name) in [(Service::Auth, "auth"), (Service::Users, "users")] {
+    for service in [Service::Auth, Service::Users] {
         out(&pair.command_output(service, &["config", "check"]).await);
         let printed = out(&pair.command_output(service, &["config", "print"]).await);
         assert!(printed.contains("database"), "{printed}");
         for secret in &secrets {
             assert!(!printed.contains(secret.as_str()), "{printed}");
         }
-        assert!(!engine.data(home, name).exists(), "the database is not touched");
+        assert!(pair.data().is_untouched(service).await);
     }
 }
 
@@ -53,7 +52,7 @@ async fn a_healthcheck_says_whether_the_service_is_ready() {
 #[tokio::test]
 async fn a_migration_can_be_run_again_and_beside_others() {
     for _ in 0..8 {
-        let pair = Processes::prepared(BINARIES, Settings::default());
+        let pair = Processes::prepared(BINARIES, Settings::default()).await;
         for service in [Service::Auth, Service::Users] {
             let migrations = join_all((0..6).map(|_| pair.command_output(service, &["migrate"]))).await;
             let again = pair.command_output(service, &["migrate"]).await;
@@ -66,8 +65,8 @@ async fn a_migration_can_be_run_again_and_beside_others() {
 
 #[tokio::test]
 async fn a_new_key_is_for_its_owner_alone_and_overwrites_nothing() {
-    let pair = Processes::prepared(BINARIES, Settings::default());
-    let file = pair.data().1.join("another-key.pem");
+    let pair = Processes::prepared(BINARIES, Settings::default()).await;
+    let file = pair.home().join("another-key.pem");
     let arguments = ["keys", "generate", "--out", file.to_str().expect("text")];
     out(&pair.command_output(Service::Auth, &arguments).await);
     assert_eq!(fs::metadata(&file).expect("a key").permissions().mode() & 0o777, 0o600);
@@ -80,7 +79,7 @@ async fn a_new_key_is_for_its_owner_alone_and_overwrites_nothing() {
 #[tokio::test]
 async fn a_generated_password_goes_to_its_file_and_is_never_printed() {
     let pair = Processes::start(BINARIES).await;
-    let file = pair.data().1.join("generated");
+    let file = pair.home().join("generated");
     let to_file = ["--password-out", file.to_str().expect("text")];
     let bootstrap = ["bootstrap-super-admin", "--username", "superadmin"];
     let without = pair.command_output(Service::Users, &bootstrap).await;

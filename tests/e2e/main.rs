@@ -14,6 +14,7 @@ mod metadata;
 mod outage;
 mod pages;
 mod port;
+mod postgres;
 mod races;
 mod repeats;
 mod rotation;

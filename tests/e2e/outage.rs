@@ -6,7 +6,7 @@ use api::users::{
     ListUserSessionsRequest, ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest,
     RevokeUserSessionsRequest, SetUserPasswordRequest, UserRole,
 };
-use e2e::{Caller, PASSWORD, Pair, by_id, eventually, get};
+use e2e::{Caller, PASSWORD, Pair, Service, by_id, eventually, get};
 
 const AWAY: &str = "IDENTITY_PROVIDER_UNAVAILABLE";
 
@@ -80,8 +80,7 @@ async fn auth_service_does_its_work_without_users_service() {
 async fn a_workload_token_that_is_wrong_is_an_outage_to_the_callers() {
     let settings = e2e::Settings::default();
     let mut app = Pair::start_with(settings).await;
-    let (_, home) = app.data();
-    let token = home.join("full-token");
+    let token = app.home().join("full-token");
     let right = std::fs::read_to_string(&token).expect("a token");
     app.stop_users().await;
     std::fs::write(&token, "w".repeat(44)).expect("written");
@@ -96,9 +95,8 @@ async fn a_workload_token_that_is_wrong_is_an_outage_to_the_callers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_be_written_is_called_unavailable_and_what_only_reads_goes_on() {
     let app = Pair::start().await;
-    let (engine, home) = app.data();
     let before = app.user.ok(GetCurrentUserRequest::default()).await.message;
-    let (auth, users) = (engine.occupy(home, "auth").await, engine.occupy(home, "users").await);
+    let (auth, users) = (app.data().occupy(Service::Auth).await, app.data().occupy(Service::Users).await);
     let patient = |caller: &Caller| caller.with("grpc-timeout", "25S");
     let (anonymous, super_admin) = (patient(&app.anonymous), patient(&app.super_admin));
     tokio::join!(

@@ -14,7 +14,7 @@ use futures::future::join_all;
 /// Logs in so many times at once; of those who are refused, the reason.
 async fn log_in_at_once(app: &Pair, username: &str, times: usize) -> Vec<Result<LogInResponse, String>> {
     let request = LogInRequest { username: username.into(), password: PASSWORD.into() };
-    let outcomes = join_all((0..times).map(|_| app.anonymous.call(request.clone()))).await;
+    let outcomes = join_all((0..times).map(|_| app.anonymous.insist(request.clone()))).await;
     let told = |outcome: Result<Reply<LogInResponse>, Failure>| match outcome {
         Ok(reply) => Ok(reply.message),
         Err(failure) => Err(failure.reason),

@@ -31,8 +31,7 @@ async fn key_ids(app: &Pair) -> Vec<Value> {
 #[tokio::test]
 async fn tokens_of_a_key_that_only_verifies_stay_good_and_those_of_a_forgotten_one_do_not() {
     let mut app = Pair::start().await;
-    let (_, home) = app.data();
-    let old = home.join("signing-key.pem").display().to_string();
+    let old = app.home().join("signing-key.pem").display().to_string();
     let old_ids = key_ids(&app).await;
     let new = app.write("new-key.pem", SigningKey::generate_pem().expect("a key").expose_secret());
 
@@ -55,8 +54,7 @@ async fn tokens_of_a_key_that_only_verifies_stay_good_and_those_of_a_forgotten_o
 #[tokio::test]
 async fn a_pepper_can_be_forgotten_once_everybody_has_logged_in_with_the_next() {
     let mut app = Pair::start().await;
-    let (_, home) = app.data();
-    let first = std::fs::read_to_string(home.join("peppers")).expect("peppers");
+    let first = std::fs::read_to_string(app.home().join("peppers")).expect("peppers");
     let second = first.replace("p1:", "p2:").replace(&first[3..9], "AAAAAA");
     let _ = app.write("peppers", &format!("{second},{first}"));
     restart_auth(&mut app).await;

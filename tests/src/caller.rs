@@ -1,31 +1,76 @@
-//! Whoever makes calls: nobody, the bearer of a token, a workload.
+//! Whoever makes calls: nobody, the bearer of a token, a workload. Where a service has replicas, its calls go to one after
+//! the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use api::identity::{WatchAccountsRequest, WatchAccountsResponse};
+use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
-use tonic::{Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
-use crate::{Call, Endpoints, Failure, IDENTITY, Reply};
+use crate::eventually::PATIENCE;
+use crate::{AUTH, Call, Endpoints, Failure, IDENTITY, Reply, USERS};
 
-/// A caller: the metadata that every call of it carries. Cheap to clone.
+/// What is answered when everything is in use.
+const NO_ROOM: [&str; 2] = ["HASHER_BUSY", "STORAGE_UNAVAILABLE"];
+
+/// A caller: the metadata that every call of it carries. Cheap to clone; clones are the same caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Where it calls.
-    pub endpoints: Endpoints,
+    replicas: Arc<[Endpoints]>,
+    turns: Arc<Turns>,
     metadata: MetadataMap,
+}
+
+/// Whose turn it is, of the replicas of each service.
+#[derive(Debug)]
+struct Turns {
+    auth: AtomicUsize,
+    internal: AtomicUsize,
+    users: AtomicUsize,
+    /// Where the next new caller begins.
+    next_caller: Arc<AtomicUsize>,
+}
+
+impl Turns {
+    /// Not every caller begins at the same replica, and none at the same one of both services.
+    fn of_new_caller(next_caller: &Arc<AtomicUsize>) -> Arc<Self> {
+        let first = next_caller.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self {
+            auth: AtomicUsize::new(first),
+            internal: AtomicUsize::new(first),
+            users: AtomicUsize::new(first + 1),
+            next_caller: Arc::clone(next_caller),
+        })
+    }
 }
 
 impl Caller {
     /// Carries nothing.
     #[must_use]
-    pub fn anonymous(endpoints: &Endpoints) -> Self {
-        Self { endpoints: endpoints.clone(), metadata: MetadataMap::new() }
+    pub fn anonymous(replicas: impl IntoIterator<Item = Endpoints>) -> Self {
+        let turns = Turns::of_new_caller(&Arc::default());
+        Self { replicas: replicas.into_iter().collect(), turns, metadata: MetadataMap::new() }
+    }
+
+    /// Calls the first replica only.
+    #[must_use]
+    pub fn of_the_first_replica(&self) -> Self {
+        self.of_replica(0)
+    }
+
+    /// Calls this replica only.
+    #[must_use]
+    pub fn of_replica(&self, number: usize) -> Self {
+        Self { replicas: self.replicas[number..=number].into(), ..self.clone() }
     }
 
     /// Carries one more piece of metadata.
     #[must_use]
     pub fn with(&self, key: &str, value: &str) -> Self {
-        let mut caller = self.clone();
+        let mut caller = Self { turns: Turns::of_new_caller(&self.turns.next_caller), ..self.clone() };
         let key: MetadataKey<Ascii> = key.parse().expect("a metadata key");
         caller.metadata.append(key, value.parse().expect("a metadata value"));
         caller
@@ -41,12 +86,29 @@ impl Caller {
 
     /// Makes a call and leaves the answer as it came: for what never reaches a handler.
     pub async fn raw<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Status> {
-        M::send(&self.endpoints, self.request(message)).await.map(Reply::of)
+        let replica = self.next_replica(M::DOMAIN);
+        let outcome = match M::send(replica, self.request(message.clone())).await {
+            Err(status) if was_not_sent(&status) => M::send(replica, self.request(message)).await,
+            outcome => outcome,
+        };
+        outcome.map(Reply::of)
     }
 
     /// Makes a call; an error is held against the table of errors.
     pub async fn call<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Failure> {
         self.raw(message).await.map_err(|status| Failure::of(&status, M::DOMAIN))
+    }
+
+    /// Makes a call, and makes it again for as long as it is told that there was no room for it and nothing was done: in a
+    /// crowd anybody may have to hear that.
+    pub async fn insist<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Failure> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.call(message.clone()).await {
+                Err(busy) if NO_ROOM.contains(&busy.reason.as_str()) && Instant::now() < end => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Makes a call that must succeed.
@@ -77,7 +139,7 @@ impl Caller {
     /// Follows the account feed.
     pub async fn watch(&self, cursor: &str) -> Result<Streaming<WatchAccountsResponse>, Failure> {
         let request = self.request(WatchAccountsRequest { cursor: cursor.to_owned() });
-        let mut client = IdentityProviderServiceClient::new(self.endpoints.internal.clone());
+        let mut client = IdentityProviderServiceClient::new(self.next_replica(IDENTITY).internal.clone());
         let opened = client.watch_accounts(request).await;
         opened.map(tonic::Response::into_inner).map_err(|status| Failure::of(&status, IDENTITY))
     }
@@ -88,4 +150,22 @@ impl Caller {
         *request.metadata_mut() = self.metadata.clone();
         request
     }
+
+    fn next_replica(&self, domain: &str) -> &Endpoints {
+        let turn = match domain {
+            AUTH => &self.turns.auth,
+            IDENTITY => &self.turns.internal,
+            USERS => &self.turns.users,
+            unknown => panic!("nobody serves {unknown}"),
+        };
+        &self.replicas[turn.fetch_add(1, Ordering::Relaxed) % self.replicas.len()]
+    }
+}
+
+/// Whether the connection came to its age just before, which it does after five minutes: then it is the client's to go
+/// on with another. The library says only in words that a call was not sent.
+fn was_not_sent(status: &Status) -> bool {
+    let closed = status.code() == Code::Cancelled && status.message() == "operation was canceled";
+    let closing = status.code() == Code::Internal && format!("{status:?}").contains("NO_ERROR, Remote");
+    status.details().is_empty() && (closed || closing)
 }

@@ -1,111 +1,41 @@
-//! Where the services keep their data. Every test runs on the engine under test and knows nothing of it but what is
-//! here.
-
-use std::fs;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-use auth_core::domain::{NewAccount, PasswordHash};
-use auth_core::ports::{Store, Transaction as _};
-use auth_service::SqliteStore;
-use clock::SystemClock;
-use database::sqlite::{Sqlite, SqliteOptions};
-use identity::{UserId, Username};
-use uuid::Uuid;
+//! What a run of these tests is about: a database engine, and how many processes of each service share a database.
+//!
+//! `TANDEM_TEST_ENGINE` says it: `sqlite`, which is what is taken if it is not set, `postgres`, or `replicas`, which is
+//! PostgreSQL under two processes of each service. With `TANDEM_TEST_POOLER`, the URL of a pooler in front of the server of
+//! `DATABASE_URL`, these reach it through that.
 
 /// A database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// A file for each service, in the test's own folder.
     Sqlite,
+    /// A database for each service, on the server of `DATABASE_URL`.
+    Postgres,
 }
 
-impl Engine {
-    /// The engine that this run is about.
-    #[must_use]
-    pub const fn under_test() -> Self {
-        Self::Sqlite
-    }
+/// The pooler that this run is about, if it is about one.
+pub(crate) fn pooler_under_test() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "what to test is said by whoever runs the tests")]
+    std::env::var("TANDEM_TEST_POOLER").ok()
+}
 
-    /// What `database.url` of a service is.
-    #[must_use]
-    pub fn url(self, home: &Path, service: &str) -> String {
-        match self {
-            Self::Sqlite => format!("sqlite://{}", self.data(home, service).display()),
-        }
-    }
-
-    /// Keeps a copy of what a service that is not running has stored.
-    pub fn back_up(self, home: &Path, service: &str) {
-        match self {
-            Self::Sqlite => {
-                let data = self.data(home, service);
-                fs::copy(&data, data.with_extension("backup")).expect("the data can be copied");
-            }
-        }
-    }
-
-    /// Puts the copy in the place of what a service that is not running has stored.
-    pub fn restore(self, home: &Path, service: &str) {
-        match self {
-            Self::Sqlite => {
-                let data = self.data(home, service);
-                fs::copy(data.with_extension("backup"), &data).expect("the copy can be put back");
-            }
-        }
-    }
-
-    /// Makes a service that is not running forget everything.
-    pub fn erase(self, home: &Path, service: &str) {
-        match self {
-            Self::Sqlite => fs::remove_file(self.data(home, service)).expect("the data can be removed"),
-        }
-    }
-
-    /// Puts many accounts into the data of an auth-service that is not running, through its own store: faster by far
-    /// than a call for each. Nobody can log in to them.
-    pub async fn register(self, home: &Path, accounts: Range<u32>) {
-        match self {
-            Self::Sqlite => {
-                let options = SqliteOptions { path: self.data(home, "auth"), max_connections: 2 };
-                let database = Sqlite::open(&options).await.expect("the data opens");
-                let store = SqliteStore::new(database, SystemClock::default());
-                insert(&store, accounts).await;
-                store.close().await;
-            }
-        }
-    }
-
-    /// Keeps a service from writing for as long as the result lives, as somebody else's work on its data would.
-    pub async fn occupy(self, home: &Path, service: &str) -> impl Send + use<> {
-        match self {
-            Self::Sqlite => {
-                let options = SqliteOptions { path: self.data(home, service), max_connections: 2 };
-                let database = Sqlite::open(&options).await.expect("the data opens");
-                database.write().await.expect("the data is free")
-            }
-        }
-    }
-
-    /// The file of a service.
-    #[must_use]
-    pub fn data(self, home: &Path, service: &str) -> PathBuf {
-        match self {
-            Self::Sqlite => home.join(format!("{service}.sqlite")),
-        }
+/// How many rounds of a race are run: so many, but 200 where replicas share a database.
+#[must_use]
+pub fn rounds(of_one_process: usize) -> usize {
+    match under_test() {
+        (_, 1) => of_one_process,
+        (_, _) => of_one_process.max(200),
     }
 }
 
-async fn insert(store: &impl Store, accounts: Range<u32>) {
-    let mut tx = store.begin().await.expect("a transaction");
-    let now = tx.now().await.expect("the time");
-    for number in accounts {
-        let account = NewAccount {
-            id: UserId::new(Uuid::from_u128(0x0198_f0c2_0000_7000_8000_0000_0000_0000 + u128::from(number))),
-            username: Username::parse(&format!("bulk{number:06}")).expect("a username"),
-            password_hash: PasswordHash::new("of no password".to_owned()),
-        };
-        tx.insert_account(&account, now).await.expect("inserted");
+/// The engine that this run is about, and how many replicas of each service.
+pub(crate) fn under_test() -> (Engine, usize) {
+    #[expect(clippy::disallowed_methods, reason = "what to test is said by whoever runs the tests")]
+    let engine = std::env::var("TANDEM_TEST_ENGINE");
+    match engine.as_deref() {
+        Err(_) | Ok("sqlite") => (Engine::Sqlite, 1),
+        Ok("postgres") => (Engine::Postgres, 1),
+        Ok("replicas") => (Engine::Postgres, 2),
+        Ok(unknown) => panic!("TANDEM_TEST_ENGINE is {unknown}: there are sqlite, postgres and replicas"),
     }
-    tx.commit().await.expect("committed");
 }

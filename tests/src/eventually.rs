@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// What has not come about by then never will.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// What has not come about by then never will. The longest that anything has to wait for is the lease of a projector that
+/// was killed, which is its own for 10 s more.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Looks until there is something to see, and returns it.

@@ -1,25 +1,19 @@
-//! Both services in this process, on ports and databases of their own, over a clock that the test moves.
+//! Both services in this process, on ports and databases of their own, over a clock that the test moves, with somebody of
+//! each kind to call them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::auth::{SignUpRequest, SignUpResponse};
 use api::identity::Account;
 use api::users::{CreateUserRequest, GetUserRequest, User, UserRole};
-use auth_service::AuthService;
 use clock::SystemClock;
-use configuration::Layers;
-use grpc_kit::{Shutdown, Trigger};
-use identity::{AccountVersion, ConsistencyToken, Epoch, RawPassword, UserId, Username};
-use tokio::task::JoinHandle;
-use users_service::{Administration, UsersService};
+use identity::{AccountVersion, ConsistencyToken, Epoch, UserId};
+use users_service::Administration;
 
-use crate::settings::Home;
-use crate::{Caller, Endpoints, Engine, PASSWORD, Person, Settings, by_id};
-
-/// Any free port.
-pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+use crate::services::Services;
+use crate::{Caller, Data, Endpoints, PASSWORD, Person, Settings, by_id};
 
 /// auth-service and users-service, and who calls them.
 pub struct Pair {
@@ -41,32 +35,6 @@ pub struct Pair {
     people: AtomicU32,
 }
 
-/// The services without anybody in them.
-struct Services {
-    settings: Settings,
-    home: Home,
-    clock: SystemClock,
-    endpoints: Endpoints,
-    auth: [SocketAddr; 3],
-    users: [SocketAddr; 2],
-    running_auth: Option<Running>,
-    running_users: Option<Running>,
-    administration: Option<Administration>,
-}
-
-/// A service that serves until it is stopped.
-struct Running {
-    stop: Trigger,
-    serving: JoinHandle<()>,
-}
-
-impl Running {
-    async fn stop(self) {
-        self.stop.request();
-        self.serving.await.expect("the service drains");
-    }
-}
-
 impl Pair {
     /// Starts a pair with one caller of each kind.
     pub async fn start() -> Self {
@@ -82,8 +50,9 @@ impl Pair {
     async fn set_up(settings: Settings) -> Self {
         let clock = SystemClock::default();
         let services = Services::start(settings, clock.clone()).await;
-        let anonymous = Caller::anonymous(&services.endpoints);
-        let (full, verify) = (anonymous.bearer(&services.home.full), anonymous.bearer(&services.home.verify));
+        let anonymous = Caller::anonymous(services.endpoints().cloned());
+        let secrets = &services.home.folder;
+        let (full, verify) = (anonymous.bearer(&secrets.full), anonymous.bearer(&secrets.verify));
         services.bootstrap("superadmin").await;
         let super_admin = Person::log_in(&anonymous, "superadmin").await;
         let admin = new_person(&super_admin, &anonymous, "admin", UserRole::Admin).await;
@@ -140,7 +109,7 @@ impl Pair {
     /// What an operator may do: there is no rpc for it.
     #[must_use]
     pub fn administration(&self) -> &Administration {
-        self.services.administration.as_ref().expect("users-service runs")
+        self.services.administration()
     }
 
     /// Makes a super admin with [`PASSWORD`], which only an operator can.
@@ -148,34 +117,34 @@ impl Pair {
         self.services.bootstrap(username).await;
     }
 
-    /// Where operators look at auth-service.
+    /// Where operators look at auth-service, at one replica of it.
     #[must_use]
-    pub const fn auth_ops(&self) -> SocketAddr {
-        self.services.auth[2]
+    pub fn auth_ops(&self) -> SocketAddr {
+        self.services.first().auth[2]
     }
 
-    /// Where operators look at users-service.
+    /// Where operators look at users-service, at one replica of it.
     #[must_use]
-    pub const fn users_ops(&self) -> SocketAddr {
-        self.services.users[1]
+    pub fn users_ops(&self) -> SocketAddr {
+        self.services.first().users[1]
     }
 
-    /// The listeners of gRPC: public, internal, users.
+    /// The listeners of gRPC of one replica: public, internal, users.
     #[must_use]
-    pub const fn listeners(&self) -> [SocketAddr; 3] {
-        let [public, internal, _] = self.services.auth;
-        [public, internal, self.services.users[0]]
+    pub fn listeners(&self) -> [SocketAddr; 3] {
+        let [public, internal, _] = self.services.first().auth;
+        [public, internal, self.services.first().users[0]]
     }
 
-    /// The connections that every caller shares.
+    /// The connections to one replica that every caller shares.
     #[must_use]
-    pub const fn endpoints(&self) -> &Endpoints {
-        &self.services.endpoints
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.services.first().endpoints
     }
 
     /// Stops auth-service.
     pub async fn stop_auth(&mut self) {
-        self.services.running_auth.take().expect("auth-service runs").stop().await;
+        self.services.stop_auth().await;
     }
 
     /// Starts auth-service again, on the same data and addresses.
@@ -185,8 +154,7 @@ impl Pair {
 
     /// Stops users-service.
     pub async fn stop_users(&mut self) {
-        self.services.administration = None;
-        self.services.running_users.take().expect("users-service runs").stop().await;
+        self.services.stop_users().await;
     }
 
     /// Starts users-service again, on the same data and addresses.
@@ -202,96 +170,25 @@ impl Pair {
     /// Writes a file for its owner's eyes only into the home of the pair.
     #[must_use]
     pub fn write(&self, name: &str, content: &str) -> String {
-        self.services.home.write(name, content).display().to_string()
+        self.services.home.folder.write(name, content).display().to_string()
     }
 
-    /// Where the data is, and on which engine.
+    /// The folder with the secrets.
     #[must_use]
-    pub fn data(&self) -> (Engine, &Path) {
-        (self.services.settings.engine(), self.services.home.path())
+    pub fn home(&self) -> &Path {
+        self.services.home.folder.path()
+    }
+
+    /// What the services have stored.
+    #[must_use]
+    pub const fn data(&self) -> &Data {
+        &self.services.home.data
     }
 
     /// Does to auth-service's data, which is not served meanwhile, what an operator does after restoring a backup.
     pub async fn after_restore(&self) {
-        let config = self.services.auth_config();
+        let config = self.services.auth_config(self.services.first());
         auth_service::after_restore(&config, self.clock.clone()).await.expect("a new epoch");
-    }
-}
-
-impl Services {
-    async fn start(settings: Settings, clock: SystemClock) -> Self {
-        let mut services = Self {
-            settings,
-            home: Home::new(),
-            clock,
-            endpoints: Endpoints::new(ANY, ANY, ANY),
-            auth: [ANY; 3],
-            users: [ANY; 2],
-            running_auth: None,
-            running_users: None,
-            administration: None,
-        };
-        let auth = services.run_auth().await;
-        let users = services.run_users().await;
-        let [public, internal, _] = services.auth;
-        services.endpoints = Endpoints::new(public, internal, services.users[0]);
-        services.running_auth = Some(auth);
-        services.running_users = Some(users);
-        services.endpoints.auth_serves().await;
-        services.endpoints.users_serve().await;
-        services
-    }
-
-    async fn start_auth(&mut self) {
-        self.running_auth = Some(self.run_auth().await);
-        self.endpoints.auth_serves().await;
-    }
-
-    async fn start_users(&mut self) {
-        self.running_users = Some(self.run_users().await);
-        self.endpoints.users_serve().await;
-    }
-
-    fn auth_config(&self) -> auth_service::Config {
-        let given = self.settings.of_auth(&self.home, self.auth);
-        auth_service::Config::read(Layers::new("AUTH").variables(given)).expect("settings of auth-service").0
-    }
-
-    /// Keeps the addresses that it got, so that it has the same ones next time.
-    async fn run_auth(&mut self) -> Running {
-        let config = self.auth_config();
-        let listeners = auth_service::Listeners::bind(&config.server).await.expect("free addresses");
-        let sockets = [&listeners.public, &listeners.internal, &listeners.ops];
-        self.auth = sockets.map(|socket| socket.local_addr().expect("an address"));
-        let service = AuthService::open(config, self.clock.clone()).await.expect("auth-service opens");
-        let (stop, shutdown) = Shutdown::new();
-        let serving = tokio::spawn(async move {
-            service.serve(listeners, None, shutdown).await.expect("auth-service serves");
-        });
-        Running { stop, serving }
-    }
-
-    async fn run_users(&mut self) -> Running {
-        let given = self.settings.of_users(&self.home, self.users, self.auth[1]);
-        let layers = Layers::new("USERS").variables(given);
-        let config = users_service::Config::read(layers).expect("settings of users-service").0;
-        let listeners = users_service::Listeners::bind(&config.server).await.expect("free addresses");
-        let sockets = [&listeners.public, &listeners.ops];
-        self.users = sockets.map(|socket| socket.local_addr().expect("an address"));
-        let service = UsersService::open(config, self.clock.clone()).await.expect("users-service opens");
-        self.administration = Some(service.administration());
-        let (stop, shutdown) = Shutdown::new();
-        let serving = tokio::spawn(async move {
-            service.serve(listeners, None, shutdown).await.expect("users-service serves");
-        });
-        Running { stop, serving }
-    }
-
-    async fn bootstrap(&self, username: &str) {
-        let username = Username::parse(username).expect("a username");
-        let password = RawPassword::parse(PASSWORD.to_owned()).expect("a password");
-        let administration = self.administration.as_ref().expect("users-service runs");
-        administration.bootstrap_super_admin(username, &password, true).await.expect("a super admin");
     }
 }
 

@@ -1,33 +1,71 @@
 //! The settings of a pair, as environment variables: what tests give in process is what they give to real processes.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 
-use auth_service::SigningKey;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use secrecy::ExposeSecret as _;
-
-use crate::Engine;
+use crate::home::{Folder, Home};
+use crate::{Cluster, Engine, Pooler, Service, engine};
 
 /// What a pair is told. Begins with everything that a test needs: cheap hashes, much patience in the queue for them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     engine: Engine,
+    replicas: usize,
+    servers: Servers,
     auth: Vec<(String, String)>,
     users: Vec<(String, String)>,
 }
 
+/// Where PostgreSQL is, if it is not where `DATABASE_URL` says.
+#[derive(Clone, Debug, Default)]
+struct Servers {
+    primary: Option<String>,
+    pooler: Option<String>,
+    replica: Option<String>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { engine: Engine::under_test(), auth: Vec::new(), users: Vec::new() }
+        let (engine, replicas) = engine::under_test();
+        let pooler = engine::pooler_under_test().filter(|_| engine == Engine::Postgres);
+        let servers = Servers { pooler, ..Servers::default() };
+        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new() }
     }
 }
 
 impl Settings {
+    /// One process of each service on this engine, whatever the run is about: for what only one engine has.
+    #[must_use]
+    pub fn on(engine: Engine) -> Self {
+        Self { engine, replicas: 1, servers: Servers::default(), auth: Vec::new(), users: Vec::new() }
+    }
+
+    /// As many processes of each service as this, sharing databases of PostgreSQL.
+    #[must_use]
+    pub fn replicated(replicas: usize) -> Self {
+        Self { replicas, ..Self::on(Engine::Postgres) }
+    }
+
+    /// Keeps the data on this server of PostgreSQL.
+    #[must_use]
+    pub fn at(mut self, server: &Cluster) -> Self {
+        self.servers.primary = Some(server.url());
+        self
+    }
+
+    /// Lets queries of users-service read this replica of the server.
+    #[must_use]
+    pub fn reading_from(mut self, replica: &Cluster) -> Self {
+        self.servers.replica = Some(replica.url());
+        self
+    }
+
+    /// Puts a pooler between the services and their databases.
+    #[must_use]
+    pub fn through(mut self, pooler: &Pooler) -> Self {
+        self.servers.pooler = Some(pooler.url());
+        self
+    }
+
     /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`.
     #[must_use]
     pub fn auth(mut self, key: &str, value: &str) -> Self {
@@ -49,30 +87,18 @@ impl Settings {
         self.engine
     }
 
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.servers.primary.as_deref()
+    }
+
+    /// How many processes of each service there are.
+    pub(crate) const fn replicas(&self) -> usize {
+        self.replicas
+    }
+
     /// The environment of auth-service.
     pub(crate) fn of_auth(&self, home: &Home, listens: [SocketAddr; 3]) -> Vec<(String, String)> {
-        let [public, internal, ops] = listens;
-        let variables = [
-            ("SERVER__LISTEN", public.to_string()),
-            ("SERVER__INTERNAL_LISTEN", internal.to_string()),
-            ("SERVER__OPS_LISTEN", ops.to_string()),
-            ("SERVER__DRAIN", "5s".to_owned()),
-            ("DATABASE__URL", self.engine.url(home.path(), "auth")),
-            ("DATABASE__AUTO_MIGRATE", "true".to_owned()),
-            ("PASSWORD__ARGON2_MEMORY_KIB", "8".to_owned()),
-            ("PASSWORD__ARGON2_ITERATIONS", "1".to_owned()),
-            ("PASSWORD__QUEUE_WAIT", "30s".to_owned()),
-            ("PASSWORD__PEPPERS_FILE", home.file("peppers")),
-            ("TOKEN__SIGNING_KEY_FILE", home.file("signing-key.pem")),
-            ("WORKLOAD__CLIENTS__0__NAME", "users-service".to_owned()),
-            ("WORKLOAD__CLIENTS__0__TOKEN_FILE", home.file("full-token")),
-            ("WORKLOAD__CLIENTS__0__ALLOW", "full".to_owned()),
-            ("WORKLOAD__CLIENTS__1__NAME", "shop".to_owned()),
-            ("WORKLOAD__CLIENTS__1__TOKEN_FILE", home.file("verify-token")),
-            ("WORKLOAD__CLIENTS__1__ALLOW", "verify".to_owned()),
-            ("LOG__LEVEL", "warn".to_owned()),
-        ];
-        layered("AUTH__", variables, &self.auth)
+        self.auth_variables(&home.folder, self.database(&home.data.url(Service::Auth)), listens)
     }
 
     /// The environment of users-service.
@@ -82,73 +108,93 @@ impl Settings {
         listens: [SocketAddr; 2],
         port: SocketAddr,
     ) -> Vec<(String, String)> {
+        let url = home.data.url(Service::Users);
+        let mut database = self.database(&url);
+        database.extend(self.servers.replica.as_ref().map(|replica| ("REPLICA_URL", same_at(replica, &url))));
+        self.users_variables(&home.folder, database, listens, port)
+    }
+
+    /// The settings that say where a database is.
+    fn database(&self, url: &str) -> Vec<(&'static str, String)> {
+        match &self.servers.pooler {
+            None => vec![("URL", url.to_owned())],
+            Some(pooler) => vec![
+                ("URL", same_at(pooler, url)),
+                ("DIRECT_URL", url.to_owned()),
+                ("PREPARED_STATEMENTS", "false".to_owned()),
+            ],
+        }
+    }
+
+    pub(crate) fn auth_variables(
+        &self,
+        folder: &Folder,
+        database: Vec<(&str, String)>,
+        listens: [SocketAddr; 3],
+    ) -> Vec<(String, String)> {
+        let [public, internal, ops] = listens;
+        let variables = [
+            ("SERVER__LISTEN", public.to_string()),
+            ("SERVER__INTERNAL_LISTEN", internal.to_string()),
+            ("SERVER__OPS_LISTEN", ops.to_string()),
+            ("SERVER__DRAIN", "5s".to_owned()),
+            ("DATABASE__AUTO_MIGRATE", "true".to_owned()),
+            ("PASSWORD__ARGON2_MEMORY_KIB", "8".to_owned()),
+            ("PASSWORD__ARGON2_ITERATIONS", "1".to_owned()),
+            ("PASSWORD__QUEUE_WAIT", "30s".to_owned()),
+            ("PASSWORD__PEPPERS_FILE", folder.file("peppers")),
+            ("TOKEN__SIGNING_KEY_FILE", folder.file("signing-key.pem")),
+            ("WORKLOAD__CLIENTS__0__NAME", "users-service".to_owned()),
+            ("WORKLOAD__CLIENTS__0__TOKEN_FILE", folder.file("full-token")),
+            ("WORKLOAD__CLIENTS__0__ALLOW", "full".to_owned()),
+            ("WORKLOAD__CLIENTS__1__NAME", "shop".to_owned()),
+            ("WORKLOAD__CLIENTS__1__TOKEN_FILE", folder.file("verify-token")),
+            ("WORKLOAD__CLIENTS__1__ALLOW", "verify".to_owned()),
+            ("LOG__LEVEL", "warn".to_owned()),
+        ];
+        layered("AUTH__", &variables, &database, &self.auth)
+    }
+
+    pub(crate) fn users_variables(
+        &self,
+        folder: &Folder,
+        database: Vec<(&str, String)>,
+        listens: [SocketAddr; 2],
+        port: SocketAddr,
+    ) -> Vec<(String, String)> {
         let [public, ops] = listens;
         let variables = [
             ("SERVER__LISTEN", public.to_string()),
             ("SERVER__OPS_LISTEN", ops.to_string()),
             ("SERVER__DRAIN", "5s".to_owned()),
-            ("DATABASE__URL", self.engine.url(home.path(), "users")),
             ("DATABASE__AUTO_MIGRATE", "true".to_owned()),
             ("IDENTITY_PROVIDER__URL", format!("http://{port}")),
-            ("IDENTITY_PROVIDER__TOKEN_FILE", home.file("full-token")),
+            ("IDENTITY_PROVIDER__TOKEN_FILE", folder.file("full-token")),
             ("IDENTITY_PROVIDER__TIMEOUT", "20s".to_owned()),
             ("LOG__LEVEL", "warn".to_owned()),
         ];
-        layered("USERS__", variables, &self.users)
+        layered("USERS__", &variables, &database, &self.users)
     }
 }
 
 /// What a test asked for wins.
-fn layered<const N: usize>(
+fn layered(
     prefix: &str,
-    variables: [(&str, String); N],
+    variables: &[(&str, String)],
+    database: &[(&str, String)],
     asked_for: &[(String, String)],
 ) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> =
-        variables.into_iter().map(|(key, value)| (format!("{prefix}{key}"), value)).collect();
+    let variables = variables.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone()));
+    let database = database.iter().map(|(key, value)| (format!("{prefix}DATABASE__{key}"), value.clone()));
+    let mut all: Vec<(String, String)> = variables.chain(database).collect();
     all.retain(|(key, _)| asked_for.iter().all(|(asked, _)| asked != key));
     all.extend_from_slice(asked_for);
     all
 }
 
-/// The folder of one test, with its secrets in files.
-#[derive(Debug)]
-pub(crate) struct Home {
-    folder: tempfile::TempDir,
-    /// The token of the workload that may do everything.
-    pub(crate) full: String,
-    /// The token of the workload that may only verify.
-    pub(crate) verify: String,
-}
-
-impl Home {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let random = || BASE64.encode(rand::random::<[u8; 32]>());
-        let home = Self { folder, full: random(), verify: random() };
-        let key = SigningKey::generate_pem().expect("a key");
-        home.write("signing-key.pem", key.expose_secret());
-        home.write("peppers", &format!("p1:{}", random()));
-        home.write("full-token", &home.full);
-        home.write("verify-token", &home.verify);
-        home
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub(crate) fn file(&self, name: &str) -> String {
-        self.path().join(name).display().to_string()
-    }
-
-    /// Writes a file for its owner's eyes only.
-    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.path().join(name);
-        let _ = fs::remove_file(&path);
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("a file");
-        file.write_all(content.as_bytes()).expect("written");
-        path
-    }
+/// The database of an URL on another server.
+fn same_at(server: &str, url: &str) -> String {
+    let (server, _) = server.rsplit_once('/').expect("an URL");
+    let (_, database) = url.rsplit_once('/').expect("an URL");
+    format!("{server}/{database}")
 }

@@ -1,7 +1,6 @@
 //! The settings of auth-service, read and checked at start: what is wrong is said at once, and nothing is ignored.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_core::domain::{MIN_PASSWORD_LENGTH, PasswordPolicy, SessionPolicy};
@@ -9,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::TimeDelta;
 use configuration::{Effective, Layers, Problems, Reader};
+use database::settings::{DatabaseSettings, Replica};
 use identity::MAX_PASSWORD_CODE_POINTS;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use telemetry::LogSettings;
@@ -27,7 +27,7 @@ pub struct Config {
     /// Where it listens and how it stops.
     pub server: ServerConfig,
     /// Where it keeps its data.
-    pub database: DatabaseConfig,
+    pub database: DatabaseSettings,
     /// How long sessions live.
     pub sessions: SessionPolicy,
     /// What passwords may be set.
@@ -59,17 +59,6 @@ pub struct ServerConfig {
     pub lame_duck: Duration,
 }
 
-/// Where the service keeps its data.
-#[derive(Clone, Debug)]
-pub struct DatabaseConfig {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// Connections in all.
-    pub max_connections: u32,
-    /// Whether `serve` brings the schema up to date.
-    pub auto_migrate: bool,
-}
-
 impl Config {
     /// Reads and checks every setting.
     ///
@@ -79,7 +68,7 @@ impl Config {
         layers
             .read(|reader| {
                 let server = server(reader);
-                let database = database(reader);
+                let database = DatabaseSettings::read(reader, Replica::Unknown);
                 let sessions = sessions(reader);
                 let (passwords, argon2) = password(reader);
                 let token = token(reader);
@@ -130,30 +119,6 @@ fn server(reader: &mut Reader) -> ServerConfig {
         }
     }
     config
-}
-
-fn database(reader: &mut Reader) -> Option<DatabaseConfig> {
-    let url = reader.url("database.url", None);
-    let path = match url.as_deref().map(|url| url.strip_prefix("sqlite://")) {
-        Some(Some(path)) if !path.is_empty() => Some(PathBuf::from(path)),
-        Some(_) => {
-            reader
-                .refuse("database.url", "must be sqlite://PATH; PostgreSQL is not supported by this version");
-            None
-        }
-        None => {
-            if !reader.is_set("database.url") {
-                reader.refuse("database.url", "must be given, as sqlite://PATH");
-            }
-            None
-        }
-    };
-    for key in ["database.direct_url", "database.prepared_statements"] {
-        reader.refuse_if_set(key, "is for PostgreSQL, which is not supported by this version");
-    }
-    let max_connections = reader.integer("database.max_connections", 8, 1..=1000);
-    let auto_migrate = reader.boolean("database.auto_migrate", false);
-    path.map(|path| DatabaseConfig { path, max_connections, auto_migrate })
 }
 
 fn sessions(reader: &mut Reader) -> SessionPolicy {

@@ -3,22 +3,25 @@
 mod argon2;
 pub mod cli;
 mod config;
+mod engine;
 mod grpc;
 mod ids;
 mod jwt;
 mod keys;
 mod listeners;
+mod newest;
+mod postgres;
 mod security;
 mod serve;
 mod sqlite;
+mod stored;
 mod workload;
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ::database::schema::{self, SchemaError};
-use ::database::sqlite::{OpenError, ServingLock, Sqlite, SqliteOptions};
+use ::database::{SchemaError, ServingLock};
 use auth_core::commands::{AfterRestore, Context};
 use auth_core::ports::{Ports, Store};
 use auth_core::{StoreError, queries};
@@ -27,14 +30,16 @@ use grpc_kit::PageTokens;
 use identity::Epoch;
 
 pub use argon2::{Argon2Settings, Cost, Pepper};
-pub use config::{Config, DatabaseConfig, ServerConfig};
+pub use config::{Config, ServerConfig};
 pub use jwt::TokenSettings;
 pub use keys::{SigningKey, UnfitKey, VerificationKey};
 pub use listeners::Listeners;
-pub use sqlite::{MIGRATIONS, SqliteStore};
+pub use postgres::{MIGRATIONS as POSTGRES_MIGRATIONS, PgStore};
+pub use sqlite::{MIGRATIONS as SQLITE_MIGRATIONS, SqliteStore};
 pub use workload::{Allowance, Workload};
 
 use argon2::Argon2Hasher;
+use engine::{Opened, ServedStore};
 use ids::SystemIds;
 use jwt::JwtSigner;
 
@@ -56,27 +61,34 @@ impl auth_core::ports::Clock for ServiceClock {
     fn now(&self) -> identity::Timestamp {
         self.0.now()
     }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
 }
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database cannot be opened, or another process serves it.
+    /// The file cannot be opened, or another process serves it.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    File(#[from] ::database::sqlite::OpenError),
+    /// The server cannot be reached, or is too old.
+    #[error(transparent)]
+    Server(#[from] ::database::postgres::OpenError),
     /// The schema is not the one that this program works on.
-    #[error("{}: {cause}; `auth-service migrate` brings it up to date", path.display())]
+    #[error("{place}: {cause}; `auth-service migrate` brings it up to date")]
     OlderSchema {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// How old it is.
         cause: SchemaError,
     },
     /// The schema cannot be used or migrated.
-    #[error("{}: {cause}", path.display())]
+    #[error("{place}: {cause}")]
     Schema {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// What is wrong with it.
         cause: SchemaError,
     },
@@ -91,82 +103,82 @@ pub enum StartError {
     Reflection(#[from] grpc_kit::reflection::Error),
 }
 
-impl StartError {
-    fn of_schema(config: &Config) -> impl Fn(SchemaError) -> Self {
-        let path = config.database.path.clone();
-        move |cause| match cause {
-            SchemaError::Older { .. } => Self::OlderSchema { path: path.clone(), cause },
-            _ => Self::Schema { path: path.clone(), cause },
-        }
-    }
+/// auth-service, its store open and everything in place but its sockets.
+pub struct AuthService(OnEngine);
+
+/// The service on the engine that was chosen at start. Which one it is makes no difference from here on.
+enum OnEngine {
+    Sqlite { service: Service<SqliteStore>, _lock: ServingLock },
+    Postgres { service: Service<PgStore> },
 }
 
-/// auth-service, its store open and everything in place but its sockets.
-pub struct AuthService {
+/// Does the same on either engine.
+macro_rules! on_engine {
+    ($on:expr, $service:ident => $work:expr) => {
+        match $on {
+            OnEngine::Sqlite { service: $service, .. } => $work,
+            OnEngine::Postgres { service: $service } => $work,
+        }
+    };
+}
+use on_engine;
+
+/// The service over some store.
+struct Service<S: Store> {
     config: Config,
-    store: SqliteStore,
-    use_cases: grpc::UseCases<Production<SqliteStore>>,
+    store: S,
+    use_cases: grpc::UseCases<Production<S>>,
     jwks: String,
-    _lock: ServingLock,
 }
 
 impl AuthService {
-    /// Opens the store, which no other process may serve, and checks its schema.
+    /// Opens the store and checks its schema. No other process may serve the store if it is a file.
     pub async fn open(config: Config, clock: SystemClock) -> Result<Self, StartError> {
-        let database = open_database(&config).await?;
-        let lock = database.serving_lock()?;
-        if config.database.auto_migrate {
-            schema::migrate(&database, &MIGRATIONS).await.map_err(StartError::of_schema(&config))?;
-        }
-        schema::check(&database, &MIGRATIONS).await.map_err(StartError::of_schema(&config))?;
-        let store = SqliteStore::new(database, clock.clone());
+        Ok(Self(match engine::open(&config.database, &clock).await? {
+            Opened::Sqlite(store, lock) => {
+                OnEngine::Sqlite { service: Service::new(config, store, clock).await?, _lock: lock }
+            }
+            Opened::Postgres(store) => {
+                OnEngine::Postgres { service: Service::new(config, store, clock).await? }
+            }
+        }))
+    }
+}
+
+impl<S: ServedStore> Service<S> {
+    async fn new(config: Config, store: S, clock: SystemClock) -> Result<Self, StartError> {
         let page_tokens = Arc::new(PageTokens::new(store.page_token_key().await?));
         let signer = JwtSigner::new(config.token.clone())?;
         let jwks = signer.jwks().to_owned();
         let queries = Arc::new(queries::Context { reader: store.reader().clone() });
-        let commands = Arc::new(context(&config, store.clone(), signer, clock));
+        let commands = Arc::new(Context {
+            store: store.clone(),
+            hasher: Argon2Hasher::new(config.argon2.clone()),
+            signer,
+            clock: ServiceClock(clock.clone()),
+            ids: SystemIds::new(clock),
+            sessions: config.sessions,
+            passwords: config.passwords.clone(),
+        });
         let use_cases = grpc::UseCases { commands, queries, page_tokens };
-        Ok(Self { config, store, use_cases, jwks, _lock: lock })
+        Ok(Self { config, store, use_cases, jwks })
     }
-}
-
-fn context(
-    config: &Config,
-    store: SqliteStore,
-    signer: JwtSigner,
-    clock: SystemClock,
-) -> Context<Production<SqliteStore>> {
-    Context {
-        store,
-        hasher: Argon2Hasher::new(config.argon2.clone()),
-        signer,
-        clock: ServiceClock(clock.clone()),
-        ids: SystemIds::new(clock),
-        sessions: config.sessions,
-        passwords: config.passwords.clone(),
-    }
-}
-
-async fn open_database(config: &Config) -> Result<Sqlite, OpenError> {
-    let DatabaseConfig { path, max_connections, .. } = config.database.clone();
-    Sqlite::open(&SqliteOptions { path, max_connections }).await
 }
 
 /// Brings the schema up to date.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    let database = open_database(config).await?;
-    schema::migrate(&database, &MIGRATIONS).await.map_err(StartError::of_schema(config))?;
-    database.close().await;
-    Ok(())
+    engine::migrate(&config.database).await
 }
 
 /// Makes a restored backup safe to serve; returns the new epoch and how many sessions were ended. No process may serve
 /// the database meanwhile.
 pub async fn after_restore(config: &Config, clock: SystemClock) -> Result<(Epoch, u64), AfterRestoreError> {
     let service = AuthService::open(config.clone(), clock).await?;
-    let done = AfterRestore.execute(&service.use_cases.commands).await?;
-    service.store.close().await;
-    Ok(done)
+    on_engine!(&service.0, service => {
+        let done = AfterRestore.execute(&service.use_cases.commands).await?;
+        service.store.close().await;
+        Ok(done)
+    })
 }
 
 /// Why a restored backup could not be made safe.

@@ -4,7 +4,8 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_core::commands::PurgeExpired;
+use auth_core::commands::{PurgeExpired, Purged};
+use auth_core::ports::Ports;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
@@ -14,8 +15,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use crate::engine::ServedStore;
 use crate::workload::Workloads;
-use crate::{AuthService, Listeners, StartError, grpc};
+use crate::{AuthService, Listeners, OnEngine, Service, StartError, grpc, on_engine};
 
 /// How often expired rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
@@ -28,6 +30,26 @@ impl AuthService {
         metrics: Option<PrometheusHandle>,
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
+        on_engine!(&self.0, service => {
+            service.serve(listeners, metrics, shutdown).await?;
+            service.store.close().await;
+            Ok(())
+        })
+    }
+
+    /// Serves the internal listener alone: for the all-in-one, which makes its super admin before anybody can sign up.
+    pub async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) {
+        on_engine!(&self.0, service => service.serve_internal(listener, shutdown).await);
+    }
+}
+
+impl<S: ServedStore> Service<S> {
+    async fn serve(
+        &self,
+        listeners: Listeners,
+        metrics: Option<PrometheusHandle>,
+        shutdown: Shutdown,
+    ) -> Result<(), StartError> {
         let public = grpc::public(self.use_cases.clone(), self.config.server.reflection)?;
         let ops = OpsListener { socket: listeners.ops, metrics, extra: self.jwks_page() };
         let grpc = vec![on(listeners.public, public), on(listeners.internal, self.internal())];
@@ -35,12 +57,10 @@ impl AuthService {
         serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
         // Ended by the same shutdown; a panic in it was reported when it happened.
         let _ = purge.await;
-        self.store.close().await;
         Ok(())
     }
 
-    /// Serves the internal listener alone: for the all-in-one, which makes its super admin before anybody can sign up.
-    pub async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) {
+    async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) {
         serve_all(vec![on(listener, self.internal())], None, self.drain(), self.probe(), shutdown).await;
     }
 
@@ -71,17 +91,25 @@ fn on(socket: TcpListener, served: grpc::Served) -> GrpcListener {
     GrpcListener { socket, routes: served.routes, layer: served.layer, health: served.health }
 }
 
-async fn purge<P: auth_core::ports::Ports>(use_cases: grpc::UseCases<P>, shutdown: Shutdown) {
+/// A batch at a time, so that neither a log-in nor the end of the process waits for more than one.
+async fn purge<P: Ports>(use_cases: grpc::UseCases<P>, shutdown: Shutdown) {
+    let mut pause = PURGE_INTERVAL;
     loop {
         tokio::select! {
             () = shutdown.requested() => return,
-            () = sleep(PURGE_INTERVAL) => {}
+            () = sleep(pause) => {}
         }
         let commands = Arc::clone(&use_cases.commands);
-        match grpc_kit::call::unit_of_work(async move { PurgeExpired.execute(&commands).await }).await {
-            Ok(0) => {}
-            Ok(purged) => tracing::debug!(purged, "expired rows were purged"),
-            Err(error) => tracing::warn!(%error, "expired rows could not be purged"),
-        }
+        pause = match grpc_kit::call::unit_of_work(async move { PurgeExpired.execute(&commands).await }).await
+        {
+            Ok(Purged { rows, more }) => {
+                tracing::debug!(rows, "expired rows were purged");
+                if more { Duration::ZERO } else { PURGE_INTERVAL }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "expired rows could not be purged");
+                PURGE_INTERVAL
+            }
+        };
     }
 }

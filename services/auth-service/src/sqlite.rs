@@ -8,8 +8,6 @@ mod requests;
 mod row;
 mod sessions;
 
-use std::sync::Arc;
-
 use auth_core::domain::{
     AccountKey, LiveSession, NewAccount, PasswordHash, Session, SessionId, SessionPosition, StoredAccount,
 };
@@ -20,7 +18,10 @@ use database::error::is_unavailable;
 use database::sqlite::Sqlite;
 use identity::{Epoch, RequestId, Timestamp, UserId};
 use sqlx::migrate::Migrator;
-use tokio::sync::watch;
+
+use crate::engine::ServedStore;
+use crate::newest::Newest;
+use crate::stored;
 
 /// The schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/auth/sqlite");
@@ -37,7 +38,7 @@ pub struct SqliteReader {
     database: Sqlite,
     clock: SystemClock,
     /// The newest change of an account that this process committed: it is the only one that writes.
-    newest: Arc<watch::Sender<i64>>,
+    newest: Newest,
 }
 
 /// A unit of work.
@@ -45,7 +46,7 @@ pub struct SqliteReader {
 pub struct SqliteTx {
     tx: sqlx::Transaction<'static, sqlx::Sqlite>,
     clock: SystemClock,
-    newest: Arc<watch::Sender<i64>>,
+    newest: Newest,
     changed: Option<i64>,
 }
 
@@ -53,25 +54,24 @@ impl SqliteStore {
     /// A store over an open database whose schema is up to date. Stored times come from `clock`.
     #[must_use]
     pub fn new(database: Sqlite, clock: SystemClock) -> Self {
-        Self { reader: SqliteReader { database, clock, newest: Arc::new(watch::Sender::new(0)) } }
-    }
-
-    /// The key that page tokens are sealed with, made by the first migration.
-    pub async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
-        let query = sqlx::query_scalar::<_, Vec<u8>>("select key from page_token_key");
-        let key = query.fetch_one(self.reader.database.reader()).await.map_err(failed)?;
-        key.try_into().map_err(|_| row::unreadable("page_token_key", "key", "1"))
-    }
-
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let query = sqlx::query_scalar::<_, i64>("select newest from feed");
-        query.fetch_one(self.reader.database.reader()).await.map_err(failed).map(drop)
+        Self { reader: SqliteReader { database, clock, newest: Newest::default() } }
     }
 
     /// Waits for the connections in use and closes them.
     pub async fn close(&self) {
         self.reader.database.close().await;
+    }
+}
+
+impl ServedStore for SqliteStore {
+    async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
+        let query = sqlx::query_scalar("select key from page_token_key");
+        stored::page_token_key(query.fetch_one(self.reader.database.reader()).await.map_err(failed)?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let query = sqlx::query_scalar::<_, i64>("select newest from feed");
+        query.fetch_one(self.reader.database.reader()).await.map_err(failed).map(drop)
     }
 }
 
@@ -164,7 +164,7 @@ impl Transaction for SqliteTx {
     async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await.map_err(|cause| StoreError::OutcomeUnknown(cause.into()))?;
         if let Some(changed) = self.changed {
-            self.newest.send_if_modified(|newest| changed > std::mem::replace(newest, changed.max(*newest)));
+            self.newest.raise(changed);
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Reader for SqliteReader {
     }
 
     async fn wait_for_change(&self, number: i64) {
-        feed::wait_for_change(self.newest.subscribe(), number).await;
+        self.newest.wait_beyond(number).await;
     }
 }
 

@@ -9,30 +9,32 @@ use users_core::commands::{
 };
 use users_core::domain::User;
 
+use crate::engine::{self, OnEngine, Opened, on_engine};
 use crate::security::record_operators;
-use crate::{Config, Parts, Production, SqliteStore, StartError};
+use crate::{Config, Parts, PgStore, Production, SqliteStore, StartError};
 
 /// The operator's commands on one store.
 #[derive(Clone)]
 pub struct Administration {
-    parts: Parts,
+    opened: Opened,
 }
 
 /// A super admin whose id is reserved and whose account is still to be registered.
 pub struct Prepared {
-    parts: Parts,
     username: Username,
-    reserved: PreparedSuperAdmin<Production<SqliteStore>>,
+    reserved: OnEngine<Reserved<SqliteStore>, Reserved<PgStore>>,
 }
 
+type Reserved<S> = (Parts<S>, PreparedSuperAdmin<Production<S>>);
+
 impl Administration {
-    pub(crate) const fn new(parts: Parts) -> Self {
-        Self { parts }
+    pub(crate) const fn new(opened: Opened) -> Self {
+        Self { opened }
     }
 
     /// Opens the store, beside whoever serves it.
     pub async fn open(config: &Config, clock: SystemClock) -> Result<Self, StartError> {
-        Ok(Self::new(Parts::beside_the_service(config, clock).await?))
+        Ok(Self::new(engine::open_beside(config, clock).await?))
     }
 
     /// Makes a super admin with a password that is known already.
@@ -52,24 +54,33 @@ impl Administration {
         force: bool,
     ) -> Result<Prepared, AdministrationError> {
         let command = BootstrapSuperAdmin { username: username.clone(), force };
-        let outcome = command.prepare(&self.parts.commands).await;
-        if outcome.is_err() {
-            record_operators("bootstrap_super_admin", username.as_str(), &outcome);
+        let reserved = match &self.opened {
+            OnEngine::Sqlite(parts) => {
+                command.prepare(&parts.commands).await.map(|one| OnEngine::Sqlite((parts.clone(), one)))
+            }
+            OnEngine::Postgres(parts) => {
+                command.prepare(&parts.commands).await.map(|one| OnEngine::Postgres((parts.clone(), one)))
+            }
+        };
+        if reserved.is_err() {
+            record_operators("bootstrap_super_admin", username.as_str(), &reserved);
         }
-        Ok(Prepared { parts: self.parts.clone(), username, reserved: outcome? })
+        Ok(Prepared { username, reserved: reserved? })
     }
 
     /// Makes a super admin a user; the last active one stays.
     pub async fn demote_super_admin(&self, username: Username) -> Result<User, AdministrationError> {
         let target = username.to_string();
-        let outcome = DemoteSuperAdmin { username }.execute(&self.parts.commands).await;
+        let command = DemoteSuperAdmin { username };
+        let outcome = on_engine!(&self.opened, parts => command.execute(&parts.commands).await);
         record_operators("demote_super_admin", &target, &outcome);
         outcome
     }
 
     /// Refuses whoever is no super admin, before a password for it is shown to anybody.
     pub async fn require_super_admin(&self, username: Username) -> Result<User, AdministrationError> {
-        ResetSuperAdminPassword { username }.target(&self.parts.commands).await
+        let command = ResetSuperAdminPassword { username };
+        on_engine!(&self.opened, parts => command.target(&parts.commands).await)
     }
 
     /// Sets a super admin's password.
@@ -79,7 +90,8 @@ impl Administration {
         password: &RawPassword,
     ) -> Result<User, AdministrationError> {
         let target = username.to_string();
-        let outcome = ResetSuperAdminPassword { username }.execute(&self.parts.commands, password).await;
+        let command = ResetSuperAdminPassword { username };
+        let outcome = on_engine!(&self.opened, parts => command.execute(&parts.commands, password).await);
         record_operators("reset_super_admin_password", &target, &outcome);
         outcome
     }
@@ -88,7 +100,7 @@ impl Administration {
 impl Prepared {
     /// Registers the account.
     pub async fn finish(self, password: &RawPassword) -> Result<User, AdministrationError> {
-        let outcome = self.reserved.finish(&self.parts.commands, password).await;
+        let outcome = on_engine!(self.reserved, (parts, one) => one.finish(&parts.commands, password).await);
         record_operators("bootstrap_super_admin", self.username.as_str(), &outcome);
         outcome
     }

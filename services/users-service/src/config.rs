@@ -1,10 +1,10 @@
 //! The settings of users-service, read and checked at start: what is wrong is said at once, and nothing is ignored.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use configuration::{Effective, Layers, Problems, Reader};
+use database::settings::{DatabaseSettings, Replica};
 use secrecy::{ExposeSecret as _, SecretString};
 use telemetry::LogSettings;
 
@@ -19,7 +19,7 @@ pub struct Config {
     /// Where it listens and how it stops.
     pub server: ServerConfig,
     /// Where it keeps its data.
-    pub database: DatabaseConfig,
+    pub database: DatabaseSettings,
     /// How it reaches the owner of accounts.
     pub identity_provider: Connection,
     /// What the log shows.
@@ -41,17 +41,6 @@ pub struct ServerConfig {
     pub lame_duck: Duration,
 }
 
-/// Where the service keeps its data.
-#[derive(Clone, Debug)]
-pub struct DatabaseConfig {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// Connections in all.
-    pub max_connections: u32,
-    /// Whether `serve` brings the schema up to date.
-    pub auto_migrate: bool,
-}
-
 impl Config {
     /// Reads and checks every setting.
     ///
@@ -61,7 +50,7 @@ impl Config {
         layers
             .read(|reader| {
                 let server = server(reader);
-                let database = database(reader);
+                let database = DatabaseSettings::read(reader, Replica::Supported);
                 let provider = identity_provider(reader);
                 let log = LogSettings::read(reader);
                 database.zip(provider).map(|(database, identity_provider)| Self {
@@ -91,30 +80,6 @@ fn server(reader: &mut Reader) -> ServerConfig {
         reader.refuse("server.listen", "plaintext beyond loopback needs server.allow_plaintext = true");
     }
     config
-}
-
-fn database(reader: &mut Reader) -> Option<DatabaseConfig> {
-    const URL: &str = "database.url";
-    let url = reader.url(URL, None);
-    let path = match url.as_deref().map(|url| url.strip_prefix("sqlite://")) {
-        Some(Some(path)) if !path.is_empty() => Some(PathBuf::from(path)),
-        Some(_) => {
-            reader.refuse(URL, "must be sqlite://PATH; PostgreSQL is not supported by this version");
-            None
-        }
-        None => {
-            if !reader.is_set(URL) {
-                reader.refuse(URL, "must be given, as sqlite://PATH");
-            }
-            None
-        }
-    };
-    for key in ["database.direct_url", "database.prepared_statements", "database.replica_url"] {
-        reader.refuse_if_set(key, "is for PostgreSQL, which is not supported by this version");
-    }
-    let max_connections = reader.integer("database.max_connections", 8, 1..=1000);
-    let auto_migrate = reader.boolean("database.auto_migrate", false);
-    path.map(|path| DatabaseConfig { path, max_connections, auto_migrate })
 }
 
 fn identity_provider(reader: &mut Reader) -> Option<Connection> {

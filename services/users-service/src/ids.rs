@@ -1,7 +1,11 @@
-//! Where the ids of new users come from: UUIDs of version 7, which sort by the time they were made.
+//! Where ids come from: of new users, UUIDs of version 7, which sort by the time they were made; of this process, bits
+//! of the operating system.
 
 use clock::SystemClock;
 use identity::UserId;
+use rand::TryRngCore as _;
+use rand::rngs::OsRng;
+use users_core::domain::LeaseOwner;
 use users_core::ports::Ids;
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -25,6 +29,13 @@ impl Ids for SystemIds {
         let time = Timestamp::from_unix(ContextV7::new(), seconds, now.timestamp_subsec_nanos());
         UserId::new(Uuid::new_v7(time))
     }
+}
+
+/// A name that no other process has.
+pub(crate) fn lease_owner() -> LeaseOwner {
+    let mut bits = [0; 16];
+    OsRng.try_fill_bytes(&mut bits).expect("the operating system gives random bits");
+    LeaseOwner(bits)
 }
 
 #[cfg(test)]

@@ -3,22 +3,25 @@
 mod administration;
 pub mod cli;
 mod config;
+mod engine;
 mod grpc;
 mod identity_provider;
 mod ids;
 mod listeners;
+mod postgres;
 mod projector;
 mod security;
 mod serve;
 mod sqlite;
+mod stored;
 mod sweeper;
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::database::{OpenError, SchemaError, ServingLock, SqliteOptions};
+use ::database::{SchemaError, ServingLock};
 use clock::SystemClock;
+use engine::Opened;
 use identity_provider::GrpcIdentityProvider;
 use ids::SystemIds;
 use users_core::StoreError;
@@ -26,10 +29,11 @@ use users_core::commands::Context;
 use users_core::ports::{Ports, Store};
 
 pub use administration::{Administration, Prepared};
-pub use config::{Config, DatabaseConfig, ServerConfig};
+pub use config::{Config, ServerConfig};
+pub use engine::{ServedStore, migrate};
 pub use identity_provider::{Connection, ConnectionError};
-
 pub use listeners::Listeners;
+pub use postgres::{PgReader, PgStore, PgTransaction};
 pub use sqlite::{SqliteReader, SqliteStore, SqliteTransaction};
 
 /// The ports as they are in production, over some store.
@@ -44,22 +48,25 @@ impl<S: Store> Ports for Production<S> {
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database cannot be opened, or another process serves it.
+    /// The file cannot be opened, or another process serves it.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Sqlite(#[from] ::database::sqlite::OpenError),
+    /// The server cannot be reached, or is too old.
+    #[error(transparent)]
+    Postgres(#[from] ::database::postgres::OpenError),
     /// The schema is not the one that this program works on.
-    #[error("{}: {cause}; `users-service migrate` brings it up to date", path.display())]
+    #[error("{place}: {cause}; `users-service migrate` brings it up to date")]
     OlderSchema {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// How old it is.
         cause: SchemaError,
     },
     /// The schema cannot be used or migrated.
-    #[error("{}: {cause}", path.display())]
+    #[error("{place}: {cause}")]
     Schema {
         /// The database.
-        path: PathBuf,
+        place: String,
         /// What is wrong with it.
         cause: SchemaError,
     },
@@ -76,10 +83,10 @@ pub enum StartError {
 
 impl StartError {
     fn of_schema(config: &Config) -> impl Fn(SchemaError) -> Self {
-        let path = config.database.path.clone();
+        let place = config.database.engine.place();
         move |cause| match cause {
-            SchemaError::Older { .. } => Self::OlderSchema { path: path.clone(), cause },
-            _ => Self::Schema { path: path.clone(), cause },
+            SchemaError::Older { .. } => Self::OlderSchema { place: place.clone(), cause },
+            _ => Self::Schema { place: place.clone(), cause },
         }
     }
 }
@@ -87,41 +94,35 @@ impl StartError {
 /// users-service, its store open and everything in place but its sockets.
 pub struct UsersService {
     config: Config,
-    parts: Parts,
-    _lock: ServingLock,
+    opened: Opened,
+    _lock: Option<ServingLock>,
 }
 
 /// The store, the port and what works on them: what a command needs that runs beside a serving process.
 #[derive(Clone)]
-pub(crate) struct Parts {
-    pub(crate) store: SqliteStore,
+pub(crate) struct Parts<S: Store> {
+    pub(crate) store: S,
     pub(crate) provider: GrpcIdentityProvider,
-    pub(crate) commands: Context<Production<SqliteStore>>,
+    pub(crate) commands: Context<Production<S>>,
 }
 
 impl UsersService {
-    /// Opens the store, which no other process may serve, and checks its schema. Must be called within a tokio
+    /// Opens the store, which on SQLite no other process may serve, and checks its schema. Must be called within a tokio
     /// runtime.
     pub async fn open(config: Config, clock: SystemClock) -> Result<Self, StartError> {
-        let store = open_store(&config, &clock).await?;
-        let lock = store.serving_lock()?;
-        if config.database.auto_migrate {
-            store.migrate().await.map_err(StartError::of_schema(&config))?;
-        }
-        store.check_schema().await.map_err(StartError::of_schema(&config))?;
-        let parts = Parts::new(store, &config, clock)?;
-        Ok(Self { config, parts, _lock: lock })
+        let (opened, lock) = engine::open_to_serve(&config, clock).await?;
+        Ok(Self { config, opened, _lock: lock })
     }
 
     /// What an operator may do, in this process.
     #[must_use]
     pub fn administration(&self) -> Administration {
-        Administration::new(self.parts.clone())
+        Administration::new(self.opened.clone())
     }
 }
 
-impl Parts {
-    fn new(store: SqliteStore, config: &Config, clock: SystemClock) -> Result<Self, ConnectionError> {
+impl<S: Store + Clone> Parts<S> {
+    pub(crate) fn new(store: S, config: &Config, clock: SystemClock) -> Result<Self, ConnectionError> {
         let provider = GrpcIdentityProvider::new(&config.identity_provider)?;
         let commands = Context {
             store: Arc::new(store.clone()),
@@ -130,24 +131,4 @@ impl Parts {
         };
         Ok(Self { store, provider, commands })
     }
-
-    /// Opens the store beside whoever serves it; its schema must be the one that this program works on.
-    pub(crate) async fn beside_the_service(config: &Config, clock: SystemClock) -> Result<Self, StartError> {
-        let store = open_store(config, &clock).await?;
-        store.check_schema().await.map_err(StartError::of_schema(config))?;
-        Ok(Self::new(store, config, clock)?)
-    }
-}
-
-async fn open_store(config: &Config, clock: &SystemClock) -> Result<SqliteStore, OpenError> {
-    let DatabaseConfig { path, max_connections, .. } = config.database.clone();
-    SqliteStore::open(&SqliteOptions { path, max_connections }, clock.clone()).await
-}
-
-/// Brings the schema up to date.
-pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    let store = open_store(config, &SystemClock::default()).await?;
-    store.migrate().await.map_err(StartError::of_schema(config))?;
-    store.close().await;
-    Ok(())
 }

@@ -10,14 +10,12 @@ use futures::StreamExt as _;
 use grpc_kit::{Shutdown, call};
 use tokio::time::{Instant, sleep, sleep_until};
 use users_core::commands::{ApplyFeed, Context, LeaseLost, StartFeedOver};
-use users_core::domain::{FeedMessage, Fence, LeaseOwner};
+use users_core::domain::{FeedMessage, LEASE_LIFETIME, Lease, LeaseOwner};
 use users_core::error::Cause;
 use users_core::ports::{FeedRows as _, Ports, ProviderError, Store as _, Transaction as _};
 
 use crate::identity_provider::GrpcIdentityProvider;
 
-/// How long the lease lasts unless it is renewed.
-const LEASE: Duration = Duration::from_secs(10);
 /// How often it is renewed, or tried for by those who do not have it.
 const RENEWAL: Duration = Duration::from_secs(3);
 /// Messages that are applied in one transaction at most.
@@ -100,7 +98,7 @@ impl<P: Ports> Projector<P> {
     /// Takes the lease, if it is to be had, and follows the feed while it lasts.
     async fn lead(&self) -> Left {
         match self.take_lease().await {
-            Ok(Some(fence)) => match self.follow(fence).await {
+            Ok(Some(lease)) => match self.follow(lease).await {
                 Ok(never) => match never {},
                 Err(left) => left,
             },
@@ -109,10 +107,10 @@ impl<P: Ports> Projector<P> {
         }
     }
 
-    async fn follow(&self, fence: Fence) -> Result<std::convert::Infallible, Left> {
+    async fn follow(&self, lease: Lease) -> Result<std::convert::Infallible, Left> {
         let feed = match self.provider.watch(self.cursor().await?).await {
             Ok(feed) => feed,
-            Err(error) => return Err(self.refused(fence, error).await),
+            Err(error) => return Err(self.refused(lease, error).await),
         };
         let mut feed = pin!(feed.ready_chunks(BATCH));
         let mut renewal = Instant::now() + RENEWAL;
@@ -120,21 +118,21 @@ impl<P: Ports> Projector<P> {
             tokio::select! {
                 biased;
                 () = sleep_until(renewal) => {
-                    if self.take_lease().await? != Some(fence) {
+                    if self.take_lease().await? != Some(lease) {
                         return Err(Left::LeaseLost);
                     }
                     renewal = Instant::now() + RENEWAL;
                 }
                 batch = feed.next() => {
                     let batch = batch.ok_or_else(|| Left::Broken("the provider ended it".into()))?;
-                    self.apply(fence, batch).await?;
+                    self.apply(lease, batch).await?;
                 }
             }
         }
     }
 
     /// Applies what came before the first error, then looks at the error.
-    async fn apply(&self, fence: Fence, batch: Vec<Result<FeedMessage, ProviderError>>) -> Result<(), Left> {
+    async fn apply(&self, lease: Lease, batch: Vec<Result<FeedMessage, ProviderError>>) -> Result<(), Left> {
         let mut messages = Vec::with_capacity(batch.len());
         let mut broken = None;
         for message in batch {
@@ -149,22 +147,22 @@ impl<P: Ports> Projector<P> {
         if !messages.is_empty() {
             let commands = self.commands.clone();
             // A shutdown must not cut it in half.
-            call::unit_of_work(async move { ApplyFeed { fence, messages }.execute(&commands).await })
+            call::unit_of_work(async move { ApplyFeed { lease, messages }.execute(&commands).await })
                 .await??;
         }
         match broken {
-            Some(error) => Err(self.refused(fence, error).await),
+            Some(error) => Err(self.refused(lease, error).await),
             None => Ok(()),
         }
     }
 
     /// A cursor that the provider knows no more is given up for good, in the store too; anything else passes.
-    async fn refused(&self, fence: Fence, error: ProviderError) -> Left {
+    async fn refused(&self, lease: Lease, error: ProviderError) -> Left {
         if !matches!(error, ProviderError::CursorUnknown) {
             return Left::Broken(error.into());
         }
         tracing::warn!("the provider does not know our place in the account feed: starting over");
-        match (StartFeedOver { fence }).execute(&self.commands).await {
+        match (StartFeedOver { lease }).execute(&self.commands).await {
             Ok(Ok(())) => Left::Broken(error.into()),
             Ok(Err(lost)) => lost.into(),
             Err(error) => error.into(),
@@ -176,11 +174,11 @@ impl<P: Ports> Projector<P> {
         Ok(tx.feed_state().await?.cursor)
     }
 
-    async fn take_lease(&self) -> Result<Option<Fence>, users_core::StoreError> {
+    async fn take_lease(&self) -> Result<Option<Lease>, users_core::StoreError> {
         let mut tx = self.commands.store.begin().await?;
-        let fence = tx.take_lease(self.owner, LEASE).await?;
+        let fence = tx.take_lease(self.owner, LEASE_LIFETIME).await?;
         tx.commit().await?;
-        Ok(fence)
+        Ok(fence.map(|fence| Lease { owner: self.owner, fence }))
     }
 
     async fn release(&self) -> Result<(), users_core::StoreError> {

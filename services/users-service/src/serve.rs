@@ -5,11 +5,11 @@ use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
 use grpc_kit::{PageTokens, Shutdown};
 use metrics_exporter_prometheus::PrometheusHandle;
 use users_core::domain::LeaseOwner;
-use users_core::ports::Store as _;
 use users_core::queries;
 
+use crate::engine::OnEngine;
 use crate::projector::Projector;
-use crate::{Listeners, StartError, UsersService, grpc, sweeper};
+use crate::{Config, Listeners, Parts, ServedStore, StartError, UsersService, grpc, ids, sweeper};
 
 /// The lease's owner on SQLite: the serving lock makes this the only process there is, so a lease that one left behind
 /// when it died is ours, and the feed is followed at once.
@@ -26,14 +26,36 @@ impl UsersService {
         metrics: Option<PrometheusHandle>,
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
-        let parts = self.parts.clone();
+        let open = Open { listeners, metrics, shutdown };
+        match &self.opened {
+            OnEngine::Sqlite(parts) => open.serve(parts.clone(), &self.config, ONLY_PROCESS).await,
+            OnEngine::Postgres(parts) => open.serve(parts.clone(), &self.config, ids::lease_owner()).await,
+        }
+    }
+}
+
+/// What a process that serves has open beside its store.
+struct Open {
+    listeners: Listeners,
+    metrics: Option<PrometheusHandle>,
+    shutdown: Shutdown,
+}
+
+impl Open {
+    async fn serve<S: ServedStore>(
+        self,
+        parts: Parts<S>,
+        config: &Config,
+        owner: LeaseOwner,
+    ) -> Result<(), StartError> {
+        let Self { listeners, metrics, shutdown } = self;
         let served = grpc::public(
             grpc::Users {
                 commands: parts.commands.clone(),
-                queries: queries::Context { reader: parts.store.reader().clone() },
+                queries: queries::Context::new(parts.store.reader().clone()),
                 page_tokens: PageTokens::new(parts.store.page_token_key().await?),
             },
-            self.config.server.reflection,
+            config.server.reflection,
         )?;
         let grpc = GrpcListener {
             socket: listeners.public,
@@ -42,9 +64,9 @@ impl UsersService {
             health: served.health,
         };
         let ops = OpsListener { socket: listeners.ops, metrics, extra: Router::new() };
-        let drain = Drain { lame_duck: self.config.server.lame_duck, drain: self.config.server.drain };
+        let drain = Drain { lame_duck: config.server.lame_duck, drain: config.server.drain };
 
-        let projector = Projector::new(parts.commands.clone(), parts.provider, ONLY_PROCESS);
+        let projector = Projector::new(parts.commands.clone(), parts.provider, owner);
         let projecting = tokio::spawn(projector.run(shutdown.clone()));
         let sweeping = tokio::spawn(sweeper::run(parts.commands, shutdown.clone()));
         let store = parts.store.clone();

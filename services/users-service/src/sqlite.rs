@@ -1,7 +1,6 @@
 //! The store on SQLite: one file, one writer at a time.
 //!
-//! One file for each aggregate. A row that cannot be read back is an error that names table, column and row; it is
-//! never skipped. Knows nothing of gRPC.
+//! One file for each aggregate. Knows nothing of gRPC.
 
 mod bootstrap;
 mod feed;
@@ -15,12 +14,16 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use clock::SystemClock;
+use database::sqlite::OpenError;
 use database::{SchemaError, ServingLock, Sqlite, SqliteOptions};
 use identity::{AccountVersion, Timestamp, UserId};
 use sqlx::migrate::Migrator;
 use users_core::StoreError;
 use users_core::domain::{User, UserKey};
 use users_core::ports::{Reader, Store, Transaction};
+
+use crate::engine::ServedStore;
+use crate::stored;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/users/sqlite");
 
@@ -44,42 +47,39 @@ pub struct SqliteTransaction {
 
 impl SqliteStore {
     /// Opens the file; says nothing about its schema.
-    pub async fn open(options: &SqliteOptions, clock: SystemClock) -> Result<Self, database::OpenError> {
+    pub async fn open(options: &SqliteOptions, clock: SystemClock) -> Result<Self, OpenError> {
         Ok(Self { reader: SqliteReader(Sqlite::open(options).await?), clock })
     }
 
-    /// Brings the schema up to date.
-    pub async fn migrate(&self) -> Result<(), SchemaError> {
+    /// Claims the file for this process alone.
+    pub fn serving_lock(&self) -> Result<ServingLock, OpenError> {
+        self.reader.0.serving_lock()
+    }
+}
+
+impl ServedStore for SqliteStore {
+    async fn migrate(&self) -> Result<(), SchemaError> {
         database::schema::migrate(&self.reader.0, &MIGRATIONS).await
     }
 
-    /// Whether this program may work on the schema.
-    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+    async fn check_schema(&self) -> Result<(), SchemaError> {
         database::schema::check(&self.reader.0, &MIGRATIONS).await
     }
 
-    /// Claims the file for this process alone.
-    pub fn serving_lock(&self) -> Result<ServingLock, database::OpenError> {
-        self.reader.0.serving_lock()
-    }
-
-    /// The key of this service's page tokens, which the first migration made.
-    pub async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
-        let key: Vec<u8> = sqlx::query_scalar("select page_token_key from service")
+    async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
+        let key = sqlx::query_scalar("select page_token_key from service")
             .fetch_one(self.reader.0.reader())
             .await
             .map_err(failed)?;
-        key.try_into().map_err(|_| row::broken("service", "page_token_key", "1"))
+        stored::page_token_key(key)
     }
 
-    /// Whether the store answers.
-    pub async fn probe(&self) -> Result<(), StoreError> {
+    async fn probe(&self) -> Result<(), StoreError> {
         sqlx::query("select 1 from feed").execute(self.reader.0.reader()).await.map_err(failed)?;
         Ok(())
     }
 
-    /// Waits for what is under way and closes the file.
-    pub async fn close(&self) {
+    async fn close(&self) {
         self.reader.0.close().await;
     }
 }
@@ -123,6 +123,11 @@ impl Store for SqliteStore {
             Err(TryLockError::Error(error)) => Err(StoreError::Unavailable(error.into())),
         }
     }
+
+    /// A commit here has an outcome.
+    async fn wait_before_attempt(&self, _: u32) -> bool {
+        false
+    }
 }
 
 impl Transaction for SqliteTransaction {
@@ -145,11 +150,7 @@ impl SqliteTransaction {
 
 /// What an error of the engine means for whoever asked.
 fn failed(error: sqlx::Error) -> StoreError {
-    if database::error::is_unavailable(&error) {
-        StoreError::Unavailable(error.into())
-    } else {
-        StoreError::Broken(error.into())
-    }
+    stored::failed(database::error::is_unavailable(&error), error)
 }
 
 #[cfg(test)]

@@ -26,6 +26,12 @@ impl SystemClock {
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
+    /// How far it is moved, in microseconds: for a store whose times come from another clock. Zero in every release build.
+    #[must_use]
+    pub fn offset_micros(&self) -> i64 {
+        self.offset_micros.load(Ordering::Relaxed)
+    }
+
     /// Moves the clock, and every clone of it, by `delta`.
     #[cfg(feature = "test-hooks")]
     pub fn advance(&self, delta: TimeDelta) {

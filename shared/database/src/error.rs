@@ -3,16 +3,21 @@
 
 use sqlx::Error;
 use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 /// What precedes the columns in SQLite's message about a unique index or primary key.
 const SQLITE_UNIQUE: &str = "UNIQUE constraint failed: ";
 
-/// What was to be unique and is not, if that is what the error says: on SQLite the columns, as
-/// `accounts.canonical_username` or `members.group_id, members.user_id`, because it does not name the index.
+/// What was to be unique and is not, if that is what the error says: on PostgreSQL the name of the constraint; on SQLite
+/// the columns, as `accounts.canonical_username` or `members.group_id, members.user_id`, because it does not name the
+/// index.
 #[must_use]
 pub fn is_unique_violation(error: &Error) -> Option<String> {
     let error = error.as_database_error().filter(|error| error.is_unique_violation())?;
+    if let Some(constraint) = error.constraint() {
+        return Some(constraint.to_owned());
+    }
     let columns = error.message().strip_prefix(SQLITE_UNIQUE);
     Some(columns.unwrap_or(error.message()).to_owned())
 }
@@ -22,10 +27,36 @@ pub fn is_unique_violation(error: &Error) -> Option<String> {
 #[must_use]
 pub fn is_unavailable(error: &Error) -> bool {
     match error {
-        Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed | Error::Io(_) => true,
-        _ => sqlite_result(error).is_some_and(|result| PASSING.contains(&result)),
+        // The last two are what is left of a server that is gone in the middle of a sentence.
+        Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::BeginFailed => true,
+        _ => {
+            sqlite_result(error).is_some_and(|result| PASSING.contains(&result))
+                || postgres_state(error).is_some_and(|state| {
+                    PASSING_CLASSES.contains(&&state[..2]) || PASSING_STATES.contains(&state.as_str())
+                })
+        }
     }
 }
+
+/// PostgreSQL's SQLSTATE, if the error is PostgreSQL's.
+fn postgres_state(error: &Error) -> Option<String> {
+    let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some(error.code().to_owned()).filter(|state| state.len() == 5)
+}
+
+/// PostgreSQL's classes of trouble that is not the statement's: lost connections, transactions that were in each other's
+/// way, exhausted resources, an operator at work, the system's own errors.
+const PASSING_CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
+
+/// The same, of classes that are about statements too: a lock that was not to be had, a transaction that idled or ran for
+/// too long, a server that only reads (a primary that was demoted).
+const PASSING_STATES: [&str; 4] = ["55P03", "25P03", "25P04", "25006"];
 
 /// SQLite's primary result code, if the error is SQLite's.
 pub(crate) fn sqlite_result(error: &Error) -> Option<i32> {
@@ -44,6 +75,7 @@ mod tests {
     use sqlx::{Connection, Error, SqliteConnection};
 
     use super::{is_unavailable, is_unique_violation};
+    use crate::testing::TestDatabase;
 
     async fn error_of(statement: &'static str) -> Error {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.expect("opens");
@@ -90,5 +122,34 @@ mod tests {
         assert!(is_unavailable(&full), "{full}");
         let read_only = error_of("pragma query_only = on; delete from account").await;
         assert!(is_unavailable(&read_only), "{read_only}");
+    }
+
+    /// What PostgreSQL says when a statement raises this state.
+    async fn raised(database: &TestDatabase, state: &str) -> Error {
+        let raise = format!("do $$ begin raise exception 'no' using errcode = '{state}'; end $$");
+        let mut connection = database.connect().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(raise)).execute(&mut connection).await.expect_err("raised")
+    }
+
+    #[tokio::test]
+    async fn what_postgres_says_of_its_own_trouble_is_an_outage_and_nothing_else_is() {
+        let database = TestDatabase::create().await;
+        for state in
+            ["08006", "40001", "40P01", "53300", "55P03", "57014", "57P01", "57P03", "58030", "25006"]
+        {
+            assert!(is_unavailable(&raised(&database, state).await), "{state}");
+        }
+        for state in ["23505", "23503", "42601", "42P01", "22012", "28P01", "42501"] {
+            assert!(!is_unavailable(&raised(&database, state).await), "{state}");
+        }
+    }
+
+    #[tokio::test]
+    async fn postgres_names_the_constraint_that_is_violated() {
+        let database = TestDatabase::create().await;
+        let mut connection = database.connect().await;
+        let statement = "create table account (id int constraint accounts_id primary key); insert into account values (1), (1)";
+        let error = sqlx::raw_sql(statement).execute(&mut connection).await.expect_err("taken");
+        assert_eq!(is_unique_violation(&error).as_deref(), Some("accounts_id"));
     }
 }

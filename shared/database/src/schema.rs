@@ -9,13 +9,17 @@
 //! and its way to apply one, but not its runner, which has no lock on SQLite, commits half of the way, and
 //! knows of newer schemas only how to ignore or refuse all of them.
 
-use sqlx::SqliteConnection;
-use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+pub use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate, MigrateError, Migration};
+use sqlx::{Database, PgConnection, SqliteConnection, Transaction};
 
-use crate::Sqlite;
+use crate::{Postgres, Sqlite};
 
 /// sqlx's table of what was applied.
 const APPLIED: &str = "_sqlx_migrations";
+
+/// How long a migration waits for a table that serving processes use.
+const GIVE_UP: &str = "set local lock_timeout = '10s'";
 
 /// Why a schema cannot be used or brought up to date. Each message is complete; to [`SchemaError::Older`] the
 /// caller adds the name of its command that migrates.
@@ -79,14 +83,39 @@ impl From<MigrateError> for SchemaError {
     }
 }
 
+/// A database that has a schema.
+pub trait Schema {
+    /// Its engine.
+    type Engine: Database<Connection: Bookkeeping>;
+
+    /// Begins a transaction that makes every other one of these wait until it is over.
+    fn begin_migration(
+        &self,
+    ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, sqlx::Error>> + Send;
+
+    /// Begins a transaction that only reads.
+    fn begin_inspection(
+        &self,
+    ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, sqlx::Error>> + Send;
+}
+
+/// What a connection can tell of its schema.
+pub trait Bookkeeping: Migrate + Send {
+    /// Whether there is a table of this name.
+    fn has_table(&mut self, name: &str) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// What the table `schema_compatibility` says.
+    fn compatible_from(&mut self) -> impl Future<Output = Result<Option<i64>, sqlx::Error>> + Send;
+}
+
 /// Brings the schema up to date: all missing migrations or none, in one transaction that makes every other
 /// process wait, so that many may try at once. Does nothing to a newer schema that this program may use.
 ///
 /// Because of that transaction a migration cannot be one that sqlx runs outside of any (`-- no-transaction`).
-pub async fn migrate(database: &Sqlite, migrator: &'static Migrator) -> Result<(), SchemaError> {
-    let mut transaction = database.write().await?;
+pub async fn migrate<S: Schema>(database: &S, migrator: &'static Migrator) -> Result<(), SchemaError> {
+    let mut transaction = database.begin_migration().await?;
     transaction.ensure_migrations_table(APPLIED).await?;
-    for migration in missing(&mut transaction, migrator).await? {
+    for migration in missing(&mut *transaction, migrator).await? {
         transaction.apply(APPLIED, migration).await?;
     }
     transaction.commit().await?;
@@ -94,10 +123,10 @@ pub async fn migrate(database: &Sqlite, migrator: &'static Migrator) -> Result<(
 }
 
 /// Whether this program may work on the schema as it is. Changes nothing.
-pub async fn check(database: &Sqlite, migrator: &Migrator) -> Result<(), SchemaError> {
-    let mut connection = database.reader().acquire().await?;
-    let missing = if has_table(&mut connection, APPLIED).await? {
-        missing(&mut connection, migrator).await?
+pub async fn check<S: Schema>(database: &S, migrator: &Migrator) -> Result<(), SchemaError> {
+    let mut connection = database.begin_inspection().await?;
+    let missing = if connection.has_table(APPLIED).await? {
+        missing(&mut *connection, migrator).await?
     } else {
         known(migrator)
     };
@@ -114,7 +143,7 @@ pub async fn check(database: &Sqlite, migrator: &Migrator) -> Result<(), SchemaE
 /// The migrations that were not applied yet. Refuses a history that does not begin like ours, and a newer
 /// one that does not want us.
 async fn missing<'m>(
-    connection: &mut SqliteConnection,
+    connection: &mut impl Bookkeeping,
     migrator: &'m Migrator,
 ) -> Result<Vec<&'m Migration>, SchemaError> {
     if let Some(version) = connection.dirty_version(APPLIED).await? {
@@ -132,7 +161,12 @@ async fn missing<'m>(
     }
     let found = applied.last().map_or(0, |migration| migration.version);
     let known = known.last().map_or(0, |migration| migration.version);
-    match compatible_from(connection).await? {
+    let compatible_from = if connection.has_table("schema_compatibility").await? {
+        connection.compatible_from().await?
+    } else {
+        None
+    };
+    match compatible_from {
         Some(compatible_from) if compatible_from <= known => Ok(Vec::new()),
         compatible_from => Err(SchemaError::Newer { found, known, compatible_from }),
     }
@@ -143,18 +177,63 @@ fn known(migrator: &Migrator) -> Vec<&Migration> {
     migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).collect()
 }
 
-async fn compatible_from(connection: &mut SqliteConnection) -> Result<Option<i64>, sqlx::Error> {
-    if !has_table(connection, "schema_compatibility").await? {
-        return Ok(None);
+impl Schema for Sqlite {
+    type Engine = sqlx::Sqlite;
+
+    async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.write().await
     }
-    sqlx::query_scalar("select compatible_from from schema_compatibility").fetch_optional(connection).await
+
+    async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.reader().begin().await
+    }
 }
 
-async fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select exists (select 1 from sqlite_schema where type = 'table' and name = $1)")
-        .bind(name)
-        .fetch_one(connection)
-        .await
+impl Bookkeeping for SqliteConnection {
+    async fn has_table(&mut self, name: &str) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select exists (select 1 from sqlite_schema where type = 'table' and name = $1)")
+            .bind(name)
+            .fetch_one(self)
+            .await
+    }
+
+    async fn compatible_from(&mut self) -> Result<Option<i64>, sqlx::Error> {
+        sqlx::query_scalar("select compatible_from from schema_compatibility").fetch_optional(self).await
+    }
+}
+
+impl Schema for Postgres {
+    type Engine = sqlx::Postgres;
+
+    /// The lock is one for each schema of a database: two services may share the database.
+    async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        let mut transaction = self.begin_directly().await?;
+        sqlx::query(
+            "select pg_advisory_xact_lock(hashtextextended('schema migrations of ' || current_schema(), 0))",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        // A statement that waits for a table makes everybody wait who comes after it: rather give up and come again.
+        sqlx::raw_sql(GIVE_UP).execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
+    async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        self.begin_directly().await
+    }
+}
+
+impl Bookkeeping for PgConnection {
+    async fn has_table(&mut self, name: &str) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select to_regclass(quote_ident($1)) is not null").bind(name).fetch_one(self).await
+    }
+
+    async fn compatible_from(&mut self) -> Result<Option<i64>, sqlx::Error> {
+        // Whatever width the migration gave it.
+        sqlx::query_scalar("select compatible_from::bigint from schema_compatibility")
+            .fetch_optional(self)
+            .await
+    }
 }
 
 #[cfg(test)]

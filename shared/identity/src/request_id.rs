@@ -20,6 +20,12 @@ impl RequestId {
     pub fn parse_optional(text: &str) -> Result<Option<Self>, Rule> {
         if text.is_empty() { Ok(None) } else { Self::parse(text).map(Some) }
     }
+
+    /// The UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
 }
 
 impl fmt::Display for RequestId {

@@ -1,14 +1,18 @@
 //! The feed as users-service follows it: what a list shows, and that it comes to show everything.
 
 use api::users::{InactivateUserRequest, ListUsersRequest, User, UserRole, UserState};
-use e2e::{Caller, Pair, by_id, eventually};
+use e2e::{Caller, Pair, Service, by_id, eventually};
 
 /// As many accounts as the check of the feed asks for.
 const MANY: u32 = 10_000;
 
+/// Up to this many the total is exact on every engine.
+const COUNTED: i64 = 10_000;
+
 async fn count(caller: &Caller) -> i64 {
     let request = ListUsersRequest { include_total: true, page_size: 1, ..Default::default() };
-    caller.ok(request).await.message.total_size
+    let total = caller.ok(request).await.message.total_size;
+    if total <= COUNTED { total } else { listed(caller).await.len().try_into().expect("not that many") }
 }
 
 async fn listed(caller: &Caller) -> Vec<User> {
@@ -28,8 +32,7 @@ async fn listed(caller: &Caller) -> Vec<User> {
 async fn grow(app: &mut Pair, accounts: std::ops::Range<u32>) {
     app.stop_users().await;
     app.stop_auth().await;
-    let (engine, home) = app.data();
-    engine.register(home, accounts).await;
+    app.data().register(accounts).await;
     app.start_auth().await;
     app.start_users().await;
 }
@@ -57,8 +60,7 @@ async fn ten_thousand_accounts_are_followed_from_an_empty_cursor_and_from_where_
     // A database that knows nothing reads it all again: every account is a user, as it is now.
     let before = listed(&app.admin).await;
     app.stop_users().await;
-    let (engine, home) = app.data();
-    engine.erase(home, "users");
+    app.data().erase(Service::Users).await;
     app.start_users().await;
     app.bootstrap("newroot").await;
     let root = app.log_in("newroot").await;
@@ -78,8 +80,7 @@ async fn ten_thousand_accounts_are_followed_from_an_empty_cursor_and_from_where_
 async fn a_database_that_knows_nothing_makes_nobody_an_admin() {
     let mut app = Pair::start().await;
     app.stop_users().await;
-    let (engine, home) = app.data();
-    engine.erase(home, "users");
+    app.data().erase(Service::Users).await;
     app.start_users().await;
     for person in [&app.user, &app.admin, &app.super_admin] {
         let request = api::users::GetCurrentUserRequest::default();
@@ -109,8 +110,6 @@ async fn what_happened_while_users_service_was_away_shows_without_anybody_asking
 #[tokio::test]
 async fn the_same_messages_twice_change_nothing() {
     let mut app = Pair::start().await;
-    let (engine, home) = app.data();
-    let home = home.to_owned();
     for number in 0..30 {
         app.signed_up(&format!("newcomer{number}")).await;
     }
@@ -127,13 +126,13 @@ async fn the_same_messages_twice_change_nothing() {
         app.visible(&user.user_id, "").await;
     }
     app.stop_users().await;
-    engine.back_up(&home, "users");
+    app.data().back_up(Service::Users).await;
     app.start_users().await;
     app.admin.ok(InactivateUserRequest { user: by_id(&app.user.id), etag: String::new() }).await;
     let after = everybody(&app).await;
     // With the older rows and the older cursor in their place, the feed brings once more what it brought before.
     app.stop_users().await;
-    engine.restore(&home, "users");
+    app.data().restore(Service::Users).await;
     app.start_users().await;
     eventually("the change again", async || (listed(&app.admin).await == after).then_some(())).await;
     app.stop_users().await;

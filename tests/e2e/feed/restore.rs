@@ -5,7 +5,7 @@ use api::users::{
     CreateUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest, ListUsersRequest,
     ReactivateUserRequest, User, UserRole, UserState,
 };
-use e2e::{PASSWORD, Pair, by_id, eventually};
+use e2e::{PASSWORD, Pair, Service, by_id, eventually};
 
 /// A pair of which auth-service's data is put back to what it was, after more had happened. Who signed up since is
 /// gone, and alice, who was inactivated since, is active again.
@@ -16,11 +16,14 @@ struct Restored {
 }
 
 async fn restored() -> Restored {
+    // Boxed, because it is larger than the tests.
+    Box::pin(back_up_and_restore()).await
+}
+
+async fn back_up_and_restore() -> Restored {
     let mut app = Pair::start().await;
-    let (engine, home) = app.data();
-    let home = home.to_owned();
     app.stop_auth().await;
-    engine.back_up(&home, "auth");
+    app.data().back_up(Service::Auth).await;
     app.start_auth().await;
     eventually("the pair to be whole", async || app.admin.call(ListUsersRequest::default()).await.ok()).await;
 
@@ -31,7 +34,7 @@ async fn restored() -> Restored {
     drop(feed);
 
     app.stop_auth().await;
-    engine.restore(&home, "auth");
+    app.data().restore(Service::Auth).await;
     app.after_restore().await;
     app.start_auth().await;
     app.super_admin = eventually("log-ins", async || {

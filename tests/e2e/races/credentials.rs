@@ -5,7 +5,7 @@
 
 use api::auth::{ChangePasswordRequest, ChangePasswordResponse, LogInRequest, RefreshSessionRequest};
 use api::users::{SetUserPasswordRequest, UserRole};
-use e2e::{Failure, PASSWORD, Pair, Person, Reply, Settings, by_id};
+use e2e::{Failure, PASSWORD, Pair, Person, Reply, Settings, by_id, rounds};
 use futures::future::join_all;
 
 use super::{good, live, log_in_at_once};
@@ -49,7 +49,7 @@ async fn log_in_until_refused(app: &Pair, username: &str) -> Vec<String> {
 async fn after_a_password_change_only_its_own_new_session_is_alive() {
     let app = Pair::start_with(Settings::default().auth("SESSION__MAX_PER_USER", "100")).await;
     let (mut before, mut after) = (0, 0);
-    for round in 0..100 {
+    for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let other = app.log_in(&bob.username).await;
         let changing = async {
@@ -80,13 +80,14 @@ async fn after_a_password_change_only_its_own_new_session_is_alive() {
         assert_eq!(good(&app, tokens).await, [""; 0], "round {round}");
         assert_eq!(live(&app, &bob.id).await, [opened.session.expect("a session").session_id]);
     }
+    println!("{before} log-ins came before, {after} after");
     assert!(before > 0 && after > 0, "{before} log-ins came before, {after} after: it was no race");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_parallel_changes_from_one_password_one_succeeds() {
     let app = Pair::start().await;
-    for round in 0..100 {
+    for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let devices = join_all((0..8).map(|_| app.log_in(&bob.username))).await;
         let outcomes: Vec<Result<Reply<ChangePasswordResponse>, Failure>> =
@@ -110,7 +111,7 @@ async fn of_parallel_changes_from_one_password_one_succeeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_password_was_set_no_session_of_the_old_one_is_alive() {
     let app = Pair::start().await;
-    for round in 0..100 {
+    for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let setting = async {
             app.user.ok(api::auth::GetCurrentSessionRequest {}).await;

@@ -5,7 +5,7 @@ use api::users::{
     GetCurrentUserRequest, InactivateUserRequest, ListUsersRequest, ReactivateUserRequest,
     RevokeAdminRequest, UserRole,
 };
-use e2e::{Pair, by_id};
+use e2e::{Pair, by_id, rounds};
 use futures::future::join_all;
 
 use super::{good, live, log_in_at_once};
@@ -15,7 +15,7 @@ async fn no_log_in_under_way_slips_past_an_inactivation() {
     let app = Pair::start().await;
     let target = app.somebody(UserRole::User).await;
     let (mut before, mut after) = (0, 0);
-    for round in 0..100 {
+    for round in 0..rounds(100) {
         let inactivation = async {
             // At another moment of the log-ins in every round.
             for _ in 0..round % 10 {
@@ -36,13 +36,15 @@ async fn no_log_in_under_way_slips_past_an_inactivation() {
         assert_eq!(live(&app, &target.id).await, [""; 0], "round {round}");
         app.admin.ok(ReactivateUserRequest { user: by_id(&target.id), etag: String::new() }).await;
     }
+    println!("{before} log-ins came before, {after} after");
     assert!(before > 0 && after > 0, "{before} log-ins came before, {after} after: it was no race");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_that_begins_after_an_inactivation_is_accepted() {
     let app = Pair::start().await;
-    for round in 0..100 {
+    let mut before = 0;
+    for round in 0..rounds(100) {
         let target = app.somebody(UserRole::User).await;
         let over = tokio::sync::watch::Sender::new(false);
         let calls = join_all((0..8).map(async |number| {
@@ -70,14 +72,18 @@ async fn no_call_that_begins_after_an_inactivation_is_accepted() {
             over.send_replace(true);
         };
         let (accepted, ()) = tokio::join!(calls, inactivation);
-        assert!(accepted.into_iter().sum::<usize>() > 0, "nobody called before");
+        let accepted = accepted.into_iter().sum::<usize>();
+        assert!(accepted > 0, "nobody called before");
+        before += accepted;
     }
+    println!("{before} calls were accepted before, none after");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_that_begins_after_a_revoked_admin_role_has_the_old_right() {
     let app = Pair::start().await;
-    for round in 0..30 {
+    let mut before = 0;
+    for round in 0..rounds(30) {
         let target = app.somebody(UserRole::Admin).await;
         let over = tokio::sync::watch::Sender::new(false);
         let calls = join_all((0..8).map(async |_| {
@@ -101,6 +107,9 @@ async fn no_call_that_begins_after_a_revoked_admin_role_has_the_old_right() {
             over.send_replace(true);
         };
         let (accepted, ()) = tokio::join!(calls, revocation);
-        assert!(accepted.into_iter().sum::<usize>() > 0, "nobody called before");
+        let accepted = accepted.into_iter().sum::<usize>();
+        assert!(accepted > 0, "nobody called before");
+        before += accepted;
     }
+    println!("{before} calls were accepted before, none after");
 }

@@ -9,7 +9,7 @@ use api::auth::{
 };
 use api::users::UserRole;
 use chrono::TimeDelta;
-use e2e::{PASSWORD, Pair, Settings};
+use e2e::{PASSWORD, Pair, Settings, rounds};
 use futures::future::join_all;
 
 use super::{good, live, log_in_at_once};
@@ -18,7 +18,7 @@ use super::{good, live, log_in_at_once};
 async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
     let app = Pair::start_with(Settings::default().auth("SESSION__MAX_PER_USER", "100")).await;
     let (mut before, mut after) = (0, 0);
-    for round in 0..100 {
+    for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let device = app.log_in(&bob.username).await;
         let renewing = async {
@@ -52,6 +52,7 @@ async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
         listed.sort();
         assert_eq!(listed, ids, "round {round}");
     }
+    println!("{before} log-ins came before, {after} after");
     assert!(before > 0 && after > 0, "{before} log-ins came before, {after} after: it was no race");
 }
 
@@ -59,7 +60,7 @@ async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
 async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_loses_whole() {
     let app = Pair::start().await;
     let (mut won, mut lost) = (0, 0);
-    for round in 0..100 {
+    for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let device = app.log_in(&bob.username).await;
         let change = ChangePasswordRequest {
@@ -98,13 +99,17 @@ async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_l
             (Err(changed), Err(revoked)) => panic!("round {round}: {changed:?} and {revoked:?}"),
         }
     }
+    println!("{won} changes won, {lost} lost");
     assert!(won > 0 && lost > 0, "{won} won, {lost} lost: it was no race");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
     let app = Pair::start().await;
-    let people = join_all((0..40).map(|_| app.somebody(UserRole::User))).await;
+    let mut people = Vec::new();
+    while people.len() < rounds(40) {
+        people.extend(join_all((0..40).map(|_| app.somebody(UserRole::User))).await);
+    }
     app.clock.advance(TimeDelta::minutes(28));
     for (round, bob) in people.iter().enumerate() {
         let calls = join_all((0..8).map(|_| bob.call(GetCurrentSessionRequest {})));
@@ -125,7 +130,7 @@ async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_revocations_leave_nothing_and_count_every_session_once() {
     let app = Pair::start().await;
-    for round in 0..20 {
+    for round in 0..rounds(20) {
         let bob = app.somebody(UserRole::User).await;
         let devices = join_all((0..7).map(|_| app.log_in(&bob.username))).await;
         let outcomes = join_all(

@@ -1,13 +1,13 @@
 //! One name, a hundred sign-ups.
 
 use api::users::{CreateUserRequest, ListUsersRequest, UserRole};
-use e2e::{PASSWORD, Pair};
+use e2e::{PASSWORD, Pair, rounds};
 use futures::future::join_all;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_sign_ups_of_one_name_in_different_case_one_succeeds() {
     let app = Pair::start().await;
-    for round in 0..3 {
+    for round in 0..rounds(3) {
         let name = format!("contested-{round}");
         let spelled = |number: usize| -> String {
             let upper = |(place, letter): (usize, char)| {
@@ -16,12 +16,12 @@ async fn of_a_hundred_sign_ups_of_one_name_in_different_case_one_succeeds() {
             name.chars().enumerate().map(upper).collect()
         };
         let outcomes =
-            join_all((0..100).map(|number| app.anonymous.call(e2e::sign_up(&spelled(number))))).await;
+            join_all((0..100).map(|number| app.anonymous.insist(e2e::sign_up(&spelled(number))))).await;
         let (taken, made): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_err);
         assert_eq!((made.len(), taken.len()), (1, 99));
-        assert!(
-            taken.into_iter().all(|outcome| outcome.is_err_and(|failure| failure.reason == "USERNAME_TAKEN"))
-        );
+        let reasons: Vec<_> =
+            taken.into_iter().filter_map(Result::err).map(|refusal| refusal.reason).collect();
+        assert_eq!(reasons, ["USERNAME_TAKEN"; 99]);
         let consistency_token =
             made.into_iter().flatten().map(|reply| reply.message.consistency_token).next();
         let request = ListUsersRequest {
@@ -36,7 +36,7 @@ async fn of_a_hundred_sign_ups_of_one_name_in_different_case_one_succeeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sign_ups_and_creations_of_one_name_one_succeeds() {
     let app = Pair::start().await;
-    for round in 0..5 {
+    for round in 0..rounds(5) {
         let name = format!("contested-{round}");
         let create = CreateUserRequest {
             username: name.to_uppercase(),
@@ -44,8 +44,8 @@ async fn of_sign_ups_and_creations_of_one_name_one_succeeds() {
             role: UserRole::Admin.into(),
             request_id: String::new(),
         };
-        let creations = join_all((0..20).map(|_| app.super_admin.call(create.clone())));
-        let sign_ups = join_all((0..20).map(|_| app.anonymous.call(e2e::sign_up(&name))));
+        let creations = join_all((0..20).map(|_| app.super_admin.insist(create.clone())));
+        let sign_ups = join_all((0..20).map(|_| app.anonymous.insist(e2e::sign_up(&name))));
         let (created, signed_up) = tokio::join!(creations, sign_ups);
         let refused = created.iter().filter_map(|outcome| outcome.as_ref().err());
         let refused = refused.chain(signed_up.iter().filter_map(|outcome| outcome.as_ref().err()));

@@ -17,6 +17,7 @@ mod revoke_all_sessions;
 mod revoke_session;
 mod revoke_sessions;
 mod set_password;
+mod settle;
 mod sign_up;
 
 pub use after_restore::AfterRestore;
@@ -26,7 +27,7 @@ pub use disable_account::DisableAccount;
 pub use enable_account::EnableAccount;
 pub use log_in::LogIn;
 pub use log_out::LogOut;
-pub use purge_expired::PurgeExpired;
+pub use purge_expired::{PurgeExpired, Purged};
 pub use refresh_session::RefreshSession;
 pub use register_account::RegisterAccount;
 pub use revoke_all_sessions::RevokeAllSessions;
@@ -39,6 +40,7 @@ use crate::Error;
 use crate::domain::{AccessToken, Account, Claims, PasswordPolicy, Session, SessionPolicy, StoredAccount};
 use crate::ports::{Ports, TokenSigner as _, Transaction};
 use identity::{Rule, Timestamp, UserId};
+use settle::Trace;
 
 /// What commands work with.
 pub struct Context<P: Ports> {

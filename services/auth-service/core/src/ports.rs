@@ -1,6 +1,7 @@
 //! What the use cases need of the outside. Each port has a production adapter and a fake in [`crate::testing`].
 
 use std::future::Future;
+use std::time::Duration;
 
 use identity::{Epoch, RawPassword, RequestId, Timestamp, UserId, Username};
 
@@ -258,6 +259,9 @@ pub trait TokenSigner: Send + Sync + 'static {
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// Lets time pass.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// Makes ids from time and randomness.

@@ -14,5 +14,5 @@ pub use clock::FakeClock;
 pub use hasher::{FakeHasher, FakePermit};
 pub use ids::FakeIds;
 pub use signer::FakeSigner;
-pub use store::{FakeReader, FakeStore, FakeTx};
+pub use store::{FakeReader, FakeStore, FakeTx, LostCommit};
 pub use world::{Fakes, PASSWORD, World};

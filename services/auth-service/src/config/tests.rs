@@ -69,8 +69,6 @@ fn what_does_not_exist_yet_is_refused_and_not_ignored() {
     for (key, value) in [
         ("AUTH__SERVER__TLS_CERT_FILE", "/tls/cert.pem"),
         ("AUTH__SERVER__INTERNAL_CLIENT_CA_FILE", "/tls/ca.pem"),
-        ("AUTH__DATABASE__URL", "postgres://auth@db/auth"),
-        ("AUTH__DATABASE__PREPARED_STATEMENTS", "false"),
         ("AUTH__RATE_LIMIT__ENABLED", "true"),
         ("AUTH__RATE_LIMIT__FREE_FAILURES", "3"),
         ("AUTH__WORKLOAD__CLIENTS__0__SAN", "spiffe://x/y"),
@@ -80,6 +78,28 @@ fn what_does_not_exist_yet_is_refused_and_not_ignored() {
         assert!(refused.contains(key), "the source is named: {refused}");
     }
     assert!(read(folder.path(), &[("AUTH__RATE_LIMIT__ENABLED", "false")]).is_ok());
+}
+
+#[test]
+fn a_server_is_a_database_as_a_file_is() {
+    let folder = folder();
+    let url = ("AUTH__DATABASE__URL", "postgres://auth:hunter2hunter2@pooler:6432/auth");
+    let direct_url = ("AUTH__DATABASE__DIRECT_URL", "postgres://auth:hunter2hunter2@db/auth");
+    let unprepared = ("AUTH__DATABASE__PREPARED_STATEMENTS", "false");
+    let database = read(folder.path(), &[url, direct_url, unprepared]).unwrap().database;
+    assert_eq!(database.engine.place(), "PostgreSQL at pooler:6432, database auth");
+    assert!(!format!("{database:?}").contains("hunter2"), "{database:?}");
+
+    let replica_url = ("AUTH__DATABASE__REPLICA_URL", "postgres://auth:hunter2hunter2@replica/auth");
+    let refused = read(folder.path(), &[url, replica_url]).unwrap_err();
+    assert!(refused.contains("AUTH__DATABASE__REPLICA_URL") && !refused.contains("hunter2"), "{refused}");
+    let garbled = ("AUTH__DATABASE__URL", "postgres://auth:hunter2hunter2@pooler:port/auth");
+    let refused = read(folder.path(), &[garbled]).unwrap_err();
+    assert!(refused.contains("AUTH__DATABASE__URL") && !refused.contains("hunter2"), "{refused}");
+    for (key, value) in [direct_url, unprepared] {
+        let refused = read(folder.path(), &[(key, value)]).unwrap_err();
+        assert!(refused.contains("names a SQLite file") && refused.contains(key), "{refused}");
+    }
 }
 
 #[test]

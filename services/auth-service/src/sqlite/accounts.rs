@@ -8,8 +8,9 @@ use database::time::to_micros;
 use identity::{Timestamp, UserId};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::row::{ACTIVE, StoredAccountRow, state_number};
+use super::row::StoredAccountRow;
 use super::{failed, feed};
+use crate::stored::{ACTIVE, state_number};
 
 pub(super) async fn by_key(
     db: impl SqliteExecutor<'_>,

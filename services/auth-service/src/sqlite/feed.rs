@@ -1,26 +1,20 @@
-//! Statements on `feed`, and waiting for a change.
-
-use std::time::Duration;
+//! Statements on `feed`.
 
 use auth_core::StoreError;
 use auth_core::ports::Changes;
 use identity::{AccountVersion, Epoch};
 use sqlx::{FromRow as _, Row as _, SqliteConnection, SqlitePool};
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::failed;
-use super::row::{AccountRow, unreadable};
-
-/// Readers of a quiet feed look again so often; they send a checkpoint then.
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
+use super::row::AccountRow;
+use crate::stored::{self, unreadable};
 
 /// Takes the next number of the feed: the caller commits right after.
 pub(super) async fn next_version(db: &mut SqliteConnection) -> Result<AccountVersion, StoreError> {
     let query =
         sqlx::query_as::<_, (i64, String)>("update feed set newest = newest + 1 returning newest, epoch");
     let (number, epoch) = query.fetch_one(db).await.map_err(failed)?;
-    Ok(AccountVersion { epoch: read_epoch(&epoch)?, number })
+    Ok(AccountVersion { epoch: stored::epoch(&epoch)?, number })
 }
 
 pub(super) async fn begin_epoch(db: &mut SqliteConnection, epoch: &Epoch) -> Result<(), StoreError> {
@@ -44,8 +38,8 @@ pub(super) async fn changes_after(db: &SqlitePool, number: i64, limit: u32) -> R
     .await
     .map_err(failed)?;
 
-    let first = rows.first().ok_or_else(|| unreadable("feed", "id", "1"))?;
-    let epoch = read_epoch(first.try_get("epoch").map_err(failed)?)?;
+    let first = rows.first().ok_or_else(|| unreadable("feed", "id", 1))?;
+    let epoch = stored::epoch(first.try_get("epoch").map_err(failed)?)?;
     let newest = first.try_get("newest").map_err(failed)?;
     let mut accounts = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -54,13 +48,4 @@ pub(super) async fn changes_after(db: &SqlitePool, number: i64, limit: u32) -> R
         }
     }
     Ok(Changes { epoch, newest, accounts })
-}
-
-fn read_epoch(text: &str) -> Result<Epoch, StoreError> {
-    Epoch::parse(text).ok_or_else(|| unreadable("feed", "epoch", "1"))
-}
-
-/// The timeout is for changes that this process did not make, such as those of a command.
-pub(super) async fn wait_for_change(mut newest: watch::Receiver<i64>, number: i64) {
-    let _ = timeout(LONGEST_WAIT, newest.wait_for(|newest| *newest > number)).await;
 }

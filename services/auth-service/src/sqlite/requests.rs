@@ -2,16 +2,13 @@
 
 use auth_core::StoreError;
 use auth_core::ports::{Claim, SignUpRecord};
-use chrono::TimeDelta;
 use database::time::to_micros;
-use identity::{RequestId, Timestamp, Username};
+use identity::{RequestId, Timestamp};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::failed;
-use super::row::{id, unreadable};
-
-/// A request id is remembered for so long.
-const MEMORY: TimeDelta = TimeDelta::hours(24);
+use super::row::id;
+use crate::stored::{self, REQUEST_MEMORY};
 
 pub(super) async fn claim(
     db: &mut SqliteConnection,
@@ -45,12 +42,11 @@ pub(super) async fn known(
     let query = sqlx::query_as::<_, (String, Vec<u8>)>(
         "select username, account_id from sign_up_requests where request_id = $1 and create_time > $2",
     );
-    let query = query.bind(request_id.to_string()).bind(to_micros(now - MEMORY));
+    let query = query.bind(request_id.to_string()).bind(to_micros(now - REQUEST_MEMORY));
     let Some((username, account_id)) = query.fetch_optional(db).await.map_err(failed)? else {
         return Ok(None);
     };
-    let username =
-        Username::parse(&username).map_err(|_| unreadable(TABLE, "username", request_id.to_string()))?;
+    let username = stored::username(TABLE, &username, request_id)?;
     Ok(Some(SignUpRecord { request_id, username, account_id: id(TABLE, "account_id", &account_id)? }))
 }
 
@@ -59,7 +55,11 @@ pub(super) async fn purge(db: &mut SqliteConnection, now: Timestamp, limit: u32)
         "delete from sign_up_requests where request_id in (
              select request_id from sign_up_requests where create_time <= $1 limit $2)",
     );
-    let purged =
-        query.bind(to_micros(now - MEMORY)).bind(i64::from(limit)).execute(db).await.map_err(failed)?;
+    let purged = query
+        .bind(to_micros(now - REQUEST_MEMORY))
+        .bind(i64::from(limit))
+        .execute(db)
+        .await
+        .map_err(failed)?;
     Ok(u32::try_from(purged.rows_affected()).unwrap_or(u32::MAX))
 }

@@ -3,33 +3,17 @@
 use std::fmt;
 
 use auth_core::StoreError;
-use auth_core::domain::{Account, AccountState, Client, PasswordHash, Session, SessionId, StoredAccount};
+use auth_core::domain::{Account, Client, PasswordHash, Session, SessionId, StoredAccount};
 use database::time::from_micros;
-use identity::{AccountVersion, Epoch, Timestamp, UserId, Username};
+use identity::{AccountVersion, Timestamp, UserId};
 use uuid::Uuid;
 
-/// A stored value that this service never wrote.
-#[derive(Debug)]
-struct Unreadable {
-    table: &'static str,
-    column: &'static str,
-    row: String,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{} cannot be read back in row {}", self.table, self.column, self.row)
-    }
-}
-
-impl std::error::Error for Unreadable {}
-
-pub(super) fn unreadable(table: &'static str, column: &'static str, row: impl Into<String>) -> StoreError {
-    StoreError::Broken(Box::new(Unreadable { table, column, row: row.into() }))
-}
+use crate::stored::{self, unreadable};
 
 pub(super) fn id(table: &'static str, column: &'static str, bytes: &[u8]) -> Result<UserId, StoreError> {
-    Uuid::from_slice(bytes).map(UserId::new).map_err(|_| unreadable(table, column, format!("{bytes:02x?}")))
+    Uuid::from_slice(bytes)
+        .map(UserId::new)
+        .map_err(|_| unreadable(table, column, format_args!("{bytes:02x?}")))
 }
 
 fn time(
@@ -38,17 +22,7 @@ fn time(
     row: impl fmt::Display,
     micros: i64,
 ) -> Result<Timestamp, StoreError> {
-    from_micros(micros).map_err(|_| unreadable(table, column, row.to_string()))
-}
-
-pub(super) const ACTIVE: i64 = 1;
-pub(super) const DISABLED: i64 = 2;
-
-pub(super) const fn state_number(state: AccountState) -> i64 {
-    match state {
-        AccountState::Active => ACTIVE,
-        AccountState::Disabled => DISABLED,
-    }
+    from_micros(micros).map_err(|_| unreadable(table, column, row))
 }
 
 /// A row of `accounts`, with the epoch of the feed.
@@ -57,7 +31,7 @@ pub(super) struct AccountRow {
     #[sqlx(rename = "account_id")]
     id: Vec<u8>,
     username: String,
-    state: i64,
+    state: i16,
     #[sqlx(rename = "account_create_time")]
     create_time: i64,
     update_time: i64,
@@ -69,21 +43,13 @@ impl AccountRow {
     pub(super) fn read(self) -> Result<Account, StoreError> {
         const TABLE: &str = "accounts";
         let id = id(TABLE, "id", &self.id)?;
-        let state = match self.state {
-            ACTIVE => AccountState::Active,
-            DISABLED => AccountState::Disabled,
-            _ => return Err(unreadable(TABLE, "state", id.to_string())),
-        };
-        let username =
-            Username::parse(&self.username).map_err(|_| unreadable(TABLE, "username", id.to_string()))?;
-        let epoch = Epoch::parse(&self.epoch).ok_or_else(|| unreadable("feed", "epoch", "1"))?;
         Ok(Account {
             id,
-            username,
-            state,
+            username: stored::username(TABLE, &self.username, id)?,
+            state: stored::state(self.state, id)?,
             create_time: time(TABLE, "create_time", id, self.create_time)?,
             update_time: time(TABLE, "update_time", id, self.update_time)?,
-            version: AccountVersion { epoch, number: self.version },
+            version: AccountVersion { epoch: stored::epoch(&self.epoch)?, number: self.version },
         })
     }
 }
@@ -127,9 +93,8 @@ pub(super) struct SessionRow {
 impl SessionRow {
     pub(super) fn read(self) -> Result<Session, StoreError> {
         const TABLE: &str = "sessions";
-        let id = SessionId::parse(&self.id).ok_or_else(|| unreadable(TABLE, "id", self.id.clone()))?;
-        let peer_address = self.peer_address.map(|text| text.parse()).transpose();
-        let peer_address = peer_address.map_err(|_| unreadable(TABLE, "peer_address", self.id))?;
+        let id = SessionId::parse(&self.id).ok_or_else(|| unreadable(TABLE, "id", &self.id))?;
+        let peer_address = stored::peer_address(self.peer_address, &id)?;
         Ok(Session {
             user_id: self::id(TABLE, "account_id", &self.account_id)?,
             create_time: time(TABLE, "create_time", &id, self.create_time)?,

@@ -2,4 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod lost_commits;
+mod plans;
+mod replicas;
 mod store_contract;

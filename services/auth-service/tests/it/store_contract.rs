@@ -2,7 +2,7 @@
 //! one more function in `engines` and one more module here.
 
 mod accounts;
-mod engines;
+pub(crate) mod engines;
 mod feed;
 mod requests;
 mod sessions;
@@ -43,11 +43,47 @@ macro_rules! contract {
                     }
                 )+
             }
+
+            mod postgres {
+                use super::*;
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $behaviour() {
+                        let (engine, _database) = engines::postgres().await;
+                        behaviours::$behaviour(&engine).await;
+                    }
+                )+
+            }
+
+            mod pooled_postgres {
+                use super::*;
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $behaviour() {
+                        let (engine, _database) = engines::pooled_postgres().await;
+                        behaviours::$behaviour(&engine).await;
+                    }
+                )+
+            }
         }
-    )+ };
+    )+
+
+        /// Every behaviour on PostgreSQL, for who wants to know what becomes of the database.
+        pub(crate) async fn all_on_postgres(see: impl AsyncFn(&Postgres)) {
+            $( $( {
+                let (_place, database) = engines::migrated(1).await;
+                super::$module::$behaviour(&engines::on_postgres(database.clone())).await;
+                see(&database).await;
+            } )+ )+
+        }
+    };
 }
 
-mod on {
+pub(crate) mod on {
+    use database::Postgres;
+
+    use super::engines;
+
     contract! {
         accounts:
             an_account_is_found_by_id_and_by_name_in_any_case,
@@ -77,7 +113,7 @@ mod on {
     }
 }
 
-const POLICY: SessionPolicy = SessionPolicy {
+pub(crate) const POLICY: SessionPolicy = SessionPolicy {
     idle_timeout: TimeDelta::minutes(30),
     absolute_timeout: TimeDelta::hours(24),
     refresh_threshold_ratio: 0.2,
@@ -85,22 +121,22 @@ const POLICY: SessionPolicy = SessionPolicy {
 };
 
 /// The id with this number.
-fn id(number: u64) -> UserId {
+pub(crate) fn id(number: u64) -> UserId {
     UserId::new(Uuid::from_u128(u128::from(number)))
 }
 
 /// The session id with this number.
-fn session_id(number: u64) -> SessionId {
+pub(crate) fn session_id(number: u64) -> SessionId {
     SessionId::from_random(u128::from(number).to_be_bytes())
 }
 
 /// A name of an account.
-fn name(text: &str) -> Username {
+pub(crate) fn name(text: &str) -> Username {
     Username::parse(text).unwrap()
 }
 
 /// An account that is not there yet.
-fn new_account(number: u64, username: &str) -> NewAccount {
+pub(crate) fn new_account(number: u64, username: &str) -> NewAccount {
     NewAccount {
         id: id(number),
         username: name(username),
@@ -117,10 +153,10 @@ macro_rules! in_tx {
         done
     }};
 }
-use in_tx;
+pub(crate) use in_tx;
 
 /// Adds an account.
-async fn add<S: Store>(engine: &Engine<S>, number: u64, username: &str) -> Account {
+pub(crate) async fn add<S: Store>(engine: &Engine<S>, number: u64, username: &str) -> Account {
     let new = new_account(number, username);
     let inserted = in_tx!(engine, tx => {
         let now = tx.now().await.unwrap();
@@ -133,7 +169,7 @@ async fn add<S: Store>(engine: &Engine<S>, number: u64, username: &str) -> Accou
 }
 
 /// Opens a session of an account.
-async fn open<S: Store>(engine: &Engine<S>, number: u64, user_id: UserId) -> Session {
+pub(crate) async fn open<S: Store>(engine: &Engine<S>, number: u64, user_id: UserId) -> Session {
     let client = Client::new("a test", Some("127.0.0.1".parse().unwrap()));
     in_tx!(engine, tx => {
         let now = tx.now().await.unwrap();
@@ -144,11 +180,11 @@ async fn open<S: Store>(engine: &Engine<S>, number: u64, user_id: UserId) -> Ses
 }
 
 /// The account as it is stored.
-async fn stored<S: Store>(engine: &Engine<S>, id: UserId) -> StoredAccount {
+pub(crate) async fn stored<S: Store>(engine: &Engine<S>, id: UserId) -> StoredAccount {
     engine.store.reader().account(&AccountKey::Id(id)).await.unwrap().unwrap()
 }
 
 /// Whether a session is alive.
-async fn lives<S: Store>(engine: &Engine<S>, number: u64) -> bool {
+pub(crate) async fn lives<S: Store>(engine: &Engine<S>, number: u64) -> bool {
     engine.store.reader().live_session(&session_id(number)).await.unwrap().is_some()
 }

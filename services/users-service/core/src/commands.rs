@@ -10,6 +10,7 @@ mod bootstrap_super_admin;
 mod catch_up;
 mod create_user;
 mod demote_super_admin;
+mod find_user;
 mod grant_admin;
 mod inactivate_user;
 mod list_user_sessions;
@@ -20,6 +21,7 @@ mod revoke_user_sessions;
 mod set_user_password;
 mod sweep_reservations;
 mod target;
+mod until_known;
 
 use std::sync::Arc;
 
@@ -31,9 +33,10 @@ use crate::ports::Ports;
 pub use apply_feed::{ApplyFeed, LeaseLost, StartFeedOver};
 pub use authenticate::{Authenticate, Authentication};
 pub use bootstrap_super_admin::{BootstrapSuperAdmin, PreparedSuperAdmin};
-pub use catch_up::CatchUp;
+pub use catch_up::{CatchUp, CaughtUp};
 pub use create_user::{CreateUser, CreateUserForm};
 pub use demote_super_admin::DemoteSuperAdmin;
+pub use find_user::FindUser;
 pub use grant_admin::GrantAdmin;
 pub use inactivate_user::InactivateUser;
 pub use list_user_sessions::ListUserSessions;

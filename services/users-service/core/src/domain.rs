@@ -13,7 +13,7 @@ mod user;
 pub use account::{AccessToken, Account, Authenticated, Principal, RenewedToken};
 pub use actor::Actor;
 pub use etag::{Etag, Expected};
-pub use feed::{FeedMessage, FeedState, Fence, LeaseOwner};
+pub use feed::{FeedMessage, FeedState, Fence, LEASE_LIFETIME, Lease, LeaseOwner};
 pub use role::{Permission, Role};
 pub use session::{Session, SessionPage};
 pub use user::{State, User, UserKey};

@@ -10,7 +10,8 @@ use identity::UserId;
 
 pub use identity_provider::{IdentityProvider, ProviderError};
 pub use store::{
-    Bootstraps, FeedRows, Reader, Requests, Reservations, Roles, Store, StoredRequest, Transaction, UserRows,
+    Bootstraps, Claim, FeedRows, Reader, Requests, Reservations, Roles, Store, StoredRequest, Transaction,
+    UserRows,
 };
 
 /// Everything a use case needs, as one type parameter.

@@ -7,19 +7,20 @@ mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use identity::{AccountVersion, Epoch, RawPassword, Timestamp, UserId, Username};
 
-use crate::domain::{Account, Actor, FeedState, Fence, LeaseOwner, Role, State, User, UserKey};
+use crate::domain::{
+    Account, Actor, FeedState, LEASE_LIFETIME, Lease, LeaseOwner, Role, State, User, UserKey,
+};
 use crate::ports::{
     FeedRows as _, Ids, Ports, Reservations as _, Store as _, Transaction as _, UserRows as _,
 };
 use crate::{commands, queries};
 
 pub use identity_provider::FakeIdentityProvider;
-pub use store::MemoryStore;
+pub use store::{LostCommit, MemoryStore};
 
 /// The fakes as one type.
 pub struct Fakes;
@@ -149,7 +150,15 @@ impl World {
     /// What queries may use of it.
     #[must_use]
     pub fn queries(&self) -> queries::Context<Fakes> {
-        queries::Context { reader: self.store.reader().clone() }
+        queries::Context::new(self.store.reader().clone())
+    }
+
+    /// What queries of a caller without a token need.
+    pub async fn caught_up(&self) -> commands::CaughtUp {
+        commands::CatchUp::default()
+            .execute(&self.commands())
+            .await
+            .expect("there is nothing to catch up with")
     }
 
     /// An id that nobody has.
@@ -193,12 +202,12 @@ impl World {
         self.apply(&account).await;
     }
 
-    /// Takes the lease on the feed for 10 seconds.
-    pub async fn lease(&self, owner: LeaseOwner) -> Option<Fence> {
+    /// Takes the lease on the feed.
+    pub async fn lease(&self, owner: LeaseOwner) -> Option<Lease> {
         let mut tx = self.store.begin().await.expect("the store answers");
-        let fence = tx.take_lease(owner, Duration::from_secs(10)).await.expect("the store answers");
+        let fence = tx.take_lease(owner, LEASE_LIFETIME).await.expect("the store answers");
         tx.commit().await.expect("the store answers");
-        fence
+        fence.map(|fence| Lease { owner, fence })
     }
 
     /// How far the feed was applied.

@@ -1,3 +1,5 @@
+use database::Engine;
+
 use super::*;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -20,7 +22,7 @@ fn a_url_and_a_token_are_all_that_must_be_given() {
     assert_eq!(config.server.ops_listen.to_string(), "127.0.0.1:9053");
     assert_eq!(config.identity_provider.url, "http://127.0.0.1:50052");
     assert_eq!(config.identity_provider.timeout, Duration::from_secs(2));
-    assert_eq!(config.database.path, PathBuf::from("/data/users"));
+    assert_eq!(config.database.engine.place(), "/data/users");
 }
 
 #[test]
@@ -33,10 +35,6 @@ fn what_is_missing_is_said_at_once() {
 #[test]
 fn what_does_not_exist_yet_is_refused_and_not_ignored() {
     for (key, value) in [
-        ("USERS__DATABASE__URL", "postgres://db/users"),
-        ("USERS__DATABASE__REPLICA_URL", "postgres://db/users"),
-        ("USERS__DATABASE__DIRECT_URL", "postgres://db/users"),
-        ("USERS__DATABASE__PREPARED_STATEMENTS", "false"),
         ("USERS__SERVER__TLS_CERT_FILE", "/tls/cert"),
         ("USERS__IDENTITY_PROVIDER__URL", "https://auth:50052"),
         ("USERS__IDENTITY_PROVIDER__URL", "dns:///auth:50052"),
@@ -62,6 +60,47 @@ fn what_is_unsafe_or_unknown_is_refused_for_its_own_reason() {
         let refused = read(&[(key, value)]).unwrap_err();
         assert!(refused.contains(why), "{key}: {refused}");
     }
+}
+
+const PASSWORD: &str = "hunter2hunter2";
+
+#[test]
+fn a_server_may_have_a_pooler_in_front_and_a_replica_beside_it() {
+    let config = read(&[
+        ("USERS__DATABASE__URL", "postgres://users:hunter2hunter2@pooler:6432/tandem"),
+        ("USERS__DATABASE__DIRECT_URL", "postgres://users:hunter2hunter2@primary/tandem"),
+        ("USERS__DATABASE__REPLICA_URL", "postgres://users:hunter2hunter2@replica/tandem"),
+        ("USERS__DATABASE__PREPARED_STATEMENTS", "false"),
+    ])
+    .unwrap();
+    assert_eq!(config.database.engine.place(), "PostgreSQL at pooler:6432, database tandem");
+    let Engine::Postgres { primary, replica } = config.database.engine else { panic!("a server") };
+    assert_eq!((primary.direct.get_host(), primary.prepared_statements), ("primary", false));
+    assert_eq!(replica.unwrap().connect.get_host(), "replica");
+}
+
+#[test]
+fn a_file_has_neither_and_no_message_has_a_password() {
+    for (key, value) in [
+        ("USERS__DATABASE__REPLICA_URL", "postgres://users:hunter2hunter2@replica/tandem"),
+        ("USERS__DATABASE__DIRECT_URL", "postgres://users:hunter2hunter2@primary/tandem"),
+        ("USERS__DATABASE__PREPARED_STATEMENTS", "false"),
+        ("USERS__DATABASE__URL", "mysql://users:hunter2hunter2@primary/tandem"),
+        ("USERS__DATABASE__URL", "postgres://users:hunter2hunter2@primary:port/tandem"),
+    ] {
+        let refused = read(&[(key, value)]).unwrap_err();
+        assert!(refused.contains(key), "the source is named: {refused}");
+        assert!(!refused.contains(PASSWORD), "{refused}");
+    }
+}
+
+#[test]
+fn the_effective_settings_show_no_password() {
+    let url = ("USERS__DATABASE__URL".to_owned(), format!("postgres://users:{PASSWORD}@primary/tandem"));
+    let token = ("USERS__IDENTITY_PROVIDER__TOKEN".to_owned(), TOKEN.to_owned());
+    let (_, effective) = Config::read(Layers::new("USERS").variables([url, token])).unwrap();
+    let shown = effective.to_string();
+    assert!(shown.contains("primary/tandem") && !shown.contains(PASSWORD), "{shown}");
 }
 
 #[test]

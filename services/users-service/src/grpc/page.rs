@@ -10,6 +10,8 @@ use users_core::queries::{Place, SortKey};
 
 const NUMBER: u8 = b'n';
 const TEXT: u8 = b't';
+/// Before the kind of the key, where some of the users to pass over are behind already.
+const PASSED_OVER: u8 = b'p';
 
 /// Every field of the question but the size of the page and the token itself.
 fn question(request: &pb::ListUsersRequest) -> Vec<u8> {
@@ -66,6 +68,10 @@ fn sessions_of(user: &UserKey) -> Vec<u8> {
 
 fn encode(place: &Place) -> Vec<u8> {
     let mut bytes = place.id.as_bytes().to_vec();
+    if place.passed_over > 0 {
+        bytes.push(PASSED_OVER);
+        bytes.extend(place.passed_over.to_be_bytes());
+    }
     match &place.key {
         SortKey::Number(number) => {
             bytes.push(NUMBER);
@@ -81,13 +87,18 @@ fn encode(place: &Place) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Option<Place> {
     let (id, rest) = bytes.split_first_chunk::<16>()?;
+    let (passed_over, rest) = match rest.split_first()? {
+        (&PASSED_OVER, rest) => rest.split_first_chunk().map(|(n, rest)| (u16::from_be_bytes(*n), rest))?,
+        _ => (0, rest),
+    };
     let (kind, value) = rest.split_first()?;
     let key = match *kind {
         NUMBER => SortKey::Number(i64::from_be_bytes(value.try_into().ok()?)),
         TEXT => SortKey::Text(String::from_utf8(value.to_vec()).ok()?),
         _ => return None,
     };
-    Some(Place { key, id: UserId::new(uuid::Uuid::from_bytes(*id)) })
+    let id = UserId::new(uuid::Uuid::from_bytes(*id));
+    Some(Place { key, id, passed_over })
 }
 
 #[cfg(test)]
@@ -102,8 +113,10 @@ mod tests {
     #[test]
     fn a_token_leads_back_to_its_place_with_another_page_size_too() {
         let tokens = PageTokens::new([7; 32]);
-        for key in [SortKey::Number(-5), SortKey::Text("alice".into())] {
-            let place = Place { key, id: an_id(1) };
+        for (key, passed_over) in
+            [(SortKey::Number(-5), 0), (SortKey::Number(7), 10_000), (SortKey::Text("alice".into()), 1)]
+        {
+            let place = Place { key, id: an_id(1), passed_over };
             let token = seal(&tokens, &request(""), Some(&place));
             let next = pb::ListUsersRequest { page_size: 1000, ..request(&token) };
             assert_eq!(open(&tokens, &next).unwrap(), Some(place));
@@ -114,7 +127,7 @@ mod tests {
     #[test]
     fn a_token_opens_for_its_own_question_only() {
         let tokens = PageTokens::new([7; 32]);
-        let place = Place { key: SortKey::Number(1), id: an_id(1) };
+        let place = Place { key: SortKey::Number(1), id: an_id(1), passed_over: 0 };
         let token = seal(&tokens, &request(""), Some(&place));
         let others = [
             pb::ListUsersRequest { skip: 4, ..request(&token) },

@@ -4,7 +4,7 @@ use api::users as pb;
 use api::users::users_service_server::UsersService;
 use tonic::{Request, async_trait};
 use users_core::commands::{
-    CatchUp, CreateUser, GrantAdmin, InactivateUser, ListUserSessions, ReactivateUser, RevokeAdmin,
+    CatchUp, CreateUser, FindUser, GrantAdmin, InactivateUser, ListUserSessions, ReactivateUser, RevokeAdmin,
     RevokeUserSessions, SetUserPassword,
 };
 use users_core::domain::Permission;
@@ -32,8 +32,9 @@ impl<P: Ports> UsersService for Handlers<P> {
         let needs = |actor: &_, message: &_| GetUser::needs(actor, wire::named(message));
         self.admitted_if(request, false, needs, |users, _, message| async move {
             let (user, token) = wire::get_user(message)?;
-            CatchUp { token, user: Some(user.clone()) }.execute(&users.commands).await?;
-            let user = GetUser { user }.execute(&users.queries).await?;
+            let caught_up = CatchUp { token }.execute(&users.commands).await?;
+            let found = GetUser { user: user.clone() }.execute(&users.queries, &caught_up).await?;
+            let user = FindUser { user, found }.execute(&users.commands).await?;
             Ok(pb::GetUserResponse { user: Some(wire::user(&user)) })
         })
         .await
@@ -47,8 +48,8 @@ impl<P: Ports> UsersService for Handlers<P> {
         let needs = |_: &_, _: &_| Permission::BeOneself;
         self.admitted_if(request, skip_renewal, needs, |users, actor, message| async move {
             let token = wire::consistency_token(&message.consistency_token)?;
-            CatchUp { token, user: None }.execute(&users.commands).await?;
-            let user = GetCurrentUser.execute(&users.queries, &actor).await?;
+            let caught_up = CatchUp { token }.execute(&users.commands).await?;
+            let user = GetCurrentUser.execute(&users.queries, &actor, &caught_up).await?;
             Ok(pb::GetCurrentUserResponse { user: Some(wire::user(&user)) })
         })
         .await
@@ -58,8 +59,8 @@ impl<P: Ports> UsersService for Handlers<P> {
         self.admitted::<ListUsers, _, _, _>(request, |users, _, message| async move {
             let (query, token) = wire::list_users(&message)?;
             let after = page::open(&users.page_tokens, &message)?;
-            CatchUp { token, user: None }.execute(&users.commands).await?;
-            let found = ListUsers { after, ..query }.execute(&users.queries).await?;
+            let caught_up = CatchUp { token }.execute(&users.commands).await?;
+            let found = ListUsers { after, ..query }.execute(&users.queries, &caught_up).await?;
             Ok(pb::ListUsersResponse {
                 users: found.users.iter().map(wire::user).collect(),
                 next_page_token: page::seal(&users.page_tokens, &message, found.next.as_ref()),

@@ -5,6 +5,7 @@ use users_core::StoreError;
 use users_core::ports::Bootstraps;
 
 use super::{SqliteTransaction, failed, row};
+use crate::stored;
 
 impl Bootstraps for SqliteTransaction {
     async fn unfinished_bootstrap(&mut self) -> Result<Option<(UserId, Username)>, StoreError> {
@@ -13,7 +14,7 @@ impl Bootstraps for SqliteTransaction {
             .await
             .map_err(failed)?;
         let Some((id, username)) = found else { return Ok(None) };
-        Ok(Some((row::id(&id, "bootstrap", "user_id")?, row::username(&username, "bootstrap", 1)?)))
+        Ok(Some((row::id(&id, "bootstrap", "user_id")?, stored::username(&username, "bootstrap", 1)?)))
     }
 
     async fn begin_bootstrap(&mut self, id: UserId, username: &Username) -> Result<(), StoreError> {

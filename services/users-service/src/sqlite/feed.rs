@@ -8,7 +8,8 @@ use users_core::StoreError;
 use users_core::domain::{FeedState, Fence, LeaseOwner};
 use users_core::ports::FeedRows;
 
-use super::{SqliteTransaction, failed, row};
+use super::{SqliteTransaction, failed};
+use crate::stored;
 
 impl FeedRows for SqliteTransaction {
     async fn take_lease(
@@ -49,9 +50,7 @@ impl FeedRows for SqliteTransaction {
                 .fetch_one(&mut *self.tx)
                 .await
                 .map_err(failed)?;
-        let epoch = epoch
-            .map(|text| Epoch::parse(&text).ok_or_else(|| row::broken("feed", "epoch", 1)))
-            .transpose()?;
+        let epoch = epoch.map(|text| stored::epoch(&text, "feed")).transpose()?;
         Ok(FeedState { cursor, epoch, snapshot_done })
     }
 

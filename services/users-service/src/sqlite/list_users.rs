@@ -9,6 +9,7 @@ use users_core::queries::{Direction, ListUsers, Place, SortBy, SortKey, UserFilt
 
 use super::failed;
 use super::row::UserRow;
+use crate::stored;
 
 /// Reads one user more than the page has, to know whether there are more.
 pub(super) async fn page(pool: &SqlitePool, query: &ListUsers) -> Result<UserPage, StoreError> {
@@ -38,7 +39,7 @@ fn select(query: &ListUsers) -> QueryBuilder<Sqlite> {
         Direction::Descending => " desc",
     });
     sql.push(", users.id asc limit ").push_bind(i64::from(query.page_size.get()) + 1);
-    sql.push(" offset ").push_bind(i64::from(query.skip));
+    sql.push(" offset ").push_bind(i64::from(query.to_pass_over()));
     sql
 }
 
@@ -83,9 +84,8 @@ fn push_filter(sql: &mut QueryBuilder<Sqlite>, filter: &UserFilter) {
     push_any_of(sql, "users.state", filter.states.iter().map(|state: &State| state.number()));
     let prefix = filter.prefix.canonical();
     if !prefix.is_empty() {
-        // Everything that begins so is before the prefix followed by a byte that no name has.
         sql.push(" and users.canonical_username >= ").push_bind(prefix.to_owned());
-        sql.push(" and users.canonical_username < ").push_bind(format!("{prefix}\u{7f}"));
+        sql.push(" and users.canonical_username < ").push_bind(stored::end_of_prefix(prefix));
     }
 }
 

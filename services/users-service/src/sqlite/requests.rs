@@ -1,74 +1,81 @@
 //! Requests that may be repeated.
 
+use chrono::TimeDelta;
 use database::time::to_micros;
-use identity::{RequestId, Timestamp, UserId};
+use identity::Timestamp;
 use users_core::StoreError;
-use users_core::ports::{Requests, StoredRequest};
+use users_core::ports::{Claim, Requests, StoredRequest};
 
 use super::{SqliteTransaction, failed, row};
+use crate::stored;
 
 impl Requests for SqliteTransaction {
-    async fn find_request(
+    async fn claim_request(
         &mut self,
-        caller: UserId,
-        request_id: RequestId,
-        not_before: Timestamp,
-    ) -> Result<Option<StoredRequest>, StoreError> {
-        let found: Option<(String, i64, Vec<u8>)> = sqlx::query_as(
-            "select username, role, user_id from requests
-             where caller_id = $1 and request_id = $2 and create_time >= $3",
-        )
-        .bind(caller.as_bytes().as_slice())
-        .bind(request_id.to_string())
-        .bind(to_micros(not_before))
-        .fetch_optional(&mut *self.tx)
-        .await
-        .map_err(failed)?;
-        let Some((username, role, user_id)) = found else { return Ok(None) };
-        Ok(Some(StoredRequest {
-            caller,
-            request_id,
-            username,
-            role: row::role(role, "requests", request_id)?,
-            user_id: row::id(&user_id, "requests", "user_id")?,
-        }))
-    }
-
-    async fn insert_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
-        let now = to_micros(self.time());
-        sqlx::query(
-            "insert or replace into requests (caller_id, request_id, username, role, user_id, create_time)
-             values ($1, $2, $3, $4, $5, $6)",
+        request: &StoredRequest,
+        lifetime: TimeDelta,
+    ) -> Result<Claim, StoreError> {
+        let now = self.time();
+        // One that is too old gives way, and one that was released does too, but not to a repeat of itself.
+        let (username, role, user_id, create_time): (String, i64, Vec<u8>, i64) = sqlx::query_as(
+            "insert into requests as old (caller_id, request_id, username, role, user_id, create_time)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (caller_id, request_id) do update set
+                 username = iif(old.create_time < $7, excluded.username, old.username),
+                 role = iif(old.create_time < $7, excluded.role, old.role),
+                 user_id = iif(
+                     old.create_time < $7 and not (
+                         old.create_time = 0
+                             and (old.username, old.role) = (excluded.username, excluded.role)
+                     ),
+                     excluded.user_id, old.user_id
+                 ),
+                 create_time = iif(old.create_time < $7, excluded.create_time, old.create_time)
+             returning username, role, user_id, create_time",
         )
         .bind(request.caller.as_bytes().as_slice())
         .bind(request.request_id.to_string())
         .bind(&request.username)
         .bind(request.role.number())
         .bind(request.user_id.as_bytes().as_slice())
-        .bind(now)
+        .bind(to_micros(now))
+        .bind(to_micros(now - lifetime))
+        .fetch_one(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        let remembered = StoredRequest {
+            username,
+            role: stored::role(role, "requests", request.request_id)?,
+            user_id: row::id(&user_id, "requests", "user_id")?,
+            ..request.clone()
+        };
+        Ok(Claim { remembered, is_new: create_time == to_micros(now) })
+    }
+
+    async fn release_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        sqlx::query(
+            "update requests set create_time = 0 where caller_id = $1 and request_id = $2 and user_id = $3",
+        )
+        .bind(request.caller.as_bytes().as_slice())
+        .bind(request.request_id.to_string())
+        .bind(request.user_id.as_bytes().as_slice())
         .execute(&mut *self.tx)
         .await
         .map_err(failed)?;
         Ok(())
     }
 
-    async fn forget_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
-        sqlx::query("delete from requests where caller_id = $1 and request_id = $2 and user_id = $3")
-            .bind(request.caller.as_bytes().as_slice())
-            .bind(request.request_id.to_string())
-            .bind(request.user_id.as_bytes().as_slice())
-            .execute(&mut *self.tx)
-            .await
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    async fn delete_requests_before(&mut self, time: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("delete from requests where create_time < $1")
-            .bind(to_micros(time))
-            .execute(&mut *self.tx)
-            .await
-            .map_err(failed)?;
-        Ok(())
+    async fn delete_requests_before(&mut self, time: Timestamp, limit: u16) -> Result<u64, StoreError> {
+        let deleted = sqlx::query(
+            "delete from requests where (caller_id, request_id) in (
+                 select caller_id, request_id from requests where create_time < $1 limit $2
+             )",
+        )
+        .bind(to_micros(time))
+        .bind(limit)
+        .execute(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        Ok(deleted.rows_affected())
     }
 }

@@ -1,17 +1,25 @@
 //! Users: the projection of accounts, and the roles.
 
 use database::time::to_micros;
-use identity::{AccountVersion, Epoch, UserId};
+use identity::{AccountVersion, ConsistencyToken, Epoch, UserId};
 use sqlx::{SqliteExecutor, SqlitePool};
 use users_core::StoreError;
 use users_core::domain::{Account, Role, State, User, UserKey};
 use users_core::ports::{Reader, Roles, UserRows};
 use users_core::queries::{ListUsers, UserPage};
 
-use super::row::UserRow;
+use super::row::{self, UserRow};
 use super::{SqliteReader, SqliteTransaction, failed, list_users};
 
 impl Reader for SqliteReader {
+    async fn at_least(&self, _: &ConsistencyToken) -> Self {
+        self.clone()
+    }
+
+    fn primary(&self) -> Self {
+        self.clone()
+    }
+
     async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
         find(self.0.reader(), key).await
     }
@@ -74,9 +82,52 @@ impl UserRows for SqliteTransaction {
         find(&mut *self.tx, key).await
     }
 
-    async fn apply_account(&mut self, account: &Account) -> Result<(), StoreError> {
+    async fn apply_accounts(&mut self, accounts: &[Account]) -> Result<(), StoreError> {
+        for account in accounts {
+            self.apply(account).await?;
+        }
+        Ok(())
+    }
+
+    async fn retire_users_before(
+        &mut self,
+        epoch: &Epoch,
+        after: Option<UserId>,
+        limit: u16,
+    ) -> Result<Option<UserId>, StoreError> {
+        let ordinal = self.ordinal_of(epoch).await?;
+        let now = to_micros(self.time());
+        let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+        let slice: Vec<Vec<u8>> =
+            sqlx::query_scalar("select id from users where id > $1 order by id limit $2")
+                .bind(&after)
+                .bind(limit)
+                .fetch_all(&mut *self.tx)
+                .await
+                .map_err(failed)?;
+        let Some(last) = slice.last() else { return Ok(None) };
+        sqlx::query(
+            "update users set state = $1, epoch_ordinal = $2, account_version = 0,
+                 update_time = max(update_time, $3)
+             where id > $4 and id <= $5 and epoch_ordinal < $2",
+        )
+        .bind(State::Inactive.number())
+        .bind(ordinal)
+        .bind(now)
+        .bind(&after)
+        .bind(last)
+        .execute(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        let is_full = slice.len() == usize::from(limit);
+        is_full.then(|| row::id(last, "users", "id")).transpose()
+    }
+}
+
+impl SqliteTransaction {
+    async fn apply(&mut self, account: &Account) -> Result<(), StoreError> {
         let epoch = self.ordinal_of(&account.version.epoch).await?;
-        let applied = sqlx::query(
+        sqlx::query(
             "insert into users (id, username, canonical_username, role, role_version, role_time, state,
                  create_time, account_update_time, epoch_ordinal, account_version, update_time)
              values ($1, $2, $3, coalesce((select role from reservations where user_id = $1), $4), 1, $5, $6,
@@ -105,35 +156,14 @@ impl UserRows for SqliteTransaction {
         .execute(&mut *self.tx)
         .await
         .map_err(failed)?;
-        if applied.rows_affected() > 0 {
-            sqlx::query("delete from reservations where user_id = $1")
-                .bind(account.id.as_bytes().as_slice())
-                .execute(&mut *self.tx)
-                .await
-                .map_err(failed)?;
-        }
+        sqlx::query("delete from reservations where user_id = $1")
+            .bind(account.id.as_bytes().as_slice())
+            .execute(&mut *self.tx)
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 
-    async fn retire_users_before(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
-        let ordinal = self.ordinal_of(epoch).await?;
-        let now = to_micros(self.time());
-        let retired = sqlx::query(
-            "update users set state = $1, epoch_ordinal = $2, account_version = 0,
-                 update_time = max(update_time, $3)
-             where epoch_ordinal < $2",
-        )
-        .bind(State::Inactive.number())
-        .bind(ordinal)
-        .bind(now)
-        .execute(&mut *self.tx)
-        .await
-        .map_err(failed)?;
-        Ok(retired.rows_affected())
-    }
-}
-
-impl SqliteTransaction {
     /// The place of an epoch among those that were met; one that is met for the first time is the latest.
     async fn ordinal_of(&mut self, epoch: &Epoch) -> Result<i64, StoreError> {
         let known = sqlx::query_scalar("select ordinal from feed_epochs where epoch = $1")

@@ -2,7 +2,7 @@
 //! one more module with a `World`, and one more line here.
 
 mod bootstraps;
-mod engines;
+pub(crate) mod engines;
 mod feed;
 mod listing;
 mod projection;
@@ -14,9 +14,33 @@ use users_core::domain::{Account, User, UserKey};
 use users_core::ports::{Store, Transaction, UserRows};
 use users_core::testing::{an_account, an_epoch, an_id};
 
+/// The same on one way to use PostgreSQL.
+macro_rules! contract_on_postgres {
+    ($way:ident: $($behaviour:ident),+) => {
+        mod $way {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    let (store, _database) = engines::$way().await;
+                    behaviours::$behaviour(&store).await;
+                }
+            )+
+        }
+    };
+}
+
 /// Runs every behaviour on every engine, each with a store of its own.
 macro_rules! contract {
-    ($($module:ident: $($behaviour:ident),+ $(,)?;)+) => { $(
+    ($($module:ident: $($behaviour:ident),+ $(,)?;)+) => {
+        /// Every behaviour on PostgreSQL, one after the other.
+        pub(crate) async fn everything_on_postgres() {
+            $( $( {
+                let (store, _database) = super::engines::postgres().await;
+                super::$module::$behaviour(&store).await;
+            } )+ )+
+        }
+    $(
         mod $module {
             use super::super::engines;
             use super::super::$module as behaviours;
@@ -41,11 +65,15 @@ macro_rules! contract {
                     }
                 )+
             }
+
+            contract_on_postgres! { postgres: $($behaviour),+ }
+            contract_on_postgres! { postgres_pooled: $($behaviour),+ }
+            contract_on_postgres! { postgres_alone: $($behaviour),+ }
         }
     )+ };
 }
 
-mod on {
+pub(crate) mod on {
     contract! {
         projection:
             an_account_becomes_a_user_that_is_found_by_id_and_by_name_in_any_case,
@@ -55,19 +83,22 @@ mod on {
             the_update_time_never_goes_back,
             of_two_users_with_one_name_the_newest_epoch_wins,
             has_reached_compares_within_an_epoch_and_across,
-            users_of_earlier_epochs_can_be_retired,
+            users_of_earlier_epochs_can_be_retired_slice_by_slice,
+            a_batch_is_applied_as_one,
             what_is_not_committed_did_not_happen,
             a_role_is_written_with_its_version_and_times,
             super_admins_are_found,
             a_hundred_parallel_writers_all_succeed;
         reservations:
             a_reservation_is_no_user_and_gives_its_role_to_the_account,
+            a_reservation_of_a_user_goes_when_its_account_is_applied_again,
             giving_up_takes_the_request_along_but_never_a_user,
             old_reservations_are_found_and_deleted_only_while_they_are_old;
         requests:
-            a_request_is_found_by_its_caller_and_mark_only,
-            a_request_is_forgotten_for_its_own_user_only,
-            old_requests_are_neither_found_nor_kept;
+            a_mark_stands_for_one_request_of_one_caller,
+            a_released_mark_is_free_for_other_content_and_known_to_a_repeat,
+            an_old_request_gives_way_to_another,
+            old_requests_are_forgotten_so_many_at_a_time;
         feed:
             the_lease_is_one_owners_until_it_is_released,
             each_acquisition_of_the_lease_has_a_higher_fence,
@@ -80,6 +111,7 @@ mod on {
             every_order_lists_everybody_once_in_order,
             pages_follow_each_other_in_every_order_and_every_size,
             filters_narrow_the_list_and_the_total,
+            every_combination_is_listed_page_by_page_as_it_is_defined,
             a_prefix_is_a_prefix_and_nothing_more,
             users_can_be_passed_over,
             the_last_page_has_no_next;
@@ -87,12 +119,12 @@ mod on {
 }
 
 /// The id with this number.
-fn id(number: u64) -> UserId {
+pub(crate) fn id(number: u64) -> UserId {
     an_id(number)
 }
 
 /// An active account at a version of an epoch.
-fn account(number: u64, username: &str, epoch: &str, version: i64) -> Account {
+pub(crate) fn account(number: u64, username: &str, epoch: &str, version: i64) -> Account {
     Account {
         version: AccountVersion { epoch: an_epoch(epoch), number: version },
         ..an_account(id(number), username)
@@ -108,15 +140,15 @@ macro_rules! in_tx {
         done
     }};
 }
-use in_tx;
+pub(crate) use in_tx;
 
 /// Applies an account and gives the user as it is then.
-async fn apply<S: Store>(store: &S, account: &Account) -> User {
+pub(crate) async fn apply<S: Store>(store: &S, account: &Account) -> User {
     in_tx!(store, tx => tx.apply_account(account).await.expect("applied"));
     find(store, account.id).await.expect("it was applied")
 }
 
 /// The user as it is stored.
-async fn find<S: Store>(store: &S, id: UserId) -> Option<User> {
+pub(crate) async fn find<S: Store>(store: &S, id: UserId) -> Option<User> {
     store.find_user(&UserKey::Id(id)).await.expect("an answer")
 }

@@ -1,11 +1,12 @@
-//! Histories of migrations, each told as the programs of several versions meeting one database.
+//! Histories of migrations, each told as the programs of several versions meeting one database, on each engine.
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tempfile::TempDir;
 
-use super::{SchemaError, check, migrate};
-use crate::{Sqlite, SqliteOptions};
+use super::{Bookkeeping as _, Schema, SchemaError, check, migrate};
+use crate::testing::TestDatabase;
+use crate::{Postgres, Sqlite, SqliteOptions};
 
 const FIRST: (i64, &str) = (
     1,
@@ -25,43 +26,109 @@ fn program(migrations: &[(i64, &'static str)]) -> &'static Migrator {
     Box::leak(Box::new(Migrator::with_migrations(migrations.iter().map(migration).collect())))
 }
 
-async fn database(folder: &TempDir) -> Sqlite {
-    let options = SqliteOptions { path: folder.path().join("auth.sqlite"), max_connections: 3 };
-    Sqlite::open(&options).await.expect("opens")
+/// Where a test has a database of its own.
+trait Place {
+    type Database: Schema;
+
+    async fn new() -> Self;
+
+    /// Opens the database, as each process does for itself.
+    async fn open(&self) -> Self::Database;
+
+    /// Runs a statement past everything.
+    async fn run(&self, statement: &'static str);
 }
 
-async fn migrated_by(migrator: &'static Migrator) -> (TempDir, Sqlite) {
-    let folder = TempDir::new().expect("a folder");
-    let database = database(&folder).await;
+impl Place for TempDir {
+    type Database = Sqlite;
+
+    async fn new() -> Self {
+        Self::new().expect("a folder")
+    }
+
+    async fn open(&self) -> Sqlite {
+        let options = SqliteOptions { path: self.path().join("auth.sqlite"), max_connections: 3 };
+        Sqlite::open(&options).await.expect("opens")
+    }
+
+    async fn run(&self, statement: &'static str) {
+        let mut transaction = self.open().await.write().await.expect("begins");
+        sqlx::raw_sql(statement).execute(&mut *transaction).await.expect("runs");
+        transaction.commit().await.expect("commits");
+    }
+}
+
+impl Place for TestDatabase {
+    type Database = Postgres;
+
+    async fn new() -> Self {
+        Self::create().await
+    }
+
+    async fn open(&self) -> Postgres {
+        Postgres::open(&self.options(3)).await.expect("opens")
+    }
+
+    async fn run(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&mut self.connect().await).await.expect("runs");
+    }
+}
+
+async fn migrated_by<P: Place>(migrator: &'static Migrator) -> (P, P::Database) {
+    let place = P::new().await;
+    let database = place.open().await;
     migrate(&database, migrator).await.expect("migrates");
-    (folder, database)
+    (place, database)
 }
 
-async fn has_table(database: &Sqlite, name: &'static str) -> bool {
-    let mut connection = database.reader().acquire().await.expect("a connection");
-    super::has_table(&mut connection, name).await.expect("reads")
+async fn has_table(database: &impl Schema, name: &'static str) -> bool {
+    let mut transaction = database.begin_inspection().await.expect("begins");
+    transaction.has_table(name).await.expect("reads")
 }
 
-#[tokio::test]
-async fn a_migrated_schema_serves_and_migrating_again_changes_nothing() {
+/// Every history, on every engine.
+macro_rules! histories {
+    ($($history:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $history() { super::$history::<tempfile::TempDir>().await; })*
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $history() { super::$history::<crate::testing::TestDatabase>().await; })*
+        }
+    };
+}
+
+histories! {
+    a_migrated_schema_serves_and_migrating_again_changes_nothing
+    an_empty_database_is_older_and_checking_does_not_change_it
+    an_older_schema_is_refused_until_it_is_migrated
+    a_newer_schema_that_is_compatible_serves_and_is_left_alone
+    a_newer_schema_that_is_not_compatible_is_refused
+    a_newer_schema_that_says_nothing_is_refused
+    an_altered_migration_is_refused
+    a_migration_that_was_slipped_in_before_others_is_refused
+    an_incomplete_migration_is_refused
+    a_migration_that_fails_leaves_everything_as_it_was
+    many_processes_may_migrate_at_once
+}
+
+async fn a_migrated_schema_serves_and_migrating_again_changes_nothing<P: Place>() {
     let program = program(&[FIRST, ADDS]);
-    let (_folder, database) = migrated_by(program).await;
+    let (_place, database) = migrated_by::<P>(program).await;
     check(&database, program).await.expect("serves");
     migrate(&database, program).await.expect("nothing to do");
 }
 
-#[tokio::test]
-async fn an_empty_database_is_older_and_checking_does_not_change_it() {
-    let folder = TempDir::new().expect("a folder");
-    let database = database(&folder).await;
+async fn an_empty_database_is_older_and_checking_does_not_change_it<P: Place>() {
+    let place = P::new().await;
+    let database = place.open().await;
     let refusal = check(&database, program(&[FIRST, ADDS])).await.expect_err("older");
     assert!(matches!(refusal, SchemaError::Older { found: 0, needed: 2 }), "{refusal:?}");
     assert!(!has_table(&database, "_sqlx_migrations").await);
 }
 
-#[tokio::test]
-async fn an_older_schema_is_refused_until_it_is_migrated() {
-    let (_folder, database) = migrated_by(program(&[FIRST])).await;
+async fn an_older_schema_is_refused_until_it_is_migrated<P: Place>() {
+    let (_place, database) = migrated_by::<P>(program(&[FIRST])).await;
     let newer = program(&[FIRST, ADDS, BREAKS]);
     let refusal = check(&database, newer).await.expect_err("older");
     assert!(matches!(refusal, SchemaError::Older { found: 1, needed: 3 }), "{refusal:?}");
@@ -70,18 +137,16 @@ async fn an_older_schema_is_refused_until_it_is_migrated() {
     check(&database, newer).await.expect("serves");
 }
 
-#[tokio::test]
-async fn a_newer_schema_that_is_compatible_serves_and_is_left_alone() {
-    let (_folder, database) = migrated_by(program(&[FIRST, ADDS])).await;
+async fn a_newer_schema_that_is_compatible_serves_and_is_left_alone<P: Place>() {
+    let (_place, database) = migrated_by::<P>(program(&[FIRST, ADDS])).await;
     let older = program(&[FIRST]);
     check(&database, older).await.expect("serves");
     migrate(&database, older).await.expect("nothing to do");
     check(&database, program(&[FIRST, ADDS])).await.expect("still there");
 }
 
-#[tokio::test]
-async fn a_newer_schema_that_is_not_compatible_is_refused() {
-    let (_folder, database) = migrated_by(program(&[FIRST, ADDS, BREAKS])).await;
+async fn a_newer_schema_that_is_not_compatible_is_refused<P: Place>() {
+    let (_place, database) = migrated_by::<P>(program(&[FIRST, ADDS, BREAKS])).await;
     let older = program(&[FIRST, ADDS]);
     for refused in [check(&database, older).await, migrate(&database, older).await] {
         let refusal = refused.expect_err("newer");
@@ -95,17 +160,15 @@ async fn a_newer_schema_that_is_not_compatible_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_newer_schema_that_says_nothing_is_refused() {
+async fn a_newer_schema_that_says_nothing_is_refused<P: Place>() {
     let silent = (1, "create table account (id integer primary key);");
-    let (_folder, database) = migrated_by(program(&[silent, ADDS])).await;
+    let (_place, database) = migrated_by::<P>(program(&[silent, ADDS])).await;
     let refusal = check(&database, program(&[silent])).await.expect_err("newer");
     assert!(matches!(refusal, SchemaError::Newer { compatible_from: None, .. }), "{refusal:?}");
 }
 
-#[tokio::test]
-async fn an_altered_migration_is_refused() {
-    let (_folder, database) = migrated_by(program(&[FIRST, ADDS])).await;
+async fn an_altered_migration_is_refused<P: Place>() {
+    let (_place, database) = migrated_by::<P>(program(&[FIRST, ADDS])).await;
     let altered = program(&[FIRST, (2, "alter table account add column other text;")]);
     for refused in [check(&database, altered).await, migrate(&database, altered).await] {
         let refusal = refused.expect_err("altered");
@@ -113,53 +176,37 @@ async fn an_altered_migration_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_migration_that_was_slipped_in_before_others_is_refused() {
-    let (_folder, database) = migrated_by(program(&[FIRST, BREAKS])).await;
+async fn a_migration_that_was_slipped_in_before_others_is_refused<P: Place>() {
+    let (_place, database) = migrated_by::<P>(program(&[FIRST, BREAKS])).await;
     let refusal = migrate(&database, program(&[FIRST, ADDS, BREAKS])).await.expect_err("slipped in");
     assert!(matches!(refusal, SchemaError::Altered { version: 2 }), "{refusal:?}");
 }
 
-#[tokio::test]
-async fn an_incomplete_migration_is_refused() {
+async fn an_incomplete_migration_is_refused<P: Place>() {
     let program = program(&[FIRST]);
-    let (_folder, database) = migrated_by(program).await;
-    let mut transaction = database.write().await.expect("begins");
-    sqlx::query("update _sqlx_migrations set success = false")
-        .execute(&mut *transaction)
-        .await
-        .expect("updates");
-    transaction.commit().await.expect("commits");
+    let (place, database) = migrated_by::<P>(program).await;
+    place.run("update _sqlx_migrations set success = false").await;
     let refusal = check(&database, program).await.expect_err("incomplete");
     assert!(matches!(refusal, SchemaError::Dirty { version: 1 }), "{refusal:?}");
 }
 
-#[tokio::test]
-async fn a_migration_that_fails_leaves_everything_as_it_was() {
+async fn a_migration_that_fails_leaves_everything_as_it_was<P: Place>() {
     let before = program(&[FIRST]);
-    let (_folder, database) = migrated_by(before).await;
+    let (_place, database) = migrated_by::<P>(before).await;
     let refusal = migrate(&database, program(&[FIRST, ADDS, FAILS])).await.expect_err("fails");
     assert!(matches!(refusal, SchemaError::Migration(_)), "{refusal:?}");
     assert!(!has_table(&database, "session").await);
-    let version: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations")
-        .fetch_one(database.reader())
-        .await
-        .expect("reads");
-    assert_eq!(version, 1, "the migration before the one that failed was undone with it");
+    let next = check(&database, program(&[FIRST, ADDS])).await.expect_err("undone with the one that failed");
+    assert!(matches!(next, SchemaError::Older { found: 1, needed: 2 }), "{next:?}");
     check(&database, before).await.expect("serves");
 }
 
-#[tokio::test]
-async fn many_processes_may_migrate_at_once() {
-    let folder = TempDir::new().expect("a folder");
+async fn many_processes_may_migrate_at_once<P: Place>() {
+    let place = P::new().await;
     let program = program(&[FIRST, ADDS]);
-    // Each opens the file for itself, as processes do.
-    let migrations = (0..8).map(async |_| {
-        let database = database(&folder).await;
-        migrate(&database, program).await
-    });
+    let migrations = (0..8).map(async |_| migrate(&place.open().await, program).await);
     for migrated in futures::future::join_all(migrations).await {
         migrated.expect("migrates");
     }
-    check(&database(&folder).await, program).await.expect("serves");
+    check(&place.open().await, program).await.expect("serves");
 }

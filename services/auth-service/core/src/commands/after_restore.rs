@@ -16,6 +16,7 @@ impl AfterRestore {
         let epoch = cx.ids.epoch();
         let mut tx = cx.store.begin().await?;
         let ended = tx.begin_epoch(&epoch).await?;
+        // An operator who does not hear whether it was committed runs it again.
         tx.commit().await?;
         Ok((epoch, ended))
     }

@@ -3,7 +3,7 @@
 
 use identity::Timestamp;
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{Account, AccountState, Claims, LiveSession, RenewedToken, Session, SessionId};
 use crate::ports::{Clock as _, Ports, Reader as _, Store, TokenSigner as _, Transaction as _};
@@ -117,7 +117,7 @@ impl UseSession {
         let Some(session) = tx.use_session(&self.id, self.expire_time, self.now).await? else {
             return Ok(Err(Denial::Revoked));
         };
-        tx.commit().await?;
+        cx.commit(tx, Trace::SessionUsed(&session)).await?;
         if !self.renews {
             return Ok(Ok(Used { session, renewed: None }));
         }

@@ -2,7 +2,7 @@
 
 use identity::{RawPassword, Rule, Username, Violations};
 
-use super::{Context, Opened, Principal};
+use super::{Context, Opened, Principal, Trace};
 use crate::Error;
 use crate::domain::{
     AccountKey, AccountState, Client, NewPassword, PasswordHash, PasswordPolicy, Session, StoredAccount,
@@ -73,8 +73,8 @@ impl ChangePassword {
         let now = tx.now().await?;
         let session = Session::open(cx.ids.session_id(), id, self.client, &cx.sessions, now);
         tx.insert_session(&session).await?;
-        tx.update_account(&account.with_password(hash, now)).await?;
-        tx.commit().await?;
+        let changed = tx.update_account(&account.with_password(hash, now)).await?;
+        cx.commit(tx, Trace::AccountChanged { before: &account.account, after: &changed }).await?;
         cx.issue(session, now)
     }
 }

@@ -3,7 +3,7 @@
 
 use identity::UserId;
 
-use super::{AccountChanged, Context, ExpectedVersion, lock_expected};
+use super::{AccountChanged, Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::AccountState;
 use crate::ports::{Ports, Store as _, Transaction as _};
@@ -30,11 +30,12 @@ impl DisableAccount {
         let stored = lock_expected(&mut tx, self.account_id, self.expected).await?;
         let now = tx.now().await?;
         let revoked_count = tx.end_sessions(self.account_id, None).await?;
-        let account = match stored.with_state(AccountState::Disabled, now) {
-            Some(disabled) => tx.update_account(&disabled).await?,
-            None => stored.account,
+        let Some(disabled) = stored.with_state(AccountState::Disabled, now) else {
+            cx.commit(tx, Trace::SessionsEnded { user_id: self.account_id, keep: None }).await?;
+            return Ok(AccountChanged { account: stored.account, revoked_count });
         };
-        tx.commit().await?;
+        let account = tx.update_account(&disabled).await?;
+        cx.commit(tx, Trace::AccountChanged { before: &stored.account, after: &account }).await?;
         Ok(AccountChanged { account, revoked_count })
     }
 }

@@ -2,7 +2,7 @@
 
 use identity::UserId;
 
-use super::{Context, ExpectedVersion, lock_expected};
+use super::{Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::{Account, AccountState};
 use crate::ports::{Ports, Store as _, Transaction as _};
@@ -22,11 +22,11 @@ impl EnableAccount {
         let mut tx = cx.store.begin().await?;
         let stored = lock_expected(&mut tx, self.account_id, self.expected).await?;
         let now = tx.now().await?;
-        let account = match stored.with_state(AccountState::Active, now) {
-            Some(enabled) => tx.update_account(&enabled).await?,
-            None => stored.account,
+        let Some(enabled) = stored.with_state(AccountState::Active, now) else {
+            return Ok(stored.account);
         };
-        tx.commit().await?;
+        let account = tx.update_account(&enabled).await?;
+        cx.commit(tx, Trace::AccountChanged { before: &stored.account, after: &account }).await?;
         Ok(account)
     }
 }

@@ -5,7 +5,7 @@
 
 use identity::{RawPassword, Username};
 
-use super::{Context, Opened};
+use super::{Context, Opened, Trace};
 use crate::Error;
 use crate::domain::{AccountKey, AccountState, Client, PasswordHash, Session, StoredAccount};
 use crate::ports::{
@@ -68,7 +68,7 @@ impl LogIn {
         if let Some(hash) = rehashed {
             tx.rehash(id, &hash).await?;
         }
-        tx.commit().await?;
+        cx.commit(tx, Trace::SessionOpened(&session)).await?;
         cx.issue(session, now)
     }
 }

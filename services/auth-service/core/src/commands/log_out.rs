@@ -3,7 +3,7 @@
 
 use identity::UserId;
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::SessionId;
 use crate::ports::{Ports, Store as _, Transaction as _};
@@ -22,8 +22,7 @@ impl LogOut {
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<(), Error> {
         let mut tx = cx.store.begin().await?;
         tx.end_session(self.user_id, &self.session_id).await?.ok_or(Error::Unauthenticated)?;
-        tx.commit().await?;
-        Ok(())
+        cx.commit(tx, Trace::SessionEnded { user_id: self.user_id, id: &self.session_id }).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Extends the caller's session by the idle timeout, always, and gives a new token for it. The caller is
 //! authenticated.
 
-use super::{Context, Opened};
+use super::{Context, Opened, Trace};
 use crate::Error;
 use crate::domain::Session;
 use crate::ports::{Ports, Store as _, Transaction as _};
@@ -21,7 +21,7 @@ impl RefreshSession {
         let expire_time = self.session.extended_expiry(&cx.sessions, now);
         let session =
             tx.use_session(&self.session.id, expire_time, now).await?.ok_or(Error::Unauthenticated)?;
-        tx.commit().await?;
+        cx.commit(tx, Trace::SessionUsed(&session)).await?;
         cx.issue(session, now)
     }
 }

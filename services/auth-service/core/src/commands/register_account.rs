@@ -4,7 +4,7 @@
 use fail_point::fail_point;
 use identity::{UserId, Username, Violation, Violations};
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{
     Account, AccountKey, NewAccount, NewPassword, PasswordPolicy, StoredAccount, parse_credential,
@@ -78,9 +78,9 @@ async fn insert<P: Ports>(cx: &Context<P>, account: &NewAccount) -> Result<Inser
     let mut tx = cx.store.begin().await?;
     let now = tx.now().await?;
     let insertion = tx.insert_account(account, now).await?;
-    if let Insertion::Inserted(_) = insertion {
+    if let Insertion::Inserted(added) = &insertion {
         fail_point("register_account.before_commit");
-        tx.commit().await?;
+        cx.commit(tx, Trace::AccountAdded { new: account, added }).await?;
         fail_point("register_account.committed");
     }
     Ok(insertion)

@@ -2,7 +2,7 @@
 
 use identity::UserId;
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::SessionId;
 use crate::ports::{Ports, Store as _, Transaction as _};
@@ -21,8 +21,9 @@ impl RevokeAllSessions {
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<u32, Error> {
         let mut tx = cx.store.begin().await?;
         tx.lock_account(self.user_id).await?.ok_or(Error::Unauthenticated)?;
-        let ended = tx.end_sessions(self.user_id, self.keep.as_ref()).await?;
-        tx.commit().await?;
+        let keep = self.keep.as_ref();
+        let ended = tx.end_sessions(self.user_id, keep).await?;
+        cx.commit(tx, Trace::SessionsEnded { user_id: self.user_id, keep }).await?;
         Ok(ended)
     }
 }

@@ -2,7 +2,7 @@
 
 use identity::UserId;
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::SessionId;
 use crate::ports::{Ports, Reader as _, Store as _, Transaction as _};
@@ -23,12 +23,14 @@ impl RevokeSession {
             return Ok(());
         };
         let mut tx = cx.store.begin().await?;
-        let ended = tx.end_session(self.user_id, &id).await?;
-        tx.commit().await?;
-        if ended.is_none() && cx.store.reader().live_session(&id).await?.is_some() {
-            return Err(Error::SessionNotFound(self.session_id));
+        if tx.end_session(self.user_id, &id).await?.is_some() {
+            return cx.commit(tx, Trace::SessionEnded { user_id: self.user_id, id: &id }).await;
         }
-        Ok(())
+        drop(tx);
+        match cx.store.reader().live_session(&id).await? {
+            Some(_) => Err(Error::SessionNotFound(self.session_id)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use identity::UserId;
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::SessionId;
 use crate::ports::{Ports, Store as _, Transaction as _};
@@ -19,16 +19,22 @@ pub struct RevokeSessions {
 impl RevokeSessions {
     /// Ends them and says how many were alive. One that is not there counts nothing.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<u32, Error> {
+        let user_id = self.account_id;
         let mut tx = cx.store.begin().await?;
-        let found = tx.lock_account(self.account_id).await?;
-        found.ok_or_else(|| Error::AccountNotFound(self.account_id.to_string()))?;
-        let ended = match self.session_id.as_deref().map(SessionId::parse) {
-            None => tx.end_sessions(self.account_id, None).await?,
-            Some(None) => 0,
-            Some(Some(id)) => u32::from(tx.end_session(self.account_id, &id).await?.is_some()),
-        };
-        tx.commit().await?;
-        Ok(ended)
+        let found = tx.lock_account(user_id).await?;
+        found.ok_or_else(|| Error::AccountNotFound(user_id.to_string()))?;
+        match self.session_id.as_deref().map(SessionId::parse) {
+            None => {
+                let ended = tx.end_sessions(user_id, None).await?;
+                cx.commit(tx, Trace::SessionsEnded { user_id, keep: None }).await?;
+                Ok(ended)
+            }
+            Some(Some(id)) if tx.end_session(user_id, &id).await?.is_some() => {
+                cx.commit(tx, Trace::SessionEnded { user_id, id: &id }).await?;
+                Ok(1)
+            }
+            Some(_) => Ok(0),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use identity::{RawPassword, UserId, Violation, Violations};
 
-use super::{AccountChanged, Context, ExpectedVersion, lock_expected};
+use super::{AccountChanged, Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::{AccountKey, NewPassword, PasswordPolicy};
 use crate::ports::{
@@ -50,11 +50,11 @@ impl SetPassword {
         drop(permit);
 
         let mut tx = cx.store.begin().await?;
-        let account = lock_expected(&mut tx, id, self.expected).await?;
+        let stored = lock_expected(&mut tx, id, self.expected).await?;
         let now = tx.now().await?;
         let revoked_count = tx.end_sessions(id, None).await?;
-        let account = tx.update_account(&account.with_password(hash, now)).await?;
-        tx.commit().await?;
+        let account = tx.update_account(&stored.with_password(hash, now)).await?;
+        cx.commit(tx, Trace::AccountChanged { before: &stored.account, after: &account }).await?;
         Ok(AccountChanged { account, revoked_count })
     }
 }

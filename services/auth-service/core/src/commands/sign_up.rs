@@ -2,7 +2,7 @@
 
 use identity::{RequestId, Username, Violation, Violations};
 
-use super::Context;
+use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{Account, AccountKey, NewAccount, NewPassword, PasswordPolicy, parse_credential};
 use crate::ports::{
@@ -77,9 +77,9 @@ impl SignUp {
         }
         let now = tx.now().await?;
         match tx.insert_account(account, now).await? {
-            Insertion::Inserted(account) => {
-                tx.commit().await?;
-                Ok(Ok(account))
+            Insertion::Inserted(added) => {
+                cx.commit(tx, Trace::AccountAdded { new: account, added: &added }).await?;
+                Ok(Ok(added))
             }
             Insertion::UsernameTaken => Err(Error::UsernameTaken(self.username.clone())),
             Insertion::IdTaken => Err(Error::Internal("a new account id is taken".into())),

@@ -29,6 +29,12 @@ impl SessionId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The random bits.
+    #[must_use]
+    pub fn bits(&self) -> u128 {
+        self.0.chars().fold(0, |bits, digit| bits << 4 | u128::from(digit.to_digit(16).unwrap_or_default()))
+    }
 }
 
 impl fmt::Display for SessionId {
@@ -266,5 +272,6 @@ mod tests {
         assert_eq!(SessionId::parse(&"A".repeat(32)), None);
         assert_eq!(SessionId::parse(""), None);
         assert_eq!(id.as_str().len(), 32);
+        assert_eq!(id.bits().to_be_bytes(), [1; 16]);
     }
 }

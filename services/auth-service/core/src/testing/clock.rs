@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use identity::Timestamp;
@@ -29,5 +30,10 @@ impl FakeClock {
 impl crate::ports::Clock for FakeClock {
     fn now(&self) -> Timestamp {
         self.now()
+    }
+
+    /// Moves the clock instead.
+    async fn sleep(&self, duration: Duration) {
+        self.advance(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
     }
 }

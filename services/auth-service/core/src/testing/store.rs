@@ -1,5 +1,5 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId};
@@ -24,6 +24,23 @@ pub struct FakeStore {
 pub struct FakeReader {
     state: Arc<RwLock<State>>,
     clock: FakeClock,
+    faults: Arc<Mutex<Faults>>,
+}
+
+/// What becomes of a commit whose reply is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostCommit {
+    /// It was made.
+    Made,
+    /// It was not made.
+    Undone,
+}
+
+/// What goes wrong next.
+#[derive(Debug, Default)]
+struct Faults {
+    lost_commits: VecDeque<LostCommit>,
+    refused_begins: u32,
 }
 
 /// A unit of work of the fake store.
@@ -32,6 +49,7 @@ pub struct FakeTx {
     committed: OwnedRwLockWriteGuard<State>,
     working: State,
     clock: FakeClock,
+    faults: Arc<Mutex<Faults>>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +72,30 @@ impl FakeStore {
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
         };
-        Self { reader: FakeReader { state: Arc::new(RwLock::new(state)), clock } }
+        Self { reader: FakeReader { state: Arc::new(RwLock::new(state)), clock, faults: Arc::default() } }
+    }
+
+    /// Loses the replies to the next commits, one after the other.
+    pub fn lose_commits(&self, lost: impl IntoIterator<Item = LostCommit>) {
+        self.reader.faults().lost_commits.extend(lost);
+    }
+
+    /// Refuses to begin so many units of work.
+    pub fn refuse_begins(&self, times: u32) {
+        self.reader.faults().refused_begins = times;
+    }
+}
+
+impl FakeReader {
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuses(&self) -> bool {
+        let mut faults = self.faults();
+        let refuses = faults.refused_begins > 0;
+        faults.refused_begins = faults.refused_begins.saturating_sub(1);
+        refuses
     }
 }
 
@@ -63,8 +104,12 @@ impl Store for FakeStore {
     type Reader = FakeReader;
 
     async fn begin(&self) -> Result<FakeTx, StoreError> {
-        let committed = Arc::clone(&self.reader.state).write_owned().await;
-        Ok(FakeTx { working: committed.clone(), committed, clock: self.reader.clock.clone() })
+        if self.reader.refuses() {
+            return Err(StoreError::Unavailable("refused".into()));
+        }
+        let FakeReader { state, clock, faults } = self.reader.clone();
+        let committed = state.write_owned().await;
+        Ok(FakeTx { working: committed.clone(), committed, clock, faults })
     }
 
     fn reader(&self) -> &FakeReader {
@@ -230,8 +275,14 @@ impl Transaction for FakeTx {
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
-        *self.committed = self.working;
-        Ok(())
+        let lost = self.faults.lock().unwrap_or_else(PoisonError::into_inner).lost_commits.pop_front();
+        if lost != Some(LostCommit::Undone) {
+            *self.committed = self.working;
+        }
+        match lost {
+            Some(_) => Err(StoreError::OutcomeUnknown("the reply is lost".into())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,15 +4,20 @@
 use fail_point::fail_point;
 
 use crate::commands::Context;
+use crate::commands::until_known::until_known;
 use crate::domain::{Account, User, UserKey};
 use crate::error::Error;
 use crate::ports::{Ports, Store as _, Transaction as _, UserRows as _};
 
-/// Applies an account and gives the user as it is now; none when the account is of an epoch that is over.
+/// Applies an account and gives the user as it is now.
 pub(crate) async fn apply_account<P: Ports>(
     cx: &Context<P>,
     account: &Account,
 ) -> Result<Option<User>, Error> {
+    until_known(cx, || attempt(cx, account)).await
+}
+
+async fn attempt<P: Ports>(cx: &Context<P>, account: &Account) -> Result<Option<User>, Error> {
     let mut tx = cx.store.begin().await?;
     tx.apply_account(account).await?;
     let user = tx.lock_user(&UserKey::Id(account.id)).await?;

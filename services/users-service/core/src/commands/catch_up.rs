@@ -1,6 +1,7 @@
-//! Brings the rows that a query is about to read up to date, so that it sees what its caller has seen already.
+//! Makes sure that the primary has what the caller of a query has seen already.
 //!
-//! A query itself only reads. Whatever the feed has not brought yet is fetched here and applied, before it.
+//! A query itself only reads. Whatever the feed has not brought yet is fetched here and applied, before it; what comes
+//! out is the query's way to a reader, so none can be made that forgets the caller's token.
 
 use identity::{ConsistencyToken, Rule};
 
@@ -14,35 +15,43 @@ use crate::ports::{Ports, Store as _};
 pub struct CatchUp {
     /// A write that has to be visible.
     pub token: Option<ConsistencyToken>,
-    /// A user that has to be known, if there is one.
-    pub user: Option<UserKey>,
+}
+
+/// The primary has what the caller has seen: what a query needs to be given a reader.
+#[derive(Clone, Debug)]
+pub struct CaughtUp {
+    token: Option<ConsistencyToken>,
 }
 
 impl CatchUp {
-    /// Fails when the token names a write that its owner knows nothing of, or there is no such user.
-    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<(), Error> {
-        if let Some(token) = self.token
+    /// Fails when the token names a write that its owner knows nothing of.
+    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<CaughtUp, Error> {
+        if let Some(token) = &self.token
             && !is_visible(cx, token).await?
         {
             return Err(Error::invalid("consistency_token", Rule::NotAConsistencyToken));
         }
-        if let Some(key) = self.user {
-            target::find(cx, &key).await?;
-        }
-        Ok(())
+        Ok(CaughtUp { token: self.token })
     }
 }
 
-async fn is_visible<P: Ports>(cx: &Context<P>, token: ConsistencyToken) -> Result<bool, Error> {
+impl CaughtUp {
+    /// The write that a reader has to see.
+    pub(crate) const fn token(&self) -> Option<&ConsistencyToken> {
+        self.token.as_ref()
+    }
+}
+
+async fn is_visible<P: Ports>(cx: &Context<P>, token: &ConsistencyToken) -> Result<bool, Error> {
     match token {
-        ConsistencyToken::Account { user_id, version } => Ok(cx.store.has_reached(user_id, &version).await?
+        ConsistencyToken::Account { user_id, version } => Ok(cx.store.has_reached(*user_id, version).await?
             || {
-                target::fetch(cx, &UserKey::Id(user_id)).await?.is_some()
-                    && cx.store.has_reached(user_id, &version).await?
+                target::fetch(cx, &UserKey::Id(*user_id)).await?.is_some()
+                    && cx.store.has_reached(*user_id, version).await?
             }),
         ConsistencyToken::Role { user_id, version } => {
-            let user = cx.store.find_user(&UserKey::Id(user_id)).await?;
-            Ok(user.is_some_and(|user| user.role_version >= version))
+            let user = cx.store.find_user(&UserKey::Id(*user_id)).await?;
+            Ok(user.is_some_and(|user| user.role_version >= *version))
         }
     }
 }
@@ -55,11 +64,11 @@ mod tests {
     use crate::domain::Role;
     use crate::testing::World;
 
-    async fn catch_up(world: &World, token: ConsistencyToken) -> Result<(), Error> {
-        CatchUp { token: Some(token), user: None }.execute(&world.commands()).await
+    async fn catch_up(world: &World, token: ConsistencyToken) -> Result<CaughtUp, Error> {
+        CatchUp { token: Some(token) }.execute(&world.commands()).await
     }
 
-    fn is_refused(outcome: Result<(), Error>) -> bool {
+    fn is_refused(outcome: Result<CaughtUp, Error>) -> bool {
         matches!(outcome, Err(Error::InvalidField(broken)) if broken[0].field == "consistency_token")
     }
 

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use fail_point::fail_point;
 use identity::{RawPassword, RequestId, Rule, UserId, Username, Violations};
 
+use crate::commands::until_known::until_known;
 use crate::commands::{Changed, Command, Context, target};
 use crate::domain::{Actor, Permission, Role};
 use crate::error::Error;
@@ -45,6 +46,14 @@ pub struct CreateUser {
     pub request_id: Option<RequestId>,
 }
 
+/// The id of a request.
+#[derive(Clone, Copy)]
+struct Reserved {
+    id: UserId,
+    /// Whether this call is the first to ask for it.
+    is_new: bool,
+}
+
 impl Command for CreateUser {
     const NEEDS: Permission = Permission::AdministerUsers;
 }
@@ -78,40 +87,47 @@ impl CreateUser {
     pub async fn execute<P: Ports>(self, cx: &Context<P>, actor: &Actor) -> Result<Changed, Error> {
         actor.require_rank_above(self.role)?;
         fail_point("create_user.before_reservation");
-        let id = self.reserve(cx, actor).await?;
+        let reserved = self.reserve(cx, actor).await?;
         fail_point("create_user.reserved");
-        let reply = cx.provider.register_account(id, &self.username, &self.password, Some(actor.id)).await;
+        let reply =
+            cx.provider.register_account(reserved.id, &self.username, &self.password, Some(actor.id)).await;
         fail_point("create_user.registered");
         let created = match reply {
             Ok(account) => target::applied(cx, &account).await,
-            Err(error) => Err(self.refused(cx, actor, id, error).await?),
+            Err(error) => Err(self.refused(cx, actor, reserved, error).await?),
         };
         fail_point("create_user.applied");
         created
     }
 
     /// Gives the request an id, the same one to each repeat, and reserves it with the role.
-    async fn reserve<P: Ports>(&self, cx: &Context<P>, actor: &Actor) -> Result<UserId, Error> {
+    async fn reserve<P: Ports>(&self, cx: &Context<P>, actor: &Actor) -> Result<Reserved, Error> {
+        let id = cx.ids.next();
+        until_known(cx, || self.try_to_reserve(cx, actor, id)).await
+    }
+
+    async fn try_to_reserve<P: Ports>(
+        &self,
+        cx: &Context<P>,
+        actor: &Actor,
+        id: UserId,
+    ) -> Result<Reserved, Error> {
         let mut tx = cx.store.begin().await?;
-        let id = match self.request_id {
+        let reserved = match self.request_id {
             Some(request_id) => {
-                let not_before = tx.now().await? - REMEMBERED;
-                match tx.find_request(actor.id, request_id, not_before).await? {
-                    Some(earlier) if self.repeats(&earlier) => earlier.user_id,
-                    Some(_) => return Err(Error::RequestIdReused),
-                    None => {
-                        let request = self.stored(cx.ids.next(), actor, request_id);
-                        tx.insert_request(&request).await?;
-                        request.user_id
-                    }
+                // First of all, so that parallel repeats wait here for the id that they are all given.
+                let claim = tx.claim_request(&self.stored(id, actor, request_id), REMEMBERED).await?;
+                if !self.repeats(&claim.remembered) {
+                    return Err(Error::RequestIdReused);
                 }
+                Reserved { id: claim.remembered.user_id, is_new: claim.is_new }
             }
-            None => cx.ids.next(),
+            None => Reserved { id, is_new: true },
         };
-        tx.reserve(id, self.role).await?;
+        tx.reserve(reserved.id, self.role).await?;
         fail_point("create_user.before_commit_of_reservation");
         tx.commit().await?;
-        Ok(id)
+        Ok(reserved)
     }
 
     /// Every field but the password, which only the owner can compare.
@@ -129,27 +145,27 @@ impl CreateUser {
         }
     }
 
-    /// After a refusal for good nothing is left here. After one for the moment the mark of the request is free again, and
-    /// the reservation stays, since a repeat may be using it. After any other failure everything stays, because the
-    /// account may yet appear.
+    /// After a refusal for good nothing is left here. After one for the moment the mark of the request is free again for
+    /// other content, unless an earlier call is at it, and the reservation stays, since a repeat may be using it. After
+    /// any other failure everything stays, because the account may yet appear.
     async fn refused<P: Ports>(
         &self,
         cx: &Context<P>,
         actor: &Actor,
-        id: UserId,
+        reserved: Reserved,
         error: ProviderError,
     ) -> Result<Error, Error> {
         match error {
             ProviderError::UsernameTaken => {
-                give_up(cx, id).await?;
+                give_up(cx, reserved.id).await?;
                 Ok(Error::UsernameTaken(self.username.clone()))
             }
             ProviderError::InvalidField(violations) => {
-                give_up(cx, id).await?;
+                give_up(cx, reserved.id).await?;
                 Ok(Error::InvalidField(violations))
             }
             busy @ (ProviderError::HasherBusy { .. } | ProviderError::RateLimited { .. }) => {
-                self.forget(cx, actor, id).await?;
+                self.release(cx, actor, reserved).await?;
                 Ok(busy.into())
             }
             ProviderError::AccountIdTaken if self.request_id.is_some() => Ok(Error::RequestIdReused),
@@ -158,19 +174,31 @@ impl CreateUser {
     }
 
     /// Only what succeeded is remembered.
-    async fn forget<P: Ports>(&self, cx: &Context<P>, actor: &Actor, id: UserId) -> Result<(), Error> {
-        let Some(request_id) = self.request_id else { return Ok(()) };
-        let mut tx = cx.store.begin().await?;
-        tx.forget_request(&self.stored(id, actor, request_id)).await?;
-        Ok(tx.commit().await?)
+    async fn release<P: Ports>(
+        &self,
+        cx: &Context<P>,
+        actor: &Actor,
+        reserved: Reserved,
+    ) -> Result<(), Error> {
+        let Some(request_id) = self.request_id.filter(|_| reserved.is_new) else { return Ok(()) };
+        let request = self.stored(reserved.id, actor, request_id);
+        until_known(cx, || async {
+            let mut tx = cx.store.begin().await?;
+            tx.release_request(&request).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 }
 
 /// Undoes a reservation.
 pub(super) async fn give_up<P: Ports>(cx: &Context<P>, id: UserId) -> Result<(), Error> {
-    let mut tx = cx.store.begin().await?;
-    tx.give_up(id).await?;
-    Ok(tx.commit().await?)
+    until_known(cx, || async move {
+        let mut tx = cx.store.begin().await?;
+        tx.give_up(id).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Grants the admin role. Only a super admin may; super admins cannot be changed. It works on inactive users, keeps
 //! sessions and acts on the target's next call.
 
+use std::sync::{Mutex, PoisonError};
+
+use crate::commands::until_known::until_known;
 use crate::commands::{Changed, Command, Context, target};
 use crate::domain::{Actor, Expected, Permission, Role, User, UserKey};
 use crate::error::Error;
@@ -35,18 +38,43 @@ pub(super) async fn set_role<P: Ports>(
     role: Role,
 ) -> Result<Changed, Error> {
     let id = target::find(cx, key).await?.id;
-    let mut tx = cx.store.begin().await?;
-    let found = tx.lock_user(&UserKey::Id(id)).await?;
-    let user = found.ok_or_else(|| Error::UserNotFound(key.to_string()))?;
-    actor.require_rank_above(user.role)?;
-    require_expected(&user, expected)?;
-    let now = tx.now().await?;
-    let Some(changed) = user.with_role(role, now) else {
-        return Ok(Changed { token: user.role_token(), user });
-    };
-    tx.update_role(&changed).await?;
-    tx.commit().await?;
-    Ok(Changed { token: changed.role_token(), user: changed })
+    let written = Written::default();
+    let user = until_known(cx, || async {
+        let mut tx = cx.store.begin().await?;
+        let found = tx.lock_user(&UserKey::Id(id)).await?;
+        let user = found.ok_or_else(|| Error::UserNotFound(key.to_string()))?;
+        if written.is_in(&user) {
+            return Ok(user);
+        }
+        actor.require_rank_above(user.role)?;
+        require_expected(&user, expected)?;
+        let now = tx.now().await?;
+        let Some(changed) = user.with_role(role, now) else { return Ok(user) };
+        written.note(&changed);
+        tx.update_role(&changed).await?;
+        tx.commit().await?;
+        Ok(changed)
+    })
+    .await?;
+    Ok(Changed { token: user.role_token(), user })
+}
+
+/// The role that the last attempt wrote, by which its commit is recognised if the connection was lost meanwhile: to
+/// decide again would find a stale etag, or a target that is not what it was.
+#[derive(Default)]
+pub(super) struct Written(Mutex<Option<User>>);
+
+impl Written {
+    pub(super) fn note(&self, user: &User) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(user.clone());
+    }
+
+    /// Whether the user has this role by the very change that was noted: no two have both version and time in common.
+    pub(super) fn is_in(&self, user: &User) -> bool {
+        let change = |user: &User| (user.id, user.role, user.role_version, user.role_time);
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.as_ref().is_some_and(|noted| change(noted) == change(user))
+    }
 }
 
 fn require_expected(user: &User, expected: &Expected) -> Result<(), Error> {

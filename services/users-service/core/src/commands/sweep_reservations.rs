@@ -12,6 +12,8 @@ use crate::ports::{Ports, Requests as _, Reservations as _, Store as _, Transact
 
 /// Reservations looked at in one go.
 const BATCH: u16 = 100;
+/// Requests deleted in one go.
+const REQUESTS: u16 = 1000;
 
 /// One sweep.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +22,16 @@ pub struct SweepReservations;
 impl SweepReservations {
     /// Sweeps the oldest of them.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<(), Error> {
-        let mut tx = cx.store.begin().await?;
-        let oldest = tx.now().await? - REMEMBERED;
-        tx.delete_requests_before(oldest).await?;
-        let reservations = tx.reservations_before(oldest, BATCH).await?;
-        tx.commit().await?;
+        let oldest = loop {
+            let mut tx = cx.store.begin().await?;
+            let oldest = tx.now().await? - REMEMBERED;
+            let deleted = tx.delete_requests_before(oldest, REQUESTS).await?;
+            tx.commit().await?;
+            if deleted < REQUESTS.into() {
+                break oldest;
+            }
+        };
+        let reservations = cx.store.begin().await?.reservations_before(oldest, BATCH).await?;
         for id in reservations {
             if target::fetch(cx, &UserKey::Id(id)).await?.is_none() {
                 let mut tx = cx.store.begin().await?;

@@ -79,10 +79,14 @@ pub(crate) async fn settle<P: Ports>(
     }
 }
 
-/// Applies the account that a change has just returned.
+/// Applies the account that a change has just returned. If it cannot be, the change is done nevertheless: an outage must
+/// not be answered as one in which nothing was changed.
 pub(crate) async fn applied<P: Ports>(cx: &Context<P>, account: &Account) -> Result<Changed, Error> {
     let token = ConsistencyToken::Account { user_id: account.id, version: account.version.clone() };
-    let user = apply_account(cx, account).await?;
+    let user = apply_account(cx, account).await.map_err(|error| match error {
+        Error::StorageUnavailable(cause) => Error::OutcomeUnknown(cause),
+        error => error,
+    })?;
     let user = user.ok_or_else(|| Error::UserNotFound(account.id.to_string()))?;
     Ok(Changed { user, token })
 }
@@ -127,6 +131,15 @@ mod tests {
         let key = UserKey::Username(a_username("nobody"));
         let error = find(&world.commands(), &key).await.unwrap_err();
         assert!(matches!(error, Error::IdentityProviderUnavailable(_)));
+    }
+
+    #[tokio::test]
+    async fn nobody_hears_that_nothing_was_changed_when_the_account_was() {
+        let world = World::new();
+        let account = world.provider.register("alice");
+        world.store.break_down();
+        let error = applied(&world.commands(), &account).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown(_)));
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! The account feed as this service follows it: messages, the place reached, and who may move it.
 
+use std::time::Duration;
+
 use identity::Epoch;
 
 use crate::domain::Account;
@@ -24,6 +26,9 @@ pub struct FeedState {
     pub snapshot_done: bool,
 }
 
+/// How long the lease lasts unless it is renewed.
+pub const LEASE_LIFETIME: Duration = Duration::from_secs(10);
+
 /// Who holds, or wants, the lease on the feed: one name for each process that serves the store, and no two the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseOwner(pub [u8; 16]);
@@ -31,3 +36,12 @@ pub struct LeaseOwner(pub [u8; 16]);
 /// Numbers the acquisitions of the lease: whoever holds an older one has lost it, whatever its clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fence(pub i64);
+
+/// An acquisition of the lease: whoever shows it acts for its owner, if it is still the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose.
+    pub owner: LeaseOwner,
+    /// Which acquisition.
+    pub fence: Fence,
+}

@@ -2,9 +2,11 @@
 //!
 //! What a store must do is written as a suite that every engine and the fake pass (`store_contract`).
 
+use std::slice;
 use std::time::Duration;
 
-use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
+use chrono::TimeDelta;
+use identity::{AccountVersion, ConsistencyToken, Epoch, RequestId, Timestamp, UserId, Username};
 
 use crate::domain::{Account, FeedState, Fence, LeaseOwner, Role, User, UserKey};
 use crate::error::StoreError;
@@ -37,10 +39,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// The lock under which super admins are made; none when somebody has it.
     fn bootstrap_lock(&self) -> impl Future<Output = Result<Option<Self::BootstrapLock>, StoreError>> + Send;
+
+    /// Waits before work is tried again whose outcome is unknown, longer each time; false when it was tried often enough.
+    fn wait_before_attempt(&self, attempt: u32) -> impl Future<Output = bool> + Send;
 }
 
 /// What queries read. Answers may be a little old when a replica stands behind it.
 pub trait Reader: Clone + Send + Sync + 'static {
+    /// A reader that sees this write, which the primary has. It may wait briefly for a replica, and turns to the primary
+    /// when that has not come so far.
+    fn at_least(&self, token: &ConsistencyToken) -> impl Future<Output = Self> + Send;
+
+    /// A reader that sees everything that was committed before it is asked.
+    #[must_use]
+    fn primary(&self) -> Self;
+
     /// The user by id, or the user of the newest epoch by username.
     fn find_user(&self, key: &UserKey) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
 
@@ -64,14 +77,27 @@ pub trait UserRows {
     /// The user, which nobody else changes until the end of the transaction.
     fn lock_user(&mut self, key: &UserKey) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
 
-    /// Takes over what the owner says, if it is newer than what is known: of a later epoch, or of a later version in
-    /// the same one. An epoch that was never seen before is the latest. A new user takes the role of its reservation,
-    /// which is used up, or else [`Role::User`]. Applying the same again changes nothing.
-    fn apply_account(&mut self, account: &Account) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Takes over what the owner says, wherever it is newer than what is known: of a later epoch, or of a later version
+    /// in the same one. An epoch that was never seen before is the latest. A new user takes the role of its reservation,
+    /// or else [`Role::User`]; whose user there is has no reservation afterwards. Applying the same again changes
+    /// nothing. Of one account only the last is given; they are locked in the order of their ids.
+    fn apply_accounts(&mut self, accounts: &[Account])
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Makes every user of an earlier epoch inactive: after a restore these accounts are no more. They enter this
-    /// epoch at version 0, so that whatever the owner says later is newer.
-    fn retire_users_before(&mut self, epoch: &Epoch) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// The same for one.
+    fn apply_account(&mut self, account: &Account) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.apply_accounts(slice::from_ref(account))
+    }
+
+    /// Looks at so many users from there on in the order of their ids, and makes those of an earlier epoch inactive:
+    /// after a restore these accounts are no more. They enter this epoch at version 0, so that whatever the owner says
+    /// later is newer. Tells whom to go on after; none when there are no more.
+    fn retire_users_before(
+        &mut self,
+        epoch: &Epoch,
+        after: Option<UserId>,
+        limit: u16,
+    ) -> impl Future<Output = Result<Option<UserId>, StoreError>> + Send;
 }
 
 /// The roles, which this service owns.
@@ -121,33 +147,37 @@ pub struct StoredRequest {
     pub user_id: UserId,
 }
 
+/// What a mark stands for once it was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The request that is remembered.
+    pub remembered: StoredRequest,
+    /// Whether it is remembered since this claim; otherwise an earlier call is at it or has done it.
+    pub is_new: bool,
+}
+
 /// The requests that repeats are recognised by.
 pub trait Requests {
-    /// The caller's request with this mark, unless it is from before that time.
-    fn find_request(
+    /// Remembers a request under its mark, unless its caller has one there that is younger than this. One that was released
+    /// keeps its user for the same content. Who claims the same mark meanwhile waits for the end of this transaction.
+    fn claim_request(
         &mut self,
-        caller: UserId,
-        request_id: RequestId,
-        not_before: Timestamp,
-    ) -> impl Future<Output = Result<Option<StoredRequest>, StoreError>> + Send;
+        request: &StoredRequest,
+        lifetime: TimeDelta,
+    ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
 
-    /// Remembers a request, in place of an older one with the same mark.
-    fn insert_request(
+    /// Frees the mark of a request for other content, if it still has this user; the same content stays a repeat.
+    fn release_request(
         &mut self,
         request: &StoredRequest,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Forgets a request, if it still has this user.
-    fn forget_request(
-        &mut self,
-        request: &StoredRequest,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Forgets requests from before this time.
+    /// Forgets so many requests from before this time, and tells how many there were.
     fn delete_requests_before(
         &mut self,
         time: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+        limit: u16,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
 /// The place in the account feed, and the lease of whoever moves it.

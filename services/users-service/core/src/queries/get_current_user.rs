@@ -1,6 +1,6 @@
 //! Returns the caller. Any bearer may ask: it is how other services learn who a token's user is and what role it has.
 
-use crate::commands::Command;
+use crate::commands::{CaughtUp, Command};
 use crate::domain::{Actor, Permission, User, UserKey};
 use crate::error::Error;
 use crate::ports::{Ports, Reader as _};
@@ -15,9 +15,17 @@ impl Command for GetCurrentUser {
 }
 
 impl GetCurrentUser {
-    /// Reads one row. A caller that a late replica does not have yet is there, just not visible.
-    pub async fn execute<P: Ports>(self, cx: &Context<P>, actor: &Actor) -> Result<User, Error> {
-        cx.reader.find_user(&UserKey::Id(actor.id)).await?.ok_or(Error::NotYetConsistent)
+    /// Reads one row, on the primary: by the role in it other services decide what their callers may do, and a role
+    /// that was taken away must not be seen again.
+    pub async fn execute<P: Ports>(
+        self,
+        cx: &Context<P>,
+        actor: &Actor,
+        caught_up: &CaughtUp,
+    ) -> Result<User, Error> {
+        // Whoever was authenticated is there: nothing deletes a user.
+        let user = cx.primary(caught_up).find_user(&UserKey::Id(actor.id)).await?;
+        user.ok_or(Error::NotYetConsistent)
     }
 }
 
@@ -31,7 +39,8 @@ mod tests {
     async fn the_caller_sees_itself() {
         let world = World::new();
         let actor = world.actor("alice", Role::User).await;
-        let user = GetCurrentUser.execute(&world.queries(), &actor).await.unwrap();
+        let caught_up = world.caught_up().await;
+        let user = GetCurrentUser.execute(&world.queries(), &actor, &caught_up).await.unwrap();
         assert_eq!((user.id, user.role), (actor.id, Role::User));
     }
 }

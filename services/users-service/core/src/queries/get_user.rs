@@ -1,5 +1,6 @@
 //! Returns a user. An admin may ask for anybody, anybody for oneself.
 
+use crate::commands::CaughtUp;
 use crate::domain::{Actor, Permission, User, UserKey};
 use crate::error::Error;
 use crate::ports::{Ports, Reader as _};
@@ -36,10 +37,13 @@ impl GetUser {
         if oneself { Permission::BeOneself } else { Permission::AdministerUsers }
     }
 
-    /// Reads one row.
-    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<User, Error> {
-        let user = cx.reader.find_user(&self.user).await?;
-        user.ok_or_else(|| Error::UserNotFound(self.user.to_string()))
+    /// Reads one row. None proves nothing: [`FindUser`](crate::commands::FindUser) looks further.
+    pub async fn execute<P: Ports>(
+        self,
+        cx: &Context<P>,
+        caught_up: &CaughtUp,
+    ) -> Result<Option<User>, Error> {
+        Ok(cx.reader(caught_up).await.find_user(&self.user).await?)
     }
 }
 
@@ -67,6 +71,7 @@ mod tests {
         let world = World::new();
         let alice = world.user("alice", Role::User).await;
         let query = GetUser { user: UserKey::Id(alice.id) };
-        assert_eq!(query.execute(&world.queries()).await.unwrap(), alice);
+        let found = query.execute(&world.queries(), &world.caught_up().await).await.unwrap();
+        assert_eq!(found, Some(alice));
     }
 }

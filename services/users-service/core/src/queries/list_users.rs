@@ -5,7 +5,7 @@
 
 use identity::{PageSize, UserId, UsernamePrefix};
 
-use crate::commands::Command;
+use crate::commands::{CaughtUp, Command};
 use crate::domain::{Permission, Role, State, User};
 use crate::error::Error;
 use crate::ports::{Ports, Reader as _};
@@ -101,6 +101,8 @@ pub struct Place {
     pub key: SortKey,
     /// The id of the user before it.
     pub id: UserId,
+    /// How many users the query has passed over before it: a store that looked at many in vain may stop on the way.
+    pub passed_over: u16,
 }
 
 /// Which users are listed. An empty filter lets everybody through.
@@ -119,9 +121,10 @@ pub struct UserFilter {
 pub struct UserPage {
     /// The users.
     pub users: Vec<User>,
-    /// Where the next page begins; none when there are no more.
+    /// Where the next page begins; none when there are no more. A page that is not full may have one too, after a store
+    /// has looked at as many users as it may for one page.
     pub next: Option<Place>,
-    /// How many match on all pages, when it was asked for.
+    /// How many match on all pages, when it was asked for; up to 10,000 it is exact, beyond that it may be an estimate.
     pub total: Option<i64>,
 }
 
@@ -133,15 +136,21 @@ impl UserPage {
         let more = found.len() > size;
         found.truncate(size);
         let last = found.last().filter(|_| more);
-        let next = last.map(|user| Place { key: query.order.by.key(user), id: user.id });
+        let next = last.map(|user| Place { key: query.order.by.key(user), id: user.id, passed_over: 0 });
         Self { users: found, next, total }
     }
 }
 
 impl ListUsers {
     /// Reads a page.
-    pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<UserPage, Error> {
-        Ok(cx.reader.list_users(&self).await?)
+    pub async fn execute<P: Ports>(self, cx: &Context<P>, caught_up: &CaughtUp) -> Result<UserPage, Error> {
+        Ok(cx.reader(caught_up).await.list_users(&self).await?)
+    }
+
+    /// How many users are still to be passed over from the place where this page begins.
+    #[must_use]
+    pub fn to_pass_over(&self) -> u16 {
+        self.skip.saturating_sub(self.after.as_ref().map_or(0, |place| place.passed_over))
     }
 }
 
@@ -171,11 +180,11 @@ mod tests {
         for name in ["carol", "Alice", "bobby"] {
             world.user(name, Role::User).await;
         }
-        let first = by_name(2).execute(&world.queries()).await.unwrap();
+        let first = by_name(2).execute(&world.queries(), &world.caught_up().await).await.unwrap();
         let names: Vec<_> = first.users.iter().map(|user| user.username.as_str()).collect();
         assert_eq!((names, first.total), (vec!["Alice", "bobby"], Some(3)));
         let rest = ListUsers { after: first.next, ..by_name(2) };
-        let rest = rest.execute(&world.queries()).await.unwrap();
+        let rest = rest.execute(&world.queries(), &world.caught_up().await).await.unwrap();
         assert_eq!((rest.users.len(), rest.next), (1, None));
     }
 }

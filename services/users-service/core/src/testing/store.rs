@@ -1,18 +1,19 @@
 //! The store, in memory. One writer at a time, as on the smallest real engine; it passes the same contract.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
+use identity::{AccountVersion, ConsistencyToken, Epoch, Timestamp, UserId, Username};
 use tokio::sync::{Mutex as Writer, OwnedMutexGuard};
 
 use crate::domain::{Account, FeedState, Fence, LeaseOwner, Role, State, User, UserKey};
 use crate::error::StoreError;
 use crate::ports::{
-    Bootstraps, FeedRows, Reader, Requests, Reservations, Roles, Store, StoredRequest, Transaction, UserRows,
+    Bootstraps, Claim, FeedRows, Reader, Requests, Reservations, Roles, Store, StoredRequest, Transaction,
+    UserRows,
 };
 use crate::queries::{Direction, ListUsers, UserPage};
 use crate::testing::a_time;
@@ -34,6 +35,17 @@ struct Shared {
     committed: Mutex<Rows>,
     passed: Mutex<TimeDelta>,
     broken: AtomicBool,
+    commits: Mutex<VecDeque<Option<LostCommit>>>,
+    breaks_down_at_commit: AtomicBool,
+}
+
+/// What became of a commit during which the connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostCommit {
+    /// It happened.
+    Done,
+    /// It did not.
+    Undone,
 }
 
 #[derive(Clone, Default)]
@@ -55,6 +67,39 @@ impl Rows {
 
     fn rank(&self, version: &AccountVersion) -> Option<(usize, i64)> {
         Some((self.ordinal(&version.epoch)?, version.number))
+    }
+
+    fn apply(&mut self, account: &Account) {
+        if self.ordinal(&account.version.epoch).is_none() {
+            self.epochs.push(account.version.epoch.clone());
+        }
+        let reserved = self.reservations.remove(&account.id);
+        let known = self.users.get(&account.id).cloned();
+        if known.as_ref().is_some_and(|user| self.rank(&user.account) >= self.rank(&account.version)) {
+            return;
+        }
+        let user = known.unwrap_or_else(|| User {
+            id: account.id,
+            username: account.username.clone(),
+            role: reserved.map_or(Role::User, |(role, _)| role),
+            role_version: 1,
+            role_time: account.create_time,
+            state: account.state,
+            create_time: account.create_time,
+            account_update_time: account.update_time,
+            account: account.version.clone(),
+            update_time: account.update_time,
+        });
+        let user = User {
+            username: account.username.clone(),
+            state: account.state,
+            create_time: account.create_time,
+            account_update_time: account.update_time,
+            account: account.version.clone(),
+            update_time: user.update_time.max(account.update_time),
+            ..user
+        };
+        self.users.insert(user.id, user);
     }
 
     fn find(&self, key: &UserKey) -> Option<&User> {
@@ -91,6 +136,21 @@ impl MemoryStore {
     /// From now on it cannot be reached.
     pub fn break_down(&self) {
         self.reader.0.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// During each of the next commits the connection is lost.
+    pub fn lose_commits(&self, lost: impl IntoIterator<Item = LostCommit>) {
+        self.lose_some_commits(lost.into_iter().map(Some));
+    }
+
+    /// Says of each of the next commits whether the connection is lost during it.
+    pub fn lose_some_commits(&self, lost: impl IntoIterator<Item = Option<LostCommit>>) {
+        lock(&self.reader.0.commits).extend(lost);
+    }
+
+    /// From the next commit on it cannot be reached.
+    pub fn break_down_after_commit(&self) {
+        self.reader.0.breaks_down_at_commit.store(true, Ordering::Relaxed);
     }
 
     /// How many ids are reserved.
@@ -134,9 +194,21 @@ impl Store for MemoryStore {
     async fn bootstrap_lock(&self) -> Result<Option<Self::BootstrapLock>, StoreError> {
         Ok(Arc::clone(&self.bootstrap).try_lock_owned().ok())
     }
+
+    async fn wait_before_attempt(&self, attempt: u32) -> bool {
+        attempt < 3
+    }
 }
 
 impl Reader for MemoryReader {
+    async fn at_least(&self, _: &ConsistencyToken) -> Self {
+        self.clone()
+    }
+
+    fn primary(&self) -> Self {
+        self.clone()
+    }
+
     async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
         Ok(self.0.rows()?.find(key).cloned())
     }
@@ -167,7 +239,8 @@ impl Reader for MemoryReader {
                 beyond || (here && user.id > place.id)
             });
         }
-        let page = users.into_iter().skip(query.skip.into()).take(usize::from(query.page_size.get()) + 1);
+        let page =
+            users.into_iter().skip(query.to_pass_over().into()).take(usize::from(query.page_size.get()) + 1);
         Ok(UserPage::new(query, page.collect(), total))
     }
 }
@@ -191,8 +264,16 @@ impl Transaction for MemoryTransaction {
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        *self.shared.rows()? = self.rows;
-        Ok(())
+        let lost = lock(&self.shared.commits).pop_front().flatten();
+        if lost != Some(LostCommit::Undone) {
+            *self.shared.rows()? = self.rows;
+        }
+        let breaks_down = self.shared.breaks_down_at_commit.load(Ordering::Relaxed);
+        self.shared.broken.fetch_or(breaks_down, Ordering::Relaxed);
+        match lost {
+            Some(_) => Err(StoreError::OutcomeUnknown("the connection was lost".into())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -201,57 +282,33 @@ impl UserRows for MemoryTransaction {
         Ok(self.rows.find(key).cloned())
     }
 
-    async fn apply_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        if self.rows.ordinal(&account.version.epoch).is_none() {
-            self.rows.epochs.push(account.version.epoch.clone());
+    async fn apply_accounts(&mut self, accounts: &[Account]) -> Result<(), StoreError> {
+        for account in accounts {
+            self.rows.apply(account);
         }
-        let known = self.rows.users.get(&account.id).cloned();
-        if known
-            .as_ref()
-            .is_some_and(|user| self.rows.rank(&user.account) >= self.rows.rank(&account.version))
-        {
-            return Ok(());
-        }
-        let reserved = self.rows.reservations.remove(&account.id);
-        let user = known.unwrap_or_else(|| User {
-            id: account.id,
-            username: account.username.clone(),
-            role: reserved.map_or(Role::User, |(role, _)| role),
-            role_version: 1,
-            role_time: account.create_time,
-            state: account.state,
-            create_time: account.create_time,
-            account_update_time: account.update_time,
-            account: account.version.clone(),
-            update_time: account.update_time,
-        });
-        let user = User {
-            username: account.username.clone(),
-            state: account.state,
-            create_time: account.create_time,
-            account_update_time: account.update_time,
-            account: account.version.clone(),
-            update_time: user.update_time.max(account.update_time),
-            ..user
-        };
-        self.rows.users.insert(user.id, user);
         Ok(())
     }
 
-    async fn retire_users_before(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
+    async fn retire_users_before(
+        &mut self,
+        epoch: &Epoch,
+        after: Option<UserId>,
+        limit: u16,
+    ) -> Result<Option<UserId>, StoreError> {
         let now = self.time();
         let ordinals = self.rows.epochs.clone();
         let ordinal = |epoch: &Epoch| ordinals.iter().position(|known| known == epoch);
-        let mut retired = 0;
-        for user in self.rows.users.values_mut() {
+        let mut slice = self.rows.users.values_mut().filter(|user| Some(user.id) > after);
+        let mut last = None;
+        for user in slice.by_ref().take(limit.into()) {
+            last = Some(user.id);
             if ordinal(&user.account.epoch) < ordinal(epoch) {
                 user.account = AccountVersion { epoch: epoch.clone(), number: 0 };
                 user.state = State::Inactive;
                 user.update_time = user.update_time.max(now);
-                retired += 1;
             }
         }
-        Ok(retired)
+        Ok(last.filter(|_| slice.next().is_some()))
     }
 }
 
@@ -295,37 +352,48 @@ impl Reservations for MemoryTransaction {
 }
 
 impl Requests for MemoryTransaction {
-    async fn find_request(
+    async fn claim_request(
         &mut self,
-        caller: UserId,
-        request_id: RequestId,
-        not_before: Timestamp,
-    ) -> Result<Option<StoredRequest>, StoreError> {
-        let mut requests = self.rows.requests.iter();
-        let found = requests.find(|(request, made)| {
-            request.caller == caller && request.request_id == request_id && *made >= not_before
-        });
-        Ok(found.map(|(request, _)| request.clone()))
-    }
-
-    async fn insert_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
-        self.rows
-            .requests
-            .retain(|(old, _)| (old.caller, old.request_id) != (request.caller, request.request_id));
+        request: &StoredRequest,
+        lifetime: TimeDelta,
+    ) -> Result<Claim, StoreError> {
         let now = self.time();
-        self.rows.requests.push((request.clone(), now));
+        let marked = |(old, _): &&mut (StoredRequest, Timestamp)| {
+            (old.caller, old.request_id) == (request.caller, request.request_id)
+        };
+        let Some((old, made)) = self.rows.requests.iter_mut().find(marked) else {
+            self.rows.requests.push((request.clone(), now));
+            return Ok(Claim { remembered: request.clone(), is_new: true });
+        };
+        let is_new = *made < now - lifetime;
+        if is_new {
+            let repeats = (&old.username, old.role) == (&request.username, request.role);
+            if !(*made == Timestamp::UNIX_EPOCH && repeats) {
+                *old = request.clone();
+            }
+            *made = now;
+        }
+        Ok(Claim { remembered: old.clone(), is_new })
+    }
+
+    async fn release_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        let named = |of: &StoredRequest| (of.caller, of.request_id, of.user_id);
+        for (old, made) in &mut self.rows.requests {
+            if named(old) == named(request) {
+                *made = Timestamp::UNIX_EPOCH;
+            }
+        }
         Ok(())
     }
 
-    async fn forget_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
-        let named = |old: &StoredRequest| (old.caller, old.request_id, old.user_id);
-        self.rows.requests.retain(|(old, _)| named(old) != named(request));
-        Ok(())
-    }
-
-    async fn delete_requests_before(&mut self, time: Timestamp) -> Result<(), StoreError> {
-        self.rows.requests.retain(|(_, made)| *made >= time);
-        Ok(())
+    async fn delete_requests_before(&mut self, time: Timestamp, limit: u16) -> Result<u64, StoreError> {
+        let mut left = u64::from(limit);
+        self.rows.requests.retain(|(_, made)| {
+            let goes = *made < time && left > 0;
+            left -= u64::from(goes);
+            !goes
+        });
+        Ok(u64::from(limit) - left)
     }
 }
 

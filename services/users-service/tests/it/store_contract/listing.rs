@@ -158,3 +158,68 @@ pub(super) async fn the_last_page_has_no_next<S: Store>(store: &S) {
     assert_eq!(list(store, &query(SortBy::Role, Direction::Descending, 12)).await.next, None);
     assert!(list(store, &query(SortBy::Role, Direction::Descending, 11)).await.next.is_some());
 }
+
+/// The filters that a list may have, the users that they let through, and whether there are any.
+fn filters() -> Vec<UserFilter> {
+    let prefix = |text| UsernamePrefix::parse(text).unwrap();
+    let filter = |roles: &[Role], states: &[State], text| UserFilter {
+        roles: roles.to_vec(),
+        states: states.to_vec(),
+        prefix: prefix(text),
+    };
+    vec![
+        filter(&[], &[], ""),
+        filter(&[Role::User], &[], ""),
+        filter(&[], &[State::Inactive], ""),
+        filter(&[Role::SuperAdmin, Role::User, Role::User], &[], ""),
+        filter(&[], &State::ALL, ""),
+        filter(&[Role::Admin, Role::SuperAdmin], &[State::Active], ""),
+        filter(&[], &[], "A"),
+        filter(&[Role::Admin], &[], "a"),
+        filter(&[Role::SuperAdmin], &[State::Active], "none"),
+    ]
+}
+
+/// What a list is by its definition.
+fn model(everybody: &[User], query: &ListUsers) -> Vec<UserId> {
+    let UserFilter { roles, states, prefix } = &query.filter;
+    let Order { by, direction } = query.order;
+    let mut users: Vec<&User> = everybody
+        .iter()
+        .filter(|user| roles.is_empty() || roles.contains(&user.role))
+        .filter(|user| states.is_empty() || states.contains(&user.state))
+        .filter(|user| user.username.canonical().starts_with(prefix.canonical()))
+        .collect();
+    users.sort_by_key(|user| user.id);
+    users.sort_by(|a, b| match direction {
+        Direction::Ascending => by.key(a).cmp(&by.key(b)),
+        Direction::Descending => by.key(b).cmp(&by.key(a)),
+    });
+    users.into_iter().map(|user| user.id).collect()
+}
+
+pub(super) async fn every_combination_is_listed_page_by_page_as_it_is_defined<S: Store>(store: &S) {
+    fill(store).await;
+    let everybody = list(store, &by_name()).await.users;
+    for ((by, direction), filter) in orders().flat_map(|order| filters().into_iter().map(move |f| (order, f)))
+    {
+        for (size, skip) in [(1, 0), (3, 0), (2, 1), (3, 5)] {
+            let mut query = ListUsers { filter: filter.clone(), skip, ..query(by, direction, size) };
+            let all = model(&everybody, &query);
+            let mut rest = all.as_slice();
+            loop {
+                let page = list(store, &query).await;
+                rest = &rest[usize::from(skip).min(rest.len())..];
+                let (expected, after) = rest.split_at(usize::try_from(size).unwrap().min(rest.len()));
+                assert_eq!(ids(&page.users), expected, "{query:?}");
+                assert_eq!(page.total, Some(i64::try_from(all.len()).unwrap()));
+                assert_eq!(page.next.is_some(), !after.is_empty(), "{query:?}");
+                rest = after;
+                query.after = page.next;
+                if query.after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+}

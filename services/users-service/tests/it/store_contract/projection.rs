@@ -81,18 +81,46 @@ pub(super) async fn has_reached_compares_within_an_epoch_and_across<S: Store>(st
     assert!(!store.has_reached(id(3), &version).await.unwrap(), "nobody");
 }
 
-pub(super) async fn users_of_earlier_epochs_can_be_retired<S: Store>(store: &S) {
+pub(super) async fn users_of_earlier_epochs_can_be_retired_slice_by_slice<S: Store>(store: &S) {
     let gone = apply(store, &account(1, "alice", "e1", 9)).await;
     let kept = apply(store, &account(2, "bobby", "e2", 1)).await;
-    let retired = in_tx!(store, tx => tx.retire_users_before(&an_epoch("e2")).await.unwrap());
-    assert_eq!(retired, 1);
+    for number in 3..=5 {
+        apply(store, &account(number, &format!("carol{number}"), "e1", 1)).await;
+    }
+    let epoch = an_epoch("e2");
+    let retire = async |after| in_tx!(store, tx => tx.retire_users_before(&epoch, after, 2).await.unwrap());
+    assert_eq!(retire(None).await, Some(id(2)));
+    assert_eq!(find(store, id(3)).await.unwrap().state, State::Active, "of the next slice");
+    assert_eq!(retire(Some(id(2))).await, Some(id(4)));
+    assert_eq!(retire(Some(id(4))).await, None);
+    for number in [1, 3, 4, 5] {
+        let user = find(store, id(number)).await.unwrap();
+        let version = (user.account.epoch.as_str(), user.account.number);
+        assert_eq!((user.state, version), (State::Inactive, ("e2", 0)));
+    }
     let user = find(store, gone.id).await.unwrap();
-    assert_eq!((user.state, user.account.epoch.as_str(), user.account.number), (State::Inactive, "e2", 0));
     assert!(user.update_time >= gone.update_time);
     assert_ne!(user.etag(), gone.etag());
     assert_eq!(find(store, kept.id).await, Some(kept));
     let back = apply(store, &account(1, "alice", "e2", 2)).await;
     assert_eq!(back.state, State::Active);
+}
+
+pub(super) async fn a_batch_is_applied_as_one<S: Store>(store: &S) {
+    let known = apply(store, &account(2, "bobby", "e1", 9)).await;
+    in_tx!(store, tx => tx.reserve(id(3), Role::Admin).await.unwrap());
+    let batch = [
+        account(1, "alice", "e1", 1),
+        account(2, "bobby", "e1", 8),
+        account(3, "carol", "e1", 2),
+        account(4, "david", "e2", 1),
+    ];
+    in_tx!(store, tx => tx.apply_accounts(&batch).await.unwrap());
+    assert_eq!(find(store, id(1)).await.unwrap().role, Role::User);
+    assert_eq!(find(store, id(2)).await, Some(known));
+    assert_eq!(find(store, id(3)).await.unwrap().role, Role::Admin);
+    assert_eq!(find(store, id(4)).await.unwrap().account.epoch, an_epoch("e2"));
+    in_tx!(store, tx => tx.apply_accounts(&[]).await.unwrap());
 }
 
 pub(super) async fn what_is_not_committed_did_not_happen<S: Store>(store: &S) {

@@ -1,0 +1,238 @@
+//! The store on PostgreSQL: one file a statement of each aggregate. Any number of processes share one database.
+//!
+//! Units of work lock what they change, always in the same order: a request id, the account, its sessions, and last the
+//! feed's counter, after which they commit. Times are the server's; statements that compare with the time read it
+//! themselves, in a subselect that is evaluated once, so that an index can be used for it. The number that is added to it
+//! is how far tests moved the clock.
+
+mod accounts;
+mod feed;
+mod follower;
+mod requests;
+mod row;
+mod sessions;
+
+use auth_core::StoreError;
+use auth_core::domain::{
+    Account, AccountKey, LiveSession, NewAccount, PasswordHash, Session, SessionId, SessionPosition,
+    StoredAccount,
+};
+use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+use clock::SystemClock;
+use database::Postgres;
+use database::error::is_unavailable;
+use database::postgres::{CommitError, Connection};
+use identity::{Epoch, RequestId, Timestamp, UserId};
+use sqlx::migrate::Migrator;
+
+use crate::engine::ServedStore;
+use crate::newest::Newest;
+use crate::stored;
+use follower::Follower;
+
+/// The schema.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/auth/postgres");
+
+/// Accounts, sessions and the feed in a PostgreSQL database.
+#[derive(Clone, Debug)]
+pub struct PgStore {
+    reader: PgReader,
+    follower: Follower,
+}
+
+/// Single reads of the database.
+#[derive(Clone, Debug)]
+pub struct PgReader {
+    database: Postgres,
+    clock: SystemClock,
+    newest: Newest,
+}
+
+/// A unit of work.
+#[derive(Debug)]
+pub struct PgTx {
+    tx: database::postgres::Transaction,
+    clock: SystemClock,
+    newest: Newest,
+    changed: Option<i64>,
+}
+
+impl PgStore {
+    /// A store over an open database whose schema is up to date. It follows the feed until it is closed or dropped.
+    /// Stored times come from the server's clock, moved as `clock` is.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn new(database: Postgres, clock: SystemClock) -> Self {
+        let newest = Newest::default();
+        let follower = Follower::start(database.clone(), newest.clone());
+        Self { reader: PgReader { database, clock, newest }, follower }
+    }
+
+    /// Waits for the connections in use and closes them.
+    pub async fn close(&self) {
+        self.follower.stop().await;
+        self.reader.database.close().await;
+    }
+}
+
+impl ServedStore for PgStore {
+    async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
+        let query = sqlx::query_scalar("select key from page_token_key");
+        stored::page_token_key(query.fetch_one(&mut self.reader.connection().await?).await.map_err(failed)?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        feed::newest(&mut self.reader.connection().await?).await.map_err(failed).map(drop)
+    }
+}
+
+impl PgReader {
+    async fn connection(&self) -> Result<Connection, StoreError> {
+        self.database.read().await.map_err(failed)
+    }
+}
+
+impl Store for PgStore {
+    type Tx = PgTx;
+    type Reader = PgReader;
+
+    async fn begin(&self) -> Result<PgTx, StoreError> {
+        let PgReader { database, clock, newest } = self.reader.clone();
+        let tx = database.begin().await.map_err(failed)?;
+        Ok(PgTx { tx, clock, newest, changed: None })
+    }
+
+    fn reader(&self) -> &PgReader {
+        &self.reader
+    }
+}
+
+impl Transaction for PgTx {
+    async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        let query = sqlx::query_scalar("select clock_timestamp() + $1 * interval '1 microsecond'");
+        query.bind(self.clock.offset_micros()).fetch_one(&mut *self.tx).await.map_err(failed)
+    }
+
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
+        accounts::lock(&mut self.tx, id).await
+    }
+
+    async fn insert_account(
+        &mut self,
+        account: &NewAccount,
+        now: Timestamp,
+    ) -> Result<Insertion, StoreError> {
+        let insertion = accounts::insert(&mut self.tx, account, now).await?;
+        if let Insertion::Inserted(account) = &insertion {
+            self.changed = Some(account.version.number);
+        }
+        Ok(insertion)
+    }
+
+    async fn update_account(&mut self, account: &StoredAccount) -> Result<Account, StoreError> {
+        let account = accounts::update(&mut self.tx, account).await?;
+        self.changed = Some(account.version.number);
+        Ok(account)
+    }
+
+    async fn rehash(&mut self, id: UserId, hash: &PasswordHash) -> Result<(), StoreError> {
+        accounts::rehash(&mut self.tx, id, hash).await
+    }
+
+    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
+        sessions::insert(&mut self.tx, session).await
+    }
+
+    async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        sessions::end(&mut self.tx, user_id, id, self.clock.offset_micros()).await
+    }
+
+    async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
+        sessions::end_all(&mut self.tx, user_id, keep, self.clock.offset_micros()).await
+    }
+
+    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
+        sessions::end_oldest(&mut self.tx, user_id, remaining, self.clock.offset_micros()).await
+    }
+
+    async fn use_session(
+        &mut self,
+        id: &SessionId,
+        expire_time: Timestamp,
+        last_used_time: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let offset = self.clock.offset_micros();
+        sessions::note_use(&mut self.tx, id, expire_time, last_used_time, offset).await
+    }
+
+    async fn claim_request(&mut self, request: &SignUpRecord) -> Result<Claim, StoreError> {
+        requests::claim(&mut self.tx, request, self.clock.offset_micros()).await
+    }
+
+    async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
+        let offset = self.clock.offset_micros();
+        let sessions = sessions::purge(&mut self.tx, limit, offset).await?;
+        Ok(sessions.saturating_add(requests::purge(&mut self.tx, limit, offset).await?))
+    }
+
+    async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
+        let ended = sessions::end_everybodys(&mut self.tx, self.clock.offset_micros()).await?;
+        feed::begin_epoch(&mut self.tx, epoch).await?;
+        Ok(ended)
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        match self.tx.commit().await {
+            Ok(()) => {}
+            Err(CommitError::RolledBack(cause)) => return Err(failed(cause)),
+            Err(CommitError::OutcomeUnknown(cause)) => return Err(StoreError::OutcomeUnknown(cause.into())),
+        }
+        if let Some(changed) = self.changed {
+            self.newest.raise(changed);
+        }
+        Ok(())
+    }
+}
+
+impl Reader for PgReader {
+    async fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+        accounts::by_key(&mut self.connection().await?, key).await
+    }
+
+    async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
+        sessions::live(&mut self.connection().await?, id, self.clock.offset_micros()).await
+    }
+
+    async fn live_sessions(
+        &self,
+        user_id: UserId,
+        after: Option<&SessionPosition>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let offset = self.clock.offset_micros();
+        sessions::live_of_user(&mut self.connection().await?, user_id, after, limit, offset).await
+    }
+
+    async fn sign_up_request(&self, id: RequestId) -> Result<Option<SignUpRecord>, StoreError> {
+        requests::known(&mut self.connection().await?, id, self.clock.offset_micros()).await
+    }
+
+    async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {
+        feed::changes_after(&mut self.connection().await?, number, limit).await
+    }
+
+    async fn wait_for_change(&self, number: i64) {
+        self.newest.wait_beyond(number).await;
+    }
+}
+
+/// What a failed statement means. Conflicts that are expected are told from failures before it comes to this.
+fn failed(cause: sqlx::Error) -> StoreError {
+    if is_unavailable(&cause) {
+        StoreError::Unavailable(cause.into())
+    } else {
+        StoreError::Broken(cause.into())
+    }
+}

@@ -1,0 +1,74 @@
+//! Queries on a read replica. A second database stands for it, which has only what a test puts there.
+
+use database::testing::TestDatabase;
+use identity::ConsistencyToken;
+use users_core::domain::UserKey;
+use users_core::ports::{Reader as _, Store as _};
+use users_service::{PgStore, ServedStore as _};
+
+use crate::store_contract::{account, apply, engines, id};
+
+struct Pair {
+    store: PgStore,
+    lagging: PgStore,
+    _databases: [TestDatabase; 2],
+}
+
+async fn pair() -> Pair {
+    let (lagging, replica) = engines::postgres().await;
+    let primary = TestDatabase::create().await;
+    let store = engines::postgres_on(&primary.options(2), Some(&replica.options(2))).await;
+    Pair { store, lagging, _databases: [primary, replica] }
+}
+
+async fn version_seen(reader: &impl users_core::ports::Reader) -> Option<i64> {
+    reader.find_user(&UserKey::Id(id(1))).await.unwrap().map(|user| user.account.number)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_reads_the_replica_and_a_command_never_does() {
+    let Pair { store, lagging, _databases } = pair().await;
+    apply(&store, &account(1, "alice", "e1", 2)).await;
+    apply(&lagging, &account(1, "alice", "e1", 1)).await;
+    assert_eq!(version_seen(store.reader()).await, Some(1));
+    assert_eq!(version_seen(&store.reader().primary()).await, Some(2));
+    assert_eq!(store.find_user(&UserKey::Id(id(1))).await.unwrap().unwrap().account.number, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_behind_a_token_is_not_asked() {
+    let Pair { store, lagging, _databases } = pair().await;
+    let user = apply(&store, &account(1, "alice", "e1", 2)).await;
+    apply(&lagging, &account(1, "alice", "e1", 1)).await;
+    let newer = ConsistencyToken::Account { user_id: user.id, version: user.account.clone() };
+    assert_eq!(version_seen(&store.reader().at_least(&newer).await).await, Some(2));
+    let role = ConsistencyToken::Role { user_id: user.id, version: 1 };
+    assert_eq!(version_seen(&store.reader().at_least(&role).await).await, Some(1), "it has come that far");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_comes_up_in_time_is_waited_for() {
+    let Pair { store, lagging, _databases } = pair().await;
+    let user = apply(&store, &account(1, "alice", "e1", 2)).await;
+    let token = ConsistencyToken::Account { user_id: user.id, version: user.account };
+    let replayed = account(1, "alice", "e1", 3);
+    let (reader, _) = tokio::join!(store.reader().at_least(&token), apply(&lagging, &replayed));
+    assert!([Some(2), Some(3)].contains(&version_seen(&reader).await), "it is never behind the token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_away_or_unfit_is_no_trouble_of_a_caller() {
+    let away = TestDatabase::create().await;
+    let mut nowhere = away.options(2);
+    nowhere.connect = nowhere.connect.port(1);
+    let without_schema = TestDatabase::create().await;
+    for replica in [nowhere, without_schema.options(2)] {
+        let primary = TestDatabase::create().await;
+        let store = engines::postgres_on(&primary.options(2), Some(&replica)).await;
+        let user = apply(&store, &account(1, "alice", "e1", 2)).await;
+        assert_eq!(version_seen(store.reader()).await, Some(2));
+        let token = ConsistencyToken::Account { user_id: user.id, version: user.account };
+        assert_eq!(version_seen(&store.reader().at_least(&token).await).await, Some(2));
+        store.close().await;
+    }
+}

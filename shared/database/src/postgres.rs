@@ -1,0 +1,204 @@
+//! A PostgreSQL database as a store uses it: a pool for the work of callers, and single connections past the pooler for
+//! what a pool cannot do.
+//!
+//! Every way to a connection goes through [`Connection`], so that three traps cannot be stepped into:
+//!
+//! - sqlx 0.9 loses writes when the future of `begin()` is dropped while `BEGIN` is under way: the connection goes back to
+//!   the pool inside an open transaction. Here a task of its own begins, which a dropped caller does not cancel.
+//! - PostgreSQL answers the commit of a transaction in which a statement failed with success, and rolls it back. Here such
+//!   a transaction cannot be committed.
+//! - Behind a pooler that gives every transaction another server connection (`prepared_statements = false`) nothing may
+//!   outlive a transaction, and sqlx sends even an unnamed statement in two parts. Here everything is in a transaction then.
+//!
+//! Knows no tables.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
+use sqlx::{Connection as _, Executor as _};
+
+mod connection;
+mod open_error;
+
+pub use connection::{CommitError, Connection, Transaction};
+pub use open_error::OpenError;
+pub(crate) use open_error::place;
+
+/// How long a caller waits for a connection, the making of a new one included.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(2);
+
+/// A connection that lay idle for longer is tested before it is used: the server may have gone meanwhile. One in steady
+/// use is not, because that would cost every statement another round trip.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// Idle connections are closed after this, and all of them when they are old: a server that moved is found, and what a
+/// session of PostgreSQL accumulates is let go.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(10);
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
+
+/// What a session is told when it begins.
+///
+/// The first three bound the work of one caller on the server, whatever becomes of this process: no call lives longer than
+/// 30 s, a lock that is not to be had for 10 s is another's trouble, and an open transaction that says nothing is a lost
+/// one. The last makes a prepared statement be planned once and not for each set of values, which takes longer than to
+/// execute it; so the plans are the ones that the stores' tests look at.
+const SESSION_SETTINGS: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; \
+                                set idle_in_transaction_session_timeout = '30s'; \
+                                set plan_cache_mode = 'force_generic_plan'";
+
+/// The oldest version that this works with.
+const OLDEST_VERSION: i32 = 150_000;
+
+/// How a database is reached and how much of it may be used.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// The server, or a pooler in front of it.
+    pub connect: PgConnectOptions,
+    /// The server itself: for migrations, notifications and locks that outlive a transaction.
+    pub direct: PgConnectOptions,
+    /// Connections in the pool. Those past the pooler come on top: one for notifications.
+    pub max_connections: u32,
+    /// Whether statements may be kept prepared from one transaction to the next, which a pooler in transaction mode may
+    /// not allow.
+    pub prepared_statements: bool,
+}
+
+// Derived, it would show passwords.
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("connect", &place(&self.connect))
+            .field("direct", &place(&self.direct))
+            .field("max_connections", &self.max_connections)
+            .field("prepared_statements", &self.prepared_statements)
+            .finish()
+    }
+}
+
+/// An open database. Clones share the connections.
+#[derive(Clone)]
+pub struct Postgres {
+    pool: PgPool,
+    direct: Arc<PgConnectOptions>,
+    prepared_statements: bool,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Postgres").field(&place(&self.direct)).finish()
+    }
+}
+
+impl Postgres {
+    /// Connects, and makes sure that the server is one that this works with. Says nothing about the schema.
+    pub async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+        let database = Self::lazy(options);
+        let version = database.version().await.map_err(|cause| OpenError::new(&options.connect, cause))?;
+        if version < OLDEST_VERSION {
+            return Err(OpenError::too_old(&options.connect, version));
+        }
+        Ok(database)
+    }
+
+    /// A database that is connected to when it is first asked for something.
+    #[must_use]
+    pub fn lazy(options: &PostgresOptions) -> Self {
+        let pool = PoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(ACQUIRE_WAIT)
+            .idle_timeout(IDLE_TIMEOUT)
+            .max_lifetime(MAX_LIFETIME)
+            .test_before_acquire(false)
+            .before_acquire(test_after_idling)
+            .after_connect(|connection, _| Box::pin(set_up(connection)))
+            .connect_lazy_with(options.connect.clone());
+        Self {
+            pool,
+            direct: Arc::new(options.direct.clone()),
+            prepared_statements: options.prepared_statements,
+        }
+    }
+
+    /// A connection for statements that each stand alone and change nothing.
+    pub async fn read(&self) -> Result<Connection, sqlx::Error> {
+        if self.prepared_statements {
+            Ok(Connection::single(self.pool.acquire().await?))
+        } else {
+            Ok(self.begin().await?.into_connection())
+        }
+    }
+
+    /// Begins a transaction. Rolled back when it is dropped.
+    pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        // The task neither panics nor is aborted, but for a runtime that ends.
+        let transaction = begun.map_err(|_| sqlx::Error::PoolClosed)??;
+        Ok(Transaction::new(transaction, self.prepared_statements))
+    }
+
+    /// A connection of its own, past the pool and any pooler. Closed when it is dropped.
+    pub async fn connect_directly(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect_with(&self.direct).await
+    }
+
+    /// Listens to a channel, on a connection of its own past the pool and any pooler. It does not come back by itself
+    /// after it is lost: whoever listens has to look at what it missed anyway.
+    pub async fn listen(&self, channel: &str) -> Result<PgListener, sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.direct_pool()).await?;
+        listener.eager_reconnect(false);
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+
+    /// Begins a transaction on a connection of its own, which is closed after it.
+    pub(crate) async fn begin_directly(
+        &self,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        self.direct_pool().begin().await
+    }
+
+    fn direct_pool(&self) -> PgPool {
+        PoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_WAIT)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with((*self.direct).clone())
+    }
+
+    /// Waits for the connections in use and closes them all.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn version(&self) -> Result<i32, sqlx::Error> {
+        let mut connection = self.read().await?;
+        sqlx::query_scalar("select current_setting('server_version_num')::int4")
+            .fetch_one(&mut connection)
+            .await
+    }
+}
+
+fn test_after_idling(
+    connection: &mut PgConnection,
+    metadata: PoolConnectionMetadata,
+) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    Box::pin(async move {
+        if metadata.idle_for > TRUSTED_IDLE {
+            connection.ping().await?;
+        }
+        Ok(true)
+    })
+}
+
+async fn set_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(SESSION_SETTINGS).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests;

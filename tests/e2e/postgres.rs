@@ -1,0 +1,18 @@
+//! What only a server of PostgreSQL has: several replicas over one database, replicas and poolers of the server itself,
+//! crashes, backups, roles.
+//!
+//! These tests say themselves what they run on, whatever engine the run is about; `tests/run` has a stage for them.
+
+mod deadlines;
+mod followers;
+mod life;
+mod mix;
+mod one_connection;
+mod pooler;
+mod replica;
+mod restore;
+mod roles;
+mod stops;
+mod stuck;
+mod tally;
+mod versions;

@@ -1,0 +1,100 @@
+//! A database that answers nobody, because somebody has locked its tables or because the whole server has stopped in its
+//! tracks: callers hear that it is the store, in time, and never that it is their token. When it goes on, so does everything.
+
+use api::auth::GetCurrentSessionRequest;
+use api::users::GetCurrentUserRequest;
+use e2e::{Caller, Cluster, Pair, Service, Settings, eventually};
+use futures::future::join_all;
+
+use super::mix::{KINDS, Mix};
+use super::tally::{CANCELLED, OUTAGES};
+
+const CALLERS: usize = 64;
+/// How long users-service waits for auth-service, as it is by default.
+const PROVIDER_TIMEOUT: &str = "2s";
+
+fn impatient(settings: Settings) -> Settings {
+    settings.users("IDENTITY_PROVIDER__TIMEOUT", PROVIDER_TIMEOUT).auth("PASSWORD__QUEUE_WAIT", "1s")
+}
+
+/// Makes some of every call at once, each with this deadline, and returns the reasons.
+async fn all_at_once(mix: &Mix<'_>) -> Vec<Result<(), String>> {
+    join_all((0..CALLERS).map(|number| mix.call(number))).await
+}
+
+/// Everything is as before, at once.
+async fn goes_on(app: &Pair) {
+    eventually("the database to be used again", async || {
+        let user = app.user.call(GetCurrentUserRequest::default()).await;
+        let session = app.user.call(GetCurrentSessionRequest {}).await;
+        (user.is_ok() && session.is_ok()).then_some(())
+    })
+    .await;
+    let mix = Mix::new(app).await;
+    let patient = async |number| loop {
+        match mix.call(number).await {
+            Err(reason) if reason == "HASHER_BUSY" => {}
+            outcome => return outcome,
+        }
+    };
+    let outcomes = join_all((0..CALLERS).map(patient)).await;
+    assert!(outcomes.iter().all(Result::is_ok), "afterwards:\n{}", mix.tally);
+}
+
+fn with_deadline(deadline: &'static str) -> impl Fn(&Caller) -> Caller {
+    move |caller| caller.with("grpc-timeout", deadline)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_accounts_are_an_outage_and_nobody_loses_a_session() {
+    let app = Pair::start_with(impatient(Settings::replicated(2))).await;
+    let mix = Mix::new(&app).await.dressed(with_deadline("25S"));
+    let lock = app.data().withhold(Service::Auth).await;
+    // Each makes one call of the port at least, or one of auth-service.
+    for outcome in all_at_once(&mix).await {
+        let reason = outcome.expect_err("the database is stuck");
+        let known = ["STORAGE_UNAVAILABLE", "IDENTITY_PROVIDER_UNAVAILABLE", "HASHER_BUSY"];
+        assert!(known.contains(&reason.as_str()), "{reason}");
+    }
+    println!("accounts are locked:\n{}", mix.tally);
+    let hurried = mix.dressed(with_deadline("300m"));
+    for outcome in all_at_once(&hurried).await {
+        let reason = outcome.expect_err("the database is stuck");
+        assert!(OUTAGES.contains(&reason.as_str()) || reason == CANCELLED, "{reason}");
+    }
+    println!("accounts are locked, and there are 300 ms:\n{}", hurried.tally);
+    drop(lock);
+    goes_on(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_users_are_an_outage_of_users_service_only() {
+    let app = Pair::start_with(impatient(Settings::replicated(2))).await;
+    let mix = Mix::new(&app).await.dressed(with_deadline("25S"));
+    let lock = app.data().withhold(Service::Users).await;
+    for (number, outcome) in all_at_once(&mix).await.into_iter().enumerate() {
+        // The first five kinds are auth-service's.
+        let expected = if number % KINDS < 5 { Ok(()) } else { Err("STORAGE_UNAVAILABLE".to_owned()) };
+        assert_eq!(outcome, expected, "call {number}");
+    }
+    println!("users are locked:\n{}", mix.tally);
+    drop(lock);
+    goes_on(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_nothing_any_more_is_an_outage_until_it_goes_on() {
+    let server = Cluster::start(&[]).await;
+    let app = Pair::start_with(impatient(Settings::replicated(2).at(&server))).await;
+    let mix = Mix::new(&app).await.dressed(with_deadline("5S"));
+    server.freeze().await;
+    for outcome in all_at_once(&mix).await {
+        let reason = outcome.expect_err("the server is stuck");
+        assert!(OUTAGES.contains(&reason.as_str()) || reason == CANCELLED, "{reason}");
+    }
+    println!("the server says nothing:\n{}", mix.tally);
+    let unavailable = mix.tally.count(|end| end.ends_with("_UNAVAILABLE"));
+    assert!(unavailable > 0, "whoever gets no connection hears it before its deadline");
+    server.thaw().await;
+    goes_on(&app).await;
+}

@@ -1,0 +1,141 @@
+//! A PostgreSQL server of one test's own, which it may crash, start again, replicate and put a pooler in front of. How
+//! that is done is known to the script `tests/postgres` alone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres");
+
+/// A server. Gone with the value.
+#[derive(Debug)]
+pub struct Cluster {
+    place: Place,
+}
+
+impl Cluster {
+    /// Makes and starts one, with these settings of PostgreSQL's: `"deadlock_timeout=10s"`.
+    pub async fn start(settings: &[&str]) -> Self {
+        let place = Place::new();
+        place.script("init", settings).await;
+        place.script("start", &[]).await;
+        Self { place }
+    }
+
+    /// Makes and starts a streaming replica of it.
+    pub async fn replica(&self) -> Self {
+        let place = Place::new();
+        place.script("replica", &[&self.place.path()]).await;
+        Self { place }
+    }
+
+    /// How a superuser connects to it; the URL stays the same from one start to the next.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let output = self.place.command("url", &[]).output().expect("the script runs");
+        String::from_utf8(output.stdout).expect("an URL").trim().to_owned()
+    }
+
+    /// Stops it as a power cut would, but for what the operating system still writes down.
+    pub async fn crash(&self) {
+        self.place.script("stop", &["immediate"]).await;
+    }
+
+    /// Stops it in its tracks: its connections stay, and nobody answers on them.
+    pub async fn freeze(&self) {
+        self.place.script("freeze", &[]).await;
+    }
+
+    /// Lets it go on.
+    pub async fn thaw(&self) {
+        self.place.script("thaw", &[]).await;
+    }
+
+    /// Starts it again.
+    pub async fn start_again(&self) {
+        self.place.script("start", &[]).await;
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It may be frozen, and would not hear that it is to stop.
+            let _ = self.place.command("thaw", &[]).status();
+        }
+        let stopped = self.place.command("stop", &["immediate"]).status();
+        assert!(
+            stopped.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "it goes on running"
+        );
+    }
+}
+
+/// A pgbouncer that gives every transaction whichever connection is free. Gone with the value.
+#[derive(Debug)]
+pub struct Pooler {
+    place: Place,
+    url: String,
+}
+
+impl Pooler {
+    /// Starts one in front of the server of an URL, with this many connections to each database.
+    pub async fn start(server_url: &str, connections: u32) -> Self {
+        let place = Place::new();
+        let url = place.script("pgbouncer", &[server_url, &connections.to_string()]).await;
+        Self { place, url }
+    }
+
+    /// How the server is reached through it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let stopped = self.place.command("stop-pgbouncer", &[]).status();
+        assert!(
+            stopped.is_ok_and(|status| status.success()) || std::thread::panicking(),
+            "it goes on running"
+        );
+    }
+}
+
+/// The folder of a server.
+#[derive(Debug)]
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The server may run as somebody else.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its own folder");
+        Self(folder)
+    }
+
+    fn path(&self) -> String {
+        self.0.path().join("server").display().to_string()
+    }
+
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(SCRIPT);
+        command.arg(name).arg(self.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of the script to its end and returns what it prints.
+    async fn script(&self, name: &str, arguments: &[&str]) -> String {
+        let command = self.command(name, arguments);
+        let output = tokio::process::Command::from(command).output().await.expect("the script runs");
+        assert!(
+            output.status.success(),
+            "tests/postgres {name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("an URL or nothing").trim().to_owned()
+    }
+}

@@ -213,7 +213,10 @@ impl Failure {
 
 /// Nobody answered: what did comes with details.
 fn is_broken_connection(status: &Status) -> bool {
-    status.code() == Code::Unavailable && status.details().is_empty()
+    // A connection that came to its age refuses what is just being sent, and the library says so in words only.
+    let came_to_its_age =
+        status.code() == Code::Internal && format!("{status:?}").contains("GoAway(b\"\", NO_ERROR, Remote)");
+    status.details().is_empty() && (status.code() == Code::Unavailable || came_to_its_age)
 }
 
 impl IdentityProvider for GrpcIdentityProvider {

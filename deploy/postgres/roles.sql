@@ -3,9 +3,9 @@
 --
 --     psql --no-psqlrc --set ON_ERROR_STOP=1 --file deploy/postgres/roles.sql postgres://ADMIN@HOST/postgres
 --
--- as a role that may create roles and databases. May be run again: what is there stays. Run after the first `migrate`, it
--- takes the books of the schema away from the serving roles as well. It sets no passwords; give each role one by
--- `\password ROLE`, or whatever your server authenticates by.
+-- as a role that may create roles and databases. May be run again: what is there stays. It sets no passwords; give each
+-- role one by `\password ROLE`, or whatever your server authenticates by. What only `migrate` writes, it takes from the
+-- serving roles itself.
 
 \set ON_ERROR_STOP 1
 
@@ -42,9 +42,6 @@ grant all on schema public to tandem_auth_owner;
 grant usage on schema public to tandem_auth;
 alter default privileges for role tandem_auth_owner in schema public
     grant select, insert, update, delete on tables to tandem_auth;
-select format('revoke insert, update, delete on %I from tandem_auth', tablename)
-from pg_tables where schemaname = 'public' and tablename in ('_sqlx_migrations', 'schema_compatibility')
-\gexec
 
 \connect tandem_users
 revoke all on schema public from public;
@@ -52,6 +49,3 @@ grant all on schema public to tandem_users_owner;
 grant usage on schema public to tandem_users;
 alter default privileges for role tandem_users_owner in schema public
     grant select, insert, update, delete on tables to tandem_users;
-select format('revoke insert, update, delete on %I from tandem_users', tablename)
-from pg_tables where schemaname = 'public' and tablename in ('_sqlx_migrations', 'schema_compatibility')
-\gexec

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use api::identity::{WatchAccountsRequest, WatchAccountsResponse};
+use grpc_kit::client::was_not_processed;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use crate::eventually::PATIENCE;
 use crate::{AUTH, Call, Endpoints, Failure, IDENTITY, Reply, USERS};
@@ -88,7 +89,8 @@ impl Caller {
     pub async fn raw<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Status> {
         let replica = self.next_replica(M::DOMAIN);
         let outcome = match M::send(replica, self.request(message.clone())).await {
-            Err(status) if was_not_sent(&status) => M::send(replica, self.request(message)).await,
+            // A connection comes to its age after five minutes: then it is the client's to go on with another.
+            Err(status) if was_not_processed(&status) => M::send(replica, self.request(message)).await,
             outcome => outcome,
         };
         outcome.map(Reply::of)
@@ -160,12 +162,4 @@ impl Caller {
         };
         &self.replicas[turn.fetch_add(1, Ordering::Relaxed) % self.replicas.len()]
     }
-}
-
-/// Whether the connection came to its age just before, which it does after five minutes: then it is the client's to go
-/// on with another. The library says only in words that a call was not sent.
-fn was_not_sent(status: &Status) -> bool {
-    let closed = status.code() == Code::Cancelled && status.message() == "operation was canceled";
-    let closing = status.code() == Code::Internal && format!("{status:?}").contains("NO_ERROR, Remote");
-    status.details().is_empty() && (closed || closing)
 }

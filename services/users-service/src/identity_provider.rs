@@ -1,7 +1,8 @@
 //! The identity-provider port over gRPC.
 //!
 //! Every answer is decoded by its reason, and what has no meaning for us is the provider's absence: no status of
-//! another service ever reaches our callers as it is. Only calls that change nothing are repeated.
+//! another service ever reaches our callers as it is. A call is repeated once: one that changes nothing when its connection
+//! broke, any other only when it is certain that nobody has begun with it.
 
 mod answer;
 mod wire;
@@ -12,6 +13,7 @@ use api::identity as pb;
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use futures::{Stream, StreamExt as _};
 use grpc_kit::call;
+use grpc_kit::client::was_not_processed;
 use identity::{PageSize, RawPassword, UserId, Username, Violation};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep, timeout};
@@ -111,18 +113,17 @@ impl GrpcIdentityProvider {
         }))
     }
 
-    /// Makes a call once.
+    /// Makes a call, and once more if the provider has not begun with it.
     async fn call<M, A, F>(
         &self,
         message: M,
-        send: impl FnOnce(Client, Request<M>) -> F + Send,
+        send: impl Fn(Client, Request<M>) -> F + Send + Sync,
     ) -> Result<A, ProviderError>
     where
-        M: Send,
+        M: Clone + Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
-        let budget = self.budget()?;
-        self.attempt(message, send, budget).await.map_err(|failure| failure.meaning(budget))
+        self.twice_if(was_not_processed, message, send).await
     }
 
     /// Makes a call that changes nothing, and once more if the connection failed it.
@@ -135,9 +136,22 @@ impl GrpcIdentityProvider {
         M: Clone + Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
+        self.twice_if(is_broken_connection, message, send).await
+    }
+
+    async fn twice_if<M, A, F>(
+        &self,
+        may_be_repeated: fn(&Status) -> bool,
+        message: M,
+        send: impl Fn(Client, Request<M>) -> F + Send + Sync,
+    ) -> Result<A, ProviderError>
+    where
+        M: Clone + Send,
+        F: Future<Output = Result<Response<A>, Status>> + Send,
+    {
         let budget = self.budget()?;
         match self.attempt(message.clone(), &send, budget).await {
-            Err(Failure::Refused(status)) if is_broken_connection(&status) => {
+            Err(Failure::Refused(status)) if may_be_repeated(&status) => {
                 sleep(Duration::from_millis(rand::random_range(BACKOFF_MILLIS))).await;
                 let budget = self.budget()?;
                 self.attempt(message, &send, budget).await.map_err(|failure| failure.meaning(budget))
@@ -159,8 +173,13 @@ impl GrpcIdentityProvider {
         let mut request = Request::new(message);
         self.sign(request.metadata_mut());
         request.set_timeout(budget.wait);
+        let begin = Instant::now();
         match timeout(budget.wait, send(self.client.clone(), request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
+            // The client's own timer may be the first to find that out.
+            Ok(Err(status)) if is_broken_connection(&status) && begin.elapsed() >= budget.wait => {
+                Err(Failure::TooSlow)
+            }
             Ok(Err(status)) => Err(Failure::Refused(status)),
             Err(_) => Err(Failure::TooSlow),
         }
@@ -211,12 +230,11 @@ impl Failure {
     }
 }
 
-/// Nobody answered: what did comes with details.
+/// Nobody answered: what did comes with details. A connection that comes to its age under a call is told in one of the
+/// last two ways.
 fn is_broken_connection(status: &Status) -> bool {
-    // A connection that came to its age refuses what is just being sent, and the library says so in words only.
-    let came_to_its_age =
-        status.code() == Code::Internal && format!("{status:?}").contains("GoAway(b\"\", NO_ERROR, Remote)");
-    status.details().is_empty() && (status.code() == Code::Unavailable || came_to_its_age)
+    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Internal)
+        && status.details().is_empty()
 }
 
 impl IdentityProvider for GrpcIdentityProvider {

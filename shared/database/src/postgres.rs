@@ -19,7 +19,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{Connection as _, Executor as _, Row as _};
+use tokio::time::timeout;
 
 mod connection;
 mod open_error;
@@ -96,12 +97,15 @@ impl fmt::Debug for Postgres {
 impl Postgres {
     /// Connects, and makes sure that the server is one that this works with. Says nothing about the schema.
     pub async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
-        let database = Self::lazy(options);
-        let version = database.version().await.map_err(|cause| OpenError::new(&options.connect, cause))?;
+        // Not through the pool: it tries again until its time is up, and then knows of no cause but that.
+        let version = timeout(ACQUIRE_WAIT, version(&options.connect)).await;
+        let version = version
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+            .map_err(|cause| OpenError::new(&options.connect, cause))?;
         if version < OLDEST_VERSION {
             return Err(OpenError::too_old(&options.connect, version));
         }
-        Ok(database)
+        Ok(Self::lazy(options))
     }
 
     /// A database that is connected to when it is first asked for something.
@@ -175,13 +179,14 @@ impl Postgres {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
 
-    async fn version(&self) -> Result<i32, sqlx::Error> {
-        let mut connection = self.read().await?;
-        sqlx::query_scalar("select current_setting('server_version_num')::int4")
-            .fetch_one(&mut connection)
-            .await
-    }
+async fn version(options: &PgConnectOptions) -> Result<i32, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let found = connection.fetch_one("show server_version_num").await?;
+    let version: String = found.try_get(0)?;
+    connection.close().await?;
+    version.parse().map_err(|_| sqlx::Error::Protocol(format!("the server's version is {version}")))
 }
 
 fn test_after_idling(

@@ -21,6 +21,25 @@ const APPLIED: &str = "_sqlx_migrations";
 /// How long a migration waits for a table that serving processes use.
 const GIVE_UP: &str = "set local lock_timeout = '10s'";
 
+/// Takes from everybody but the owner whatever is more than reading.
+const CLOSE_BOOKS: &str = "do $$
+declare
+    given record;
+begin
+    for given in
+        select distinct book.oid::regclass as name, granted.grantee
+        from pg_class as book, aclexplode(book.relacl) as granted
+        where book.oid in (to_regclass('_sqlx_migrations'), to_regclass('schema_compatibility'))
+            and granted.grantee <> book.relowner and granted.privilege_type <> 'SELECT'
+    loop
+        execute format(
+            'revoke insert, update, delete, truncate, references, trigger on %s from %s',
+            given.name,
+            case given.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end
+        );
+    end loop;
+end $$";
+
 /// Why a schema cannot be used or brought up to date. Each message is complete; to [`SchemaError::Older`] the
 /// caller adds the name of its command that migrates.
 #[derive(Debug, thiserror::Error)]
@@ -99,13 +118,17 @@ pub trait Schema {
     ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, sqlx::Error>> + Send;
 }
 
-/// What a connection can tell of its schema.
+/// What a connection can tell of its schema, and do for its books.
 pub trait Bookkeeping: Migrate + Send {
     /// Whether there is a table of this name.
     fn has_table(&mut self, name: &str) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
     /// What the table `schema_compatibility` says.
     fn compatible_from(&mut self) -> impl Future<Output = Result<Option<i64>, sqlx::Error>> + Send;
+
+    /// Leaves the books to whoever migrates: all others may read them at most, also those who may write every table that
+    /// is made here by default.
+    fn close_books(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
 /// Brings the schema up to date: all missing migrations or none, in one transaction that makes every other
@@ -118,6 +141,7 @@ pub async fn migrate<S: Schema>(database: &S, migrator: &'static Migrator) -> Re
     for migration in missing(&mut *transaction, migrator).await? {
         transaction.apply(APPLIED, migration).await?;
     }
+    transaction.close_books().await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -200,6 +224,11 @@ impl Bookkeeping for SqliteConnection {
     async fn compatible_from(&mut self) -> Result<Option<i64>, sqlx::Error> {
         sqlx::query_scalar("select compatible_from from schema_compatibility").fetch_optional(self).await
     }
+
+    /// A file has no roles.
+    async fn close_books(&mut self) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
 }
 
 impl Schema for Postgres {
@@ -233,6 +262,10 @@ impl Bookkeeping for PgConnection {
         sqlx::query_scalar("select compatible_from::bigint from schema_compatibility")
             .fetch_optional(self)
             .await
+    }
+
+    async fn close_books(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(CLOSE_BOOKS).execute(self).await.map(drop)
     }
 }
 

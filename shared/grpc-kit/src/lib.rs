@@ -4,12 +4,14 @@
 //! From the outside in: [`server`] accepts connections and drains them; [`layer`] gives every call its
 //! request id, deadline, log line and metrics, and completes every error answer; [`call`] is what a
 //! handler can ask about the call it serves; [`fault`] is how it refuses. [`health`], [`reflection`] and
-//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end.
+//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end. [`client`] is the
+//! one thing about the other end: what a call that failed on the way has done.
 //!
 //! It knows no service, no domain type and none of our generated code: what differs between listeners
 //! (error domain, streaming methods, service names) is an argument.
 
 pub mod call;
+pub mod client;
 mod details;
 pub mod fault;
 pub mod health;

@@ -16,28 +16,22 @@ impl Requests for PgTransaction {
         request: &StoredRequest,
         lifetime: TimeDelta,
     ) -> Result<Claim, StoreError> {
-        // One that is too old gives way, and one that was released does too, but not to a repeat of itself. Whoever comes
-        // second waits on the unique key.
-        let (username, role, user_id, is_new): (String, i16, Uuid, bool) = sqlx::query_as(
-            "with clock as materialized (
-                 select clock_timestamp() + $6 * interval '1 microsecond' as now
-             )
-             insert into requests as old (caller_id, request_id, username, role, user_id, create_time)
-             select $1, $2, $3, $4, $5, now from clock
-             on conflict (caller_id, request_id) do update set (username, role, user_id, create_time) = (
-                 select
-                     case when is_old then excluded.username else old.username end,
-                     case when is_old then excluded.role else old.role end,
-                     case when is_old and not is_released_repeat then excluded.user_id else old.user_id end,
-                     case when is_old then excluded.create_time else old.create_time end
-                 from (
-                     select old.create_time < excluded.create_time - $7 * interval '1 microsecond' as is_old,
-                         old.create_time = 'epoch'
-                             and (old.username, old.role) = (excluded.username, excluded.role)
-                             as is_released_repeat
-                 ) as age
-             )
-             returning username, role, user_id, create_time = (select now from clock)",
+        // Whoever comes second waits on the unique key. One that is too old gives way, and one that was released does too,
+        // but a repeat of itself gets its user.
+        let claimed: Option<Uuid> = sqlx::query_scalar(
+            "insert into requests as old (caller_id, request_id, username, role, user_id, create_time)
+             values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 microsecond')
+             on conflict (caller_id, request_id) do update set
+                 username = excluded.username,
+                 role = excluded.role,
+                 user_id = case
+                     when old.create_time = 'epoch'
+                         and (old.username, old.role) = (excluded.username, excluded.role)
+                     then old.user_id else excluded.user_id
+                 end,
+                 create_time = excluded.create_time
+             where old.create_time < excluded.create_time - $7 * interval '1 microsecond'
+             returning user_id",
         )
         .bind(request.caller.as_uuid())
         .bind(request.request_id.as_uuid())
@@ -46,6 +40,19 @@ impl Requests for PgTransaction {
         .bind(request.user_id.as_uuid())
         .bind(self.clock.offset_micros())
         .bind(lifetime.num_microseconds().unwrap_or(i64::MAX))
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        if let Some(user_id) = claimed {
+            let remembered = StoredRequest { user_id: UserId::new(user_id), ..request.clone() };
+            return Ok(Claim { remembered, is_new: true });
+        }
+        // The statement locked the row, so it stays as it is.
+        let (username, role, user_id): (String, i16, Uuid) = sqlx::query_as(
+            "select username, role, user_id from requests where caller_id = $1 and request_id = $2",
+        )
+        .bind(request.caller.as_uuid())
+        .bind(request.request_id.as_uuid())
         .fetch_one(&mut *self.tx)
         .await
         .map_err(failed)?;
@@ -55,7 +62,7 @@ impl Requests for PgTransaction {
             user_id: UserId::new(user_id),
             ..request.clone()
         };
-        Ok(Claim { remembered, is_new })
+        Ok(Claim { remembered, is_new: false })
     }
 
     async fn release_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
@@ -74,10 +81,10 @@ impl Requests for PgTransaction {
 
     async fn delete_requests_before(&mut self, time: Timestamp, limit: u16) -> Result<u64, StoreError> {
         let deleted = sqlx::query(
-            "delete from requests where (caller_id, request_id) in (
-                 select caller_id, request_id from requests
+            "delete from requests where ctid = any (array(
+                 select ctid from requests
                  where create_time < $1 order by create_time limit $2 for update skip locked
-             )",
+             ))",
         )
         .bind(time)
         .bind(i64::from(limit))

@@ -16,22 +16,20 @@ impl Requests for SqliteTransaction {
         lifetime: TimeDelta,
     ) -> Result<Claim, StoreError> {
         let now = self.time();
-        // One that is too old gives way, and one that was released does too, but not to a repeat of itself.
-        let (username, role, user_id, create_time): (String, i64, Vec<u8>, i64) = sqlx::query_as(
+        // One that is too old gives way, and one that was released does too, but a repeat of itself gets its user.
+        let claimed: Option<Vec<u8>> = sqlx::query_scalar(
             "insert into requests as old (caller_id, request_id, username, role, user_id, create_time)
              values ($1, $2, $3, $4, $5, $6)
              on conflict (caller_id, request_id) do update set
-                 username = iif(old.create_time < $7, excluded.username, old.username),
-                 role = iif(old.create_time < $7, excluded.role, old.role),
+                 username = excluded.username,
+                 role = excluded.role,
                  user_id = iif(
-                     old.create_time < $7 and not (
-                         old.create_time = 0
-                             and (old.username, old.role) = (excluded.username, excluded.role)
-                     ),
-                     excluded.user_id, old.user_id
+                     old.create_time = 0 and (old.username, old.role) = (excluded.username, excluded.role),
+                     old.user_id, excluded.user_id
                  ),
-                 create_time = iif(old.create_time < $7, excluded.create_time, old.create_time)
-             returning username, role, user_id, create_time",
+                 create_time = excluded.create_time
+             where old.create_time < $7
+             returning user_id",
         )
         .bind(request.caller.as_bytes().as_slice())
         .bind(request.request_id.to_string())
@@ -40,6 +38,18 @@ impl Requests for SqliteTransaction {
         .bind(request.user_id.as_bytes().as_slice())
         .bind(to_micros(now))
         .bind(to_micros(now - lifetime))
+        .fetch_optional(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        if let Some(user_id) = claimed {
+            let user_id = row::id(&user_id, "requests", "user_id")?;
+            return Ok(Claim { remembered: StoredRequest { user_id, ..request.clone() }, is_new: true });
+        }
+        let (username, role, user_id): (String, i64, Vec<u8>) = sqlx::query_as(
+            "select username, role, user_id from requests where caller_id = $1 and request_id = $2",
+        )
+        .bind(request.caller.as_bytes().as_slice())
+        .bind(request.request_id.to_string())
         .fetch_one(&mut *self.tx)
         .await
         .map_err(failed)?;
@@ -49,7 +59,7 @@ impl Requests for SqliteTransaction {
             user_id: row::id(&user_id, "requests", "user_id")?,
             ..request.clone()
         };
-        Ok(Claim { remembered, is_new: create_time == to_micros(now) })
+        Ok(Claim { remembered, is_new: false })
     }
 
     async fn release_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {

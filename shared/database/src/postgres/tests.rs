@@ -242,6 +242,7 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
         message.starts_with("PostgreSQL at 127.0.0.1:1, database tandem cannot be opened: "),
         "{message}"
     );
+    assert!(message.contains("Connection refused"), "{message}");
     assert!(!format!("{message} {refusal:?}").contains("hunter2"), "{refusal:?}");
 }
 

@@ -5,3 +5,4 @@ mod drain;
 mod operations;
 mod peer;
 mod probe;
+mod retired;

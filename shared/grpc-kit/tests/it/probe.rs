@@ -5,7 +5,10 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -37,6 +40,8 @@ pub(crate) struct Running {
     pub(crate) ended: JoinHandle<Ended>,
     /// Notified by each call that hangs, once it does.
     pub(crate) hanging: Arc<Notify>,
+    /// How many checks have come to the handler.
+    pub(crate) handled: Arc<AtomicUsize>,
 }
 
 pub(crate) async fn start() -> Running {
@@ -49,17 +54,19 @@ pub(crate) async fn start_with(settings: ServerSettings) -> Running {
     let (health, health_service) = health::service(&[ProbeServer::NAME]);
     let (v1, v1alpha) = reflection::services(&[], &[ProbeServer::NAME]).expect("descriptors that decode");
     let hanging = Arc::new(Notify::new());
-    let probe = Probe { hanging: Arc::clone(&hanging) };
+    let handled = Arc::new(AtomicUsize::new(0));
+    let probe = Probe { hanging: Arc::clone(&hanging), handled: Arc::clone(&handled) };
     let probe = ProbeServer(HealthServer::new(probe).max_decoding_message_size(MAX_REQUEST_BYTES));
     let routes = Routes::new(probe).add_service(health_service).add_service(v1).add_service(v1alpha);
     let layer = CallLayer::new(DOMAIN).streaming(&[WATCH]);
     let (trigger, shutdown) = Shutdown::new();
     let ended = tokio::spawn(serve(listener, routes, layer, settings, shutdown));
-    Running { address, health, trigger, ended, hanging }
+    Running { address, health, trigger, ended, hanging, handled }
 }
 
 struct Probe {
     hanging: Arc<Notify>,
+    handled: Arc<AtomicUsize>,
 }
 
 #[tonic::async_trait]
@@ -68,6 +75,7 @@ impl Health for Probe {
         &self,
         request: tonic::Request<HealthCheckRequest>,
     ) -> Result<tonic::Response<HealthCheckResponse>, Status> {
+        self.handled.fetch_add(1, Ordering::Relaxed);
         match request.get_ref().service.as_str() {
             "panic" => panic!("asked to"),
             "hang" => {

@@ -31,10 +31,16 @@ alter role tandem_auth set idle_in_transaction_session_timeout = '30s';
 alter role tandem_auth set statement_timeout = '30s';
 alter role tandem_auth set lock_timeout = '10s';
 alter role tandem_auth set plan_cache_mode = 'force_generic_plan';
+alter role tandem_auth set enable_seqscan = off;
+alter role tandem_auth set jit = off;
+alter role tandem_auth set max_parallel_workers_per_gather = 0;
 alter role tandem_users set idle_in_transaction_session_timeout = '30s';
 alter role tandem_users set statement_timeout = '30s';
 alter role tandem_users set lock_timeout = '10s';
 alter role tandem_users set plan_cache_mode = 'force_generic_plan';
+alter role tandem_users set enable_seqscan = off;
+alter role tandem_users set jit = off;
+alter role tandem_users set max_parallel_workers_per_gather = 0;
 
 \connect tandem_auth
 revoke all on schema public from public;

@@ -5,7 +5,9 @@
 
 mod deadlines;
 mod followers;
+mod kills;
 mod life;
+mod load;
 mod mix;
 mod one_connection;
 mod pooler;

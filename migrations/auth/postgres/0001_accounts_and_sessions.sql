@@ -11,10 +11,18 @@ insert into schema_compatibility (compatible_from) values (1);
 -- of numbers is the order of commits. It is the last lock that any transaction takes.
 create table feed (
     id smallint constraint feed_pkey primary key constraint feed_is_one_row check (id = 1),
-    epoch text not null,
     newest bigint not null constraint feed_newest_counts_up check (newest >= 0)
 );
-insert into feed (id, epoch, newest) values (1, replace(gen_random_uuid()::text, '-', ''), 0);
+insert into feed (id, newest) values (1, 0);
+
+-- The life of this database, which every call of every client reads. A row of its own: that of `feed` has as many versions
+-- as accounts were changed since the oldest transaction began, a long backup's perhaps, and whoever reads it goes through
+-- them all.
+create table feed_epoch (
+    id smallint constraint feed_epoch_pkey primary key constraint feed_epoch_is_one_row check (id = 1),
+    epoch text not null
+);
+insert into feed_epoch (id, epoch) values (1, replace(gen_random_uuid()::text, '-', ''));
 
 -- Each random UUID has 122 random bits: three are more than the key's 256.
 create table page_token_key (
@@ -50,6 +58,8 @@ create table accounts (
 --   `sessions_by_expiry`, and would wade through the entries of what it deleted before.
 -- - The live sessions of an account are a range of `sessions_of_account`, as short as the cap on them, and sorted in
 --   memory; what has expired is outside of it, however much of that an account has.
+-- - `sessions_by_expiry` is for the purge alone, and is about an expression that nothing else says: the planner cannot
+--   take it for an account's sessions and go through everybody's.
 create table sessions (
     id uuid constraint sessions_pkey primary key,
     account_id uuid not null constraint sessions_account_id_fkey references accounts (id),
@@ -68,7 +78,7 @@ create table sessions (
     autovacuum_analyze_scale_factor = 0.02
 );
 create index sessions_of_account on sessions (account_id, expire_time);
-create index sessions_by_expiry on sessions (expire_time);
+create index sessions_by_expiry on sessions ((expire_time at time zone 'UTC'));
 
 -- Request ids of sign-ups, for 24 hours. The account is added after its request id, in the same transaction.
 create table sign_up_requests (

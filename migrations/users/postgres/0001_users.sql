@@ -21,7 +21,10 @@ create table users (
     epoch_ordinal bigint not null constraint users_epoch_ordinal_fkey references feed_epochs (ordinal),
     account_version bigint not null constraint users_account_version_check check (account_version >= 0),
     -- The later of the last account change and the last role change. Kept, because it never decreases.
-    update_time timestamptz not null
+    update_time timestamptz not null,
+    -- The id once more, for lists that are sorted by nothing else: those who are asked for are a range of `users_by_place`.
+    -- By `id` the planner may as well go through everybody by the primary key and let the others go, however many.
+    place uuid not null generated always as (id) stored
 );
 
 -- Roles and states have few values, so every list is a merge of few ranges that each begin with one of both, whatever is
@@ -30,7 +33,7 @@ create table users (
 create index users_by_username on users (role, state, canonical_username, id);
 create index users_by_create_time on users (role, state, create_time desc, id);
 create index users_by_update_time on users (role, state, update_time desc, id);
-create index users_by_id on users (role, state, id);
+create index users_by_place on users (role, state, place);
 
 -- Ids that were given out, with the role that the user will have.
 create table reservations (

@@ -178,6 +178,9 @@ impl Transaction for PgTx {
     }
 
     async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
+        // Of millions of sessions that takes longer than anything that callers wait for.
+        let patient = sqlx::raw_sql("set local statement_timeout = 0");
+        patient.execute(&mut *self.tx).await.map_err(failed)?;
         let ended = sessions::end_everybodys(&mut self.tx, self.clock.offset_micros()).await?;
         feed::begin_epoch(&mut self.tx, epoch).await?;
         Ok(ended)

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use grpc_kit::Shutdown;
-use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
+use grpc_kit::process::{Drain, GrpcListener, OpsListener, end_of_background_work, serve_all};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -55,8 +55,7 @@ impl<S: ServedStore> Service<S> {
         let grpc = vec![on(listeners.public, public), on(listeners.internal, self.internal())];
         let purge = tokio::spawn(purge(self.use_cases.clone(), shutdown.clone()));
         serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
-        // Ended by the same shutdown; a panic in it was reported when it happened.
-        let _ = purge.await;
+        end_of_background_work(purge).await;
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl PgStore {
         clock: SystemClock,
     ) -> Result<Self, OpenError> {
         let primary = Postgres::open(primary).await?;
-        let reader = PgReader::new(primary.clone(), replica.map(Postgres::lazy));
+        let reader = PgReader::new(primary.clone(), replica.map(Postgres::replica));
         Ok(Self { primary, reader, clock })
     }
 }

@@ -1,7 +1,7 @@
 //! Serving: the listeners, what they serve, and the work in the background.
 
 use axum::Router;
-use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
+use grpc_kit::process::{Drain, GrpcListener, OpsListener, end_of_background_work, serve_all};
 use grpc_kit::{PageTokens, Shutdown};
 use metrics_exporter_prometheus::PrometheusHandle;
 use users_core::domain::LeaseOwner;
@@ -75,9 +75,8 @@ impl Open {
             async move { store.probe().await.map_err(|error| error.to_string()) }
         };
         serve_all(vec![grpc], Some(ops), drain, probe, shutdown).await;
-        // Ended by the same shutdown; a panic in them was reported when it happened.
-        let _ = projecting.await;
-        let _ = sweeping.await;
+        end_of_background_work(projecting).await;
+        end_of_background_work(sweeping).await;
         parts.store.close().await;
         Ok(())
     }

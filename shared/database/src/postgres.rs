@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
 use sqlx::{Connection as _, Executor as _, Row as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 mod connection;
@@ -27,6 +28,7 @@ mod open_error;
 
 pub use connection::{CommitError, Connection, Transaction};
 pub use open_error::OpenError;
+use open_error::STANDBY;
 pub(crate) use open_error::place;
 
 /// How long a caller waits for a connection, the making of a new one included.
@@ -35,6 +37,14 @@ const ACQUIRE_WAIT: Duration = Duration::from_secs(2);
 /// A connection that lay idle for longer is tested before it is used: the server may have gone meanwhile. One in steady
 /// use is not, because that would cost every statement another round trip.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// How many connections of a pool that has so many at least are kept for reading: what only looks must not wait for those
+/// who wait for each other's locks.
+const KEPT_FOR_READING: u32 = 2;
+const LARGE_POOL: u32 = 4;
+
+/// How long the connections in use are waited for at the end.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// Idle connections are closed after this, and all of them when they are old: a server that moved is found, and what a
 /// session of PostgreSQL accumulates is let go.
@@ -45,11 +55,16 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 ///
 /// The first three bound the work of one caller on the server, whatever becomes of this process: no call lives longer than
 /// 30 s, a lock that is not to be had for 10 s is another's trouble, and an open transaction that says nothing is a lost
-/// one. The last makes a prepared statement be planned once and not for each set of values, which takes longer than to
-/// execute it; so the plans are the ones that the stores' tests look at.
-const SESSION_SETTINGS: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; \
-                                set idle_in_transaction_session_timeout = '30s'; \
-                                set plan_cache_mode = 'force_generic_plan'";
+/// one.
+///
+/// The others are about plans. A statement is planned once and not for each set of values, which takes longer than to
+/// execute it; so the plans are the ones that the stores' tests look at. What such a plan expects of any values may be far
+/// too much, and then seems to be worth a scan of the whole table, compiled code, or processes that help: never here,
+/// where every statement has an index and reads few rows.
+pub const SESSION_SETTINGS: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; \
+                                    set idle_in_transaction_session_timeout = '30s'; \
+                                    set plan_cache_mode = 'force_generic_plan'; set enable_seqscan = off; \
+                                    set jit = off; set max_parallel_workers_per_gather = 0";
 
 /// The oldest version that this works with.
 const OLDEST_VERSION: i32 = 150_000;
@@ -84,6 +99,8 @@ impl fmt::Debug for PostgresOptions {
 #[derive(Clone)]
 pub struct Postgres {
     pool: PgPool,
+    /// The right to have a transaction.
+    transactions: Arc<Semaphore>,
     direct: Arc<PgConnectOptions>,
     prepared_statements: bool,
 }
@@ -95,34 +112,35 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Connects, and makes sure that the server is one that this works with. Says nothing about the schema.
+    /// Connects to a primary, and makes sure that it is one and that this works with it. Says nothing about the schema.
     pub async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
         // Not through the pool: it tries again until its time is up, and then knows of no cause but that.
-        let version = timeout(ACQUIRE_WAIT, version(&options.connect)).await;
-        let version = version
+        let (version, is_standby) = timeout(ACQUIRE_WAIT, look_at(&options.connect))
+            .await
             .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
             .map_err(|cause| OpenError::new(&options.connect, cause))?;
         if version < OLDEST_VERSION {
             return Err(OpenError::too_old(&options.connect, version));
         }
-        Ok(Self::lazy(options))
+        if is_standby {
+            return Err(OpenError::standby(&options.connect));
+        }
+        Ok(Self::new(options, pool_options(options).after_connect(|db, _| Box::pin(set_up_primary(db)))))
     }
 
-    /// A database that is connected to when it is first asked for something.
+    /// A read replica, which is connected to when it is first asked for something.
     #[must_use]
-    pub fn lazy(options: &PostgresOptions) -> Self {
-        let pool = PoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(ACQUIRE_WAIT)
-            .idle_timeout(IDLE_TIMEOUT)
-            .max_lifetime(MAX_LIFETIME)
-            .test_before_acquire(false)
-            .before_acquire(test_after_idling)
-            .after_connect(|connection, _| Box::pin(set_up(connection)))
-            .connect_lazy_with(options.connect.clone());
+    pub fn replica(options: &PostgresOptions) -> Self {
+        Self::new(options, pool_options(options).after_connect(|db, _| Box::pin(set_up(db))))
+    }
+
+    fn new(options: &PostgresOptions, pool: PoolOptions<sqlx::Postgres>) -> Self {
+        let max = options.max_connections;
+        let transactions = if max < LARGE_POOL { max } else { max - KEPT_FOR_READING };
         Self {
-            pool,
-            direct: Arc::new(options.direct.clone()),
+            pool: pool.connect_lazy_with(without_floats(&options.connect)),
+            transactions: Arc::new(Semaphore::new(transactions as usize)),
+            direct: Arc::new(without_floats(&options.direct)),
             prepared_statements: options.prepared_statements,
         }
     }
@@ -132,17 +150,23 @@ impl Postgres {
         if self.prepared_statements {
             Ok(Connection::single(self.pool.acquire().await?))
         } else {
-            Ok(self.begin().await?.into_connection())
+            Ok(self.begin_holding(None).await?.into_connection())
         }
     }
 
     /// Begins a transaction. Rolled back when it is dropped.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        let permit = timeout(ACQUIRE_WAIT, Arc::clone(&self.transactions).acquire_owned()).await;
+        let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        self.begin_holding(permit.ok()).await
+    }
+
+    async fn begin_holding(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Transaction, sqlx::Error> {
         let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, permit)) }).await;
         // The task neither panics nor is aborted, but for a runtime that ends.
-        let transaction = begun.map_err(|_| sqlx::Error::PoolClosed)??;
-        Ok(Transaction::new(transaction, self.prepared_statements))
+        let (transaction, permit) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
+        Ok(Transaction::new(transaction, permit, self.prepared_statements))
     }
 
     /// A connection of its own, past the pool and any pooler. Closed when it is dropped.
@@ -175,18 +199,38 @@ impl Postgres {
             .connect_lazy_with((*self.direct).clone())
     }
 
-    /// Waits for the connections in use and closes them all.
+    /// Waits for the connections in use, but not for those of a server that says nothing any more, and closes them all.
     pub async fn close(&self) {
-        self.pool.close().await;
+        if timeout(CLOSE_WAIT, self.pool.close()).await.is_err() {
+            tracing::warn!(database = ?self, "connections in use were left behind");
+        }
     }
 }
 
-async fn version(options: &PgConnectOptions) -> Result<i32, sqlx::Error> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    let found = connection.fetch_one("show server_version_num").await?;
-    let version: String = found.try_get(0)?;
+fn pool_options(options: &PostgresOptions) -> PoolOptions<sqlx::Postgres> {
+    PoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(ACQUIRE_WAIT)
+        .idle_timeout(IDLE_TIMEOUT)
+        .max_lifetime(MAX_LIFETIME)
+        .test_before_acquire(false)
+        .before_acquire(test_after_idling)
+}
+
+/// Without a parameter at its start that poolers refuse: how many digits of a float are shown, of which there are none.
+fn without_floats(options: &PgConnectOptions) -> PgConnectOptions {
+    options.clone().extra_float_digits(None)
+}
+
+/// The version of the server, and whether it only follows another.
+async fn look_at(options: &PgConnectOptions) -> Result<(i32, bool), sqlx::Error> {
+    let mut connection = PgConnection::connect_with(&without_floats(options)).await?;
+    let found = connection
+        .fetch_one("select current_setting('server_version_num')::int4, pg_is_in_recovery()")
+        .await?;
+    let found = (found.try_get(0)?, found.try_get(1)?);
     connection.close().await?;
-    version.parse().map_err(|_| sqlx::Error::Protocol(format!("the server's version is {version}")))
+    Ok(found)
 }
 
 fn test_after_idling(
@@ -203,6 +247,14 @@ fn test_after_idling(
 
 async fn set_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.execute(SESSION_SETTINGS).await.map(drop)
+}
+
+/// Refuses a server that follows another: after a failover a name may lead to the old primary for a while, which would
+/// still let in whom the new one does not. A primary that is demoted restarts, so it is enough to look once.
+async fn set_up_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    set_up(connection).await?;
+    let is_standby: bool = connection.fetch_one("select pg_is_in_recovery()").await?.try_get(0)?;
+    if is_standby { Err(sqlx::Error::Protocol(STANDBY.to_owned())) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tonic::service::Routes;
 
@@ -17,6 +17,12 @@ use crate::{CallLayer, Ended, ServerSettings, Shutdown, call, server};
 
 /// How often what the process needs is asked whether it is there.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// After that it is not there, though nobody has said so: longer than a busy store lets anybody wait for a connection.
+const PROBE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long work in the background may take to its end after the drain.
+const BACKGROUND_WAIT: Duration = Duration::from_secs(5);
 
 /// One gRPC listener with what it serves.
 #[derive(Debug)]
@@ -112,6 +118,15 @@ pub async fn serve_all<P, F>(
     }
 }
 
+/// Waits for work in the background that ends by the same shutdown, unless the store lets it hang.
+pub async fn end_of_background_work(mut task: JoinHandle<()>) {
+    // A panic in it was reported when it happened.
+    if timeout(BACKGROUND_WAIT, &mut task).await.is_err() {
+        tracing::warn!("work in the background was cut at the end of the drain");
+        task.abort();
+    }
+}
+
 /// Lets readiness and health follow the probe until the shutdown is requested.
 async fn follow<P, F>(
     readiness: &watch::Sender<Readiness>,
@@ -125,7 +140,11 @@ async fn follow<P, F>(
     loop {
         let now = tokio::select! {
             () = shutdown.requested() => return,
-            probed = probe() => probed.map_or_else(Readiness::NotReady, |()| Readiness::Ready),
+            probed = timeout(PROBE_WAIT, probe()) => match probed {
+                Ok(Ok(())) => Readiness::Ready,
+                Ok(Err(cause)) => Readiness::NotReady(cause),
+                Err(_) => Readiness::NotReady("the store does not answer".to_owned()),
+            },
         };
         let changed = readiness.send_if_modified(|before| {
             let changed = *before != now;

@@ -10,7 +10,9 @@ use api::users::{
     ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest, SetUserPasswordRequest, User, UserRole,
     UserState,
 };
-use e2e::{Cluster, PASSWORD, Pair, Settings, by_id, by_name, eventually, sql};
+use e2e::{Cluster, Engine, PASSWORD, Pair, Processes, Service, Settings, by_id, by_name, eventually, sql};
+
+use crate::crashes::BINARIES;
 
 const REPLICAS: usize = 2;
 
@@ -209,4 +211,20 @@ async fn waits(this: &Replicated) -> String {
     let total: Duration = waits.iter().sum();
     waits.sort_unstable();
     format!("p50 {:.1?}, max {:.1?}, all {total:.1?}", waits[100], waits[199])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_follows_another_is_not_taken_for_the_primary() {
+    let primary = Cluster::start(&[]).await;
+    let replica = primary.replica().await;
+    let settings = Settings::on(Engine::Postgres)
+        .at(&primary)
+        .auth("DATABASE__URL", &replica.url())
+        .users("DATABASE__URL", &replica.url());
+    let pair = Processes::prepared(BINARIES, settings).await;
+    for service in [Service::Auth, Service::Users] {
+        let refused = pair.elsewhere(service, &["serve"]).await;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("is a standby"), "{service:?}: {said}");
+    }
 }

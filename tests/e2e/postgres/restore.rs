@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api::auth::{ChangePasswordRequest, GetCurrentSessionRequest, LogInRequest, LogOutRequest};
 use api::users::{
@@ -20,6 +20,8 @@ use crate::crashes::BINARIES;
 
 const LATER_PASSWORD: &str = "another long secret";
 const REPLICAS: usize = 2;
+/// The two have to agree by then.
+const SOON: Duration = Duration::from_secs(30);
 /// How many there are besides those who have a story.
 const CROWD: usize = 30;
 
@@ -84,9 +86,7 @@ async fn after_a_restore_both_services_agree_and_nothing_of_the_time_after_the_d
     pair.ready().await;
 
     // No door is open for a moment, not even before the two agree.
-    let before =
-        [&yesterday.steady, &yesterday.leaves, &yesterday.changes_password, &yesterday.is_inactivated];
-    let tokens = before.map(|person| &person.token);
+    let tokens = yesterday.everybody().map(|person| &person.token);
     for token in tokens.into_iter().chain(&today.tokens).chain([&root.token]) {
         for replica in 0..REPLICAS {
             let caller = pair.anonymous.bearer(token).of_replica(replica);
@@ -106,12 +106,26 @@ async fn after_a_restore_both_services_agree_and_nothing_of_the_time_after_the_d
         Some(served.elapsed())
     })
     .await;
+    assert!(agreed <= SOON, "the two agreed after {agreed:?}");
     println!("both replicas agree on {} users {agreed:?} after auth-service listens", expected.len());
 
     life_goes_on(&pair.anonymous, &root, &today).await;
 }
 
 impl Yesterday {
+    fn everybody(&self) -> [&Person; 8] {
+        [
+            &self.steady,
+            &self.leaves,
+            &self.changes_password,
+            &self.gets_a_password,
+            &self.is_inactivated,
+            &self.is_reactivated,
+            &self.becomes_admin,
+            &self.was_admin,
+        ]
+    }
+
     async fn lived(anonymous: &Caller, root: &Person) -> Self {
         for number in 0..CROWD {
             anonymous.ok(sign_up(&format!("crowd{number}"))).await;

@@ -2,8 +2,6 @@
 //! while it is away that is what callers hear; when it is back everything goes on by itself, and what was acknowledged
 //! is there.
 
-mod load;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +12,7 @@ use e2e::{Call, Caller, Cluster, PASSWORD, Pair, Settings, by_id, eventually, si
 use futures::future::join_all;
 use tokio::task::JoinSet;
 
-use load::Load;
+use super::load::{Crew, Load};
 
 /// How often it is stopped. `TANDEM_TEST_STOPS` says another number.
 const STOPS: usize = 20;
@@ -79,7 +77,11 @@ async fn a_server_that_is_stopped_and_started_again_loses_nothing_that_was_ackno
     let settings = settings.users("IDENTITY_PROVIDER__TIMEOUT", "2s").auth("PASSWORD__QUEUE_WAIT", "1s");
     let app = Arc::new(Pair::start_with(settings).await);
     let target = app.somebody(UserRole::User).await;
-    let load = Arc::new(Load::new(Arc::clone(&app)));
+    let load = Arc::new(Load::new(Crew {
+        anonymous: app.anonymous.clone(),
+        admin: Caller::clone(&app.admin),
+        super_admin: Caller::clone(&app.super_admin),
+    }));
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
         clients.spawn(Arc::clone(&load).client());
@@ -110,7 +112,7 @@ async fn a_server_that_is_stopped_and_started_again_loses_nothing_that_was_ackno
             },
             until_fed(&app, back, &newcomer),
         );
-        load.some_are_served().await;
+        load.are_served(100).await;
         let last_error = load.last_error().map(|at| at.saturating_duration_since(back)).unwrap_or_default();
         resumptions.push(Resumption { away: began - crashed, log_in, list, change, feed, last_error });
     }

@@ -6,12 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use e2e::{Call, Caller, Failure, Reply};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How a call ended that was good.
 pub(super) const OK: &str = "OK";
 /// How a call ended that the client gave up.
 pub(super) const CANCELLED: &str = "given up by the client";
+/// How a call ended that nobody answered.
+pub(super) const AWAY: &str = "nobody answers";
 /// All that may be said of an outage.
 pub(super) const OUTAGES: [&str; 5] = [
     "STORAGE_UNAVAILABLE",
@@ -74,12 +76,15 @@ impl fmt::Display for Tally {
 
 /// The reason of an error, which is held against the table of errors. Only the client itself says nothing but a code.
 pub(super) fn reason<M: Call>(status: &Status) -> String {
-    if status.code() == tonic::Code::Cancelled && status.details().is_empty() {
+    if status.code() == Code::Cancelled && status.details().is_empty() {
         return if status.message() == "Timeout expired" {
             CANCELLED.to_owned()
         } else {
             format!("{status:?}")
         };
+    }
+    if status.details().is_empty() && matches!(status.code(), Code::Unavailable | Code::Unknown) {
+        return AWAY.to_owned();
     }
     Failure::of(status, M::DOMAIN).reason
 }

@@ -1,11 +1,11 @@
-//! `RevokeAllSessions` against log-ins, renewals, password changes and itself.
+//! `RevokeAllSessions` against log-ins, renewals, password changes and itself; log-out and `RevokeSession` against renewals.
 //!
 //! Dead after its OK: every session whose log-in was answered before it began, and every renewal of these. A log-in
 //! that was under way may come after it; whatever it opened is then in the list, and nothing else is.
 
 use api::auth::{
     ChangePasswordRequest, GetCurrentSessionRequest, LogOutRequest, RefreshSessionRequest,
-    RevokeAllSessionsRequest,
+    RevokeAllSessionsRequest, RevokeSessionRequest,
 };
 use api::users::UserRole;
 use chrono::TimeDelta;
@@ -107,7 +107,7 @@ async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_l
 async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
     let app = Pair::start().await;
     let mut people = Vec::new();
-    while people.len() < rounds(40) {
+    while people.len() < rounds(40) * 2 {
         people.extend(join_all((0..40).map(|_| app.somebody(UserRole::User))).await);
     }
     app.clock.advance(TimeDelta::minutes(28));
@@ -117,7 +117,11 @@ async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
             for _ in 0..round % 4 {
                 app.anonymous.refused("UNAUTHENTICATED", LogOutRequest {}).await;
             }
-            bob.ok(LogOutRequest {}).await;
+            if round % 2 == 0 {
+                bob.ok(LogOutRequest {}).await;
+            } else {
+                bob.ok(RevokeSessionRequest { session_id: bob.session.session_id.clone() }).await;
+            }
         };
         let (calls, ()) = tokio::join!(calls, ending);
         let renewed = calls.into_iter().flatten().filter_map(|reply| reply.renewed()).map(|(token, _)| token);

@@ -19,13 +19,13 @@ pub(super) async fn by_key(
     let query = match key {
         AccountKey::Id(id) => sqlx::query_as::<_, StoredAccountRow>(
             "select id as account_id, username, state, create_time as account_create_time, update_time, version,
-                    (select epoch from feed) as epoch, password_hash, credential_version
+                    (select epoch from feed_epoch) as epoch, password_hash, credential_version
              from accounts where id = $1",
         )
         .bind(id.as_uuid()),
         AccountKey::Username(name) => sqlx::query_as::<_, StoredAccountRow>(
             "select id as account_id, username, state, create_time as account_create_time, update_time, version,
-                    (select epoch from feed) as epoch, password_hash, credential_version
+                    (select epoch from feed_epoch) as epoch, password_hash, credential_version
              from accounts where canonical_username = $1",
         )
         .bind(name.canonical()),
@@ -37,7 +37,7 @@ pub(super) async fn by_key(
 pub(super) async fn lock(db: &mut Connection, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
     let query = sqlx::query_as::<_, StoredAccountRow>(
         "select id as account_id, username, state, create_time as account_create_time, update_time, version,
-                (select epoch from feed) as epoch, password_hash, credential_version
+                (select epoch from feed_epoch) as epoch, password_hash, credential_version
          from accounts where id = $1 for no key update",
     );
     let found = query.bind(id.as_uuid()).fetch_optional(db).await.map_err(failed)?;
@@ -52,13 +52,13 @@ pub(super) async fn insert(
     let query = sqlx::query_as::<_, AccountRow>(
         "with next as (
              update feed set newest = newest + 1
-             returning newest as version, epoch, pg_notify('tandem_accounts', '')
+             returning newest as version, pg_notify('tandem_accounts', '')
          )
          insert into accounts (id, username, canonical_username, state, password_hash, credential_version,
                                create_time, update_time, version)
          select $1, $2, $3, $4, $5, 1, $6, $6, version from next
          returning id as account_id, username, state, create_time as account_create_time, update_time, version,
-                   (select epoch from next) as epoch",
+                   (select epoch from feed_epoch) as epoch",
     );
     let inserted = query
         .bind(new.id.as_uuid())
@@ -84,12 +84,12 @@ pub(super) async fn update(db: &mut Connection, changed: &StoredAccount) -> Resu
     let query = sqlx::query_as::<_, (i64, String)>(
         "with next as (
              update feed set newest = newest + 1
-             returning newest as version, epoch, pg_notify('tandem_accounts', '')
+             returning newest as version, pg_notify('tandem_accounts', '')
          )
          update accounts
          set state = $2, password_hash = $3, credential_version = $4, update_time = $5, version = next.version
          from next where id = $1
-         returning next.version, epoch",
+         returning next.version, (select epoch from feed_epoch)",
     );
     let (number, epoch) = query
         .bind(account.id.as_uuid())

@@ -18,7 +18,9 @@ pub(super) async fn newest(db: &mut Connection) -> Result<i64, sqlx::Error> {
 }
 
 pub(super) async fn begin_epoch(db: &mut Connection, epoch: &Epoch) -> Result<(), StoreError> {
-    let query = sqlx::query("update feed set epoch = $1").bind(epoch.as_str());
+    // Whoever changes an account waits for this, though nobody should be there who does.
+    sqlx::query("select from feed for no key update").execute(&mut *db).await.map_err(failed)?;
+    let query = sqlx::query("update feed_epoch set epoch = $1").bind(epoch.as_str());
     query.execute(db).await.map_err(failed).map(drop)
 }
 
@@ -29,8 +31,8 @@ pub(super) async fn changes_after(
     limit: u32,
 ) -> Result<Changes, StoreError> {
     let rows = sqlx::query(
-        "select feed.epoch, feed.newest, account.*
-         from feed left join (
+        "select feed_epoch.epoch, feed.newest, account.*
+         from feed cross join feed_epoch left join (
              select id as account_id, username, state, create_time as account_create_time, update_time, version
              from accounts where version > $1 order by version limit $2
          ) account on true

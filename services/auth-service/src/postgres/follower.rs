@@ -121,11 +121,22 @@ async fn hear(listener: &mut PgListener) -> Result<bool, Option<sqlx::Error>> {
 
 /// Reads the number; says whether it is news. A database that does not answer has none.
 async fn publish(database: &Postgres, newest: &Newest) -> bool {
+    // Committed before it is read, so the database has come so far, unless it is another one.
+    let known = newest.get();
     let read = async {
         let mut connection = database.read().await?;
         feed::newest(&mut connection).await
     };
     match read.await {
+        Ok(number) if number < known => {
+            tracing::error!(
+                known,
+                number,
+                "the database has lost changes of accounts: see docs/postgresql.md"
+            );
+            newest.fall_back(known, number);
+            false
+        }
         Ok(number) => newest.raise(number),
         Err(error) => {
             tracing::debug!(%error, "the feed cannot be read");

@@ -96,7 +96,8 @@ pub(super) async fn end_oldest(
 pub(super) async fn end_everybodys(db: &mut Connection, offset: i64) -> Result<u64, StoreError> {
     let query = sqlx::query_scalar::<_, i64>(
         "select count(*) from sessions
-         where expire_time > (select clock_timestamp() + $1 * interval '1 microsecond')",
+         where expire_time at time zone 'UTC'
+               > (select clock_timestamp() + $1 * interval '1 microsecond') at time zone 'UTC'",
     );
     let alive = query.bind(offset).fetch_one(&mut *db).await.map_err(failed)?;
     sqlx::query("delete from sessions").execute(db).await.map_err(failed)?;
@@ -132,7 +133,7 @@ pub(super) async fn live(
                 s.expire_time, s.absolute_expire_time, s.last_used_time, s.authenticated_time, s.user_agent,
                 s.peer_address,
                 a.id as account_id, a.username, a.state, a.create_time as account_create_time, a.update_time,
-                a.version, (select epoch from feed) as epoch, clock.now
+                a.version, (select epoch from feed_epoch) as epoch, clock.now
          from (select clock_timestamp() + $2 * interval '1 microsecond' as now) clock
               join sessions s on s.id = $1 and s.expire_time > clock.now
               join accounts a on a.id = s.account_id",
@@ -171,8 +172,9 @@ pub(super) async fn purge(db: &mut Connection, limit: u32, offset: i64) -> Resul
     let query = sqlx::query(
         "delete from sessions where id = any (array(
              select id from sessions
-             where expire_time <= (select clock_timestamp() + $2 * interval '1 microsecond')
-             order by expire_time limit $1 for update skip locked))",
+             where expire_time at time zone 'UTC'
+                   <= (select clock_timestamp() + $2 * interval '1 microsecond') at time zone 'UTC'
+             order by expire_time at time zone 'UTC' limit $1 for update skip locked))",
     );
     let purged = query.bind(i64::from(limit)).bind(offset).execute(db).await.map_err(failed)?;
     Ok(u32::try_from(purged.rows_affected()).unwrap_or(u32::MAX))

@@ -1,7 +1,7 @@
 //! Several processes over one PostgreSQL database: what only then can go wrong.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth_core::domain::AccountState;
 use auth_core::ports::{Claim, Insertion, Reader as _, SignUpRecord, Store as _, Transaction as _};
@@ -238,6 +238,7 @@ async fn a_change_wakes_who_waits_in_another_process() {
     until_listening(&mut connection, 2, &BTreeSet::new()).await;
     let database = Postgres::open(&place.options(1)).await.unwrap();
     let mut listener = database.listen("tandem_accounts").await.unwrap();
+    let began = Instant::now();
     for number in 1..=20 {
         let position = i64::try_from(number).unwrap() - 1;
         let waiting = timeout(Duration::from_secs(3), b.store.reader().wait_for_change(position));
@@ -247,6 +248,12 @@ async fn a_change_wakes_who_waits_in_another_process() {
         assert_eq!(listener.recv().await.unwrap().payload(), "");
     }
     assert!(listener.next_buffered().is_none(), "one notification for a change");
+    // By the look once a second alone, each of them would have waited for most of one.
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "nobody was woken: {:?} for 20 changes",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,8 +18,9 @@
 //!
 //! Statements are put together from fixed pieces; every value is bound, but for those of a range that the planner has to
 //! know. Its limit, which is rounded up to a power of two, so that there are few different statements. And its role and
-//! state, which are numbers of ours: with a plan that is to fit them all, the users of a rare role were looked for along the
-//! primary key, among all the others.
+//! state, which are numbers of ours: a plan that is to fit them all fits the rare ones badly. What is sorted by the id alone
+//! is so by a column that only the index for it has (`place`), because the primary key would do for that too, with
+//! everybody else on the way.
 
 mod by_prefix;
 mod ranges;

@@ -18,7 +18,7 @@ impl Requests for PgTransaction {
     ) -> Result<Claim, StoreError> {
         // Whoever comes second waits on the unique key. One that is too old gives way, and one that was released does too,
         // but a repeat of itself gets its user.
-        let claimed: Option<Uuid> = sqlx::query_scalar(
+        let claimed: Option<(Uuid, Timestamp)> = sqlx::query_as(
             "insert into requests as old (caller_id, request_id, username, role, user_id, create_time)
              values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 microsecond')
              on conflict (caller_id, request_id) do update set
@@ -31,7 +31,7 @@ impl Requests for PgTransaction {
                  end,
                  create_time = excluded.create_time
              where old.create_time < excluded.create_time - $7 * interval '1 microsecond'
-             returning user_id",
+             returning user_id, create_time",
         )
         .bind(request.caller.as_uuid())
         .bind(request.request_id.as_uuid())
@@ -43,13 +43,13 @@ impl Requests for PgTransaction {
         .fetch_optional(&mut *self.tx)
         .await
         .map_err(failed)?;
-        if let Some(user_id) = claimed {
+        if let Some((user_id, time)) = claimed {
             let remembered = StoredRequest { user_id: UserId::new(user_id), ..request.clone() };
-            return Ok(Claim { remembered, is_new: true });
+            return Ok(Claim { remembered, is_new: true, time });
         }
         // The statement locked the row, so it stays as it is.
-        let (username, role, user_id): (String, i16, Uuid) = sqlx::query_as(
-            "select username, role, user_id from requests where caller_id = $1 and request_id = $2",
+        let (username, role, user_id, time): (String, i16, Uuid, Timestamp) = sqlx::query_as(
+            "select username, role, user_id, create_time from requests where caller_id = $1 and request_id = $2",
         )
         .bind(request.caller.as_uuid())
         .bind(request.request_id.as_uuid())
@@ -62,17 +62,38 @@ impl Requests for PgTransaction {
             user_id: UserId::new(user_id),
             ..request.clone()
         };
-        Ok(Claim { remembered, is_new: false })
+        Ok(Claim { remembered, is_new: false, time })
     }
 
-    async fn release_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+    async fn confirm_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into requests as old (caller_id, request_id, username, role, user_id, create_time)
+             values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 microsecond')
+             on conflict (caller_id, request_id) do update
+             set create_time = greatest(excluded.create_time, old.create_time + interval '1 microsecond')
+             where old.user_id = excluded.user_id",
+        )
+        .bind(request.caller.as_uuid())
+        .bind(request.request_id.as_uuid())
+        .bind(&request.username)
+        .bind(small(request.role.number()))
+        .bind(request.user_id.as_uuid())
+        .bind(self.clock.offset_micros())
+        .execute(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn release_request(&mut self, request: &StoredRequest, time: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "update requests set create_time = 'epoch'
-             where caller_id = $1 and request_id = $2 and user_id = $3",
+             where caller_id = $1 and request_id = $2 and user_id = $3 and create_time = $4",
         )
         .bind(request.caller.as_uuid())
         .bind(request.request_id.as_uuid())
         .bind(request.user_id.as_uuid())
+        .bind(time)
         .execute(&mut *self.tx)
         .await
         .map_err(failed)?;

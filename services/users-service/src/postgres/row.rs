@@ -21,7 +21,7 @@ pub(super) use columns;
 /// A user with the epoch of its account.
 #[derive(Debug, FromRow)]
 pub(super) struct UserRow {
-    id: Uuid,
+    pub(super) id: Uuid,
     username: String,
     role: i16,
     role_version: i64,

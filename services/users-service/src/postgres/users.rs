@@ -1,4 +1,7 @@
 //! Users: the projection of accounts, and the roles.
+//!
+//! What locks a user joins nothing, and the user is read by a statement after it: a row that was changed while its lock was
+//! waited for is joined with what the others were before, and lost if they do not fit any more.
 
 use database::postgres::Connection;
 use identity::{AccountVersion, Epoch, UserId};
@@ -13,22 +16,24 @@ use super::{PgTransaction, failed};
 /// The user by id, or the one of the newest epoch by username: every role and every state is named, because the index
 /// begins with them.
 macro_rules! select_user {
-    (by id $($lock:literal)?) => {
+    (by id) => {
         concat!(
-            "select ", columns!(), ", feed_epochs.epoch from users
+            "select ",
+            columns!(),
+            ", feed_epochs.epoch from users
              join feed_epochs on feed_epochs.ordinal = users.epoch_ordinal
-             where users.id = $1",
-            $($lock)?
+             where users.id = $1"
         )
     };
-    (by username $($lock:literal)?) => {
+    (by username) => {
         concat!(
-            "select ", columns!(), ", feed_epochs.epoch from users
+            "select ",
+            columns!(),
+            ", feed_epochs.epoch from users
              join feed_epochs on feed_epochs.ordinal = users.epoch_ordinal
              where users.role = any ('{1, 2, 3}') and users.state = any ('{1, 2}')
                  and users.canonical_username = $1
-             order by users.epoch_ordinal desc, users.account_version desc limit 1",
-            $($lock)?
+             order by users.epoch_ordinal desc, users.account_version desc limit 1"
         )
     };
 }
@@ -75,22 +80,23 @@ pub(super) async fn has_role_version(
 
 impl UserRows for PgTransaction {
     async fn lock_user(&mut self, key: &UserKey) -> Result<Option<User>, StoreError> {
-        let found: Option<UserRow> = match key {
-            UserKey::Id(id) => {
-                sqlx::query_as(select_user!(by id " for no key update of users"))
-                    .bind(id.as_uuid())
-                    .fetch_optional(&mut *self.tx)
-                    .await
-            }
-            UserKey::Username(username) => {
-                sqlx::query_as(select_user!(by username " for no key update of users"))
-                    .bind(username.canonical())
-                    .fetch_optional(&mut *self.tx)
-                    .await
-            }
-        }
-        .map_err(failed)?;
-        found.map(User::try_from).transpose()
+        let id = match key {
+            UserKey::Id(id) => id.as_uuid(),
+            UserKey::Username(_) => match find(&mut self.tx, key).await.map_err(failed)? {
+                Some(found) => found.id,
+                None => return Ok(None),
+            },
+        };
+        sqlx::query("select from users where id = $1 for no key update")
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await
+            .map_err(failed)?;
+        find(&mut self.tx, &UserKey::Id(UserId::new(id)))
+            .await
+            .map_err(failed)?
+            .map(User::try_from)
+            .transpose()
     }
 
     async fn apply_accounts(&mut self, accounts: &[Account]) -> Result<(), StoreError> {
@@ -242,13 +248,18 @@ impl Roles for PgTransaction {
 
     /// The role is written out: the planner has to know that it is one that few have.
     async fn lock_super_admins(&mut self) -> Result<Vec<User>, StoreError> {
+        sqlx::query(
+            "select from users where role = 3 and state = any ('{1, 2}') order by id for no key update",
+        )
+        .execute(&mut *self.tx)
+        .await
+        .map_err(failed)?;
         let found: Vec<UserRow> = sqlx::query_as(concat!(
             "select ",
             columns!(),
             ", feed_epochs.epoch from users
              join feed_epochs on feed_epochs.ordinal = users.epoch_ordinal
-             where users.role = 3 and users.state = any ('{1, 2}')
-             order by users.id for no key update of users",
+             where users.role = 3 and users.state = any ('{1, 2}') order by users.id",
         ))
         .fetch_all(&mut *self.tx)
         .await

@@ -97,6 +97,7 @@ pub(crate) mod on {
         requests:
             a_mark_stands_for_one_request_of_one_caller,
             a_released_mark_is_free_for_other_content_and_known_to_a_repeat,
+            a_request_that_was_done_is_remembered_whoever_released_its_mark_and_when,
             an_old_request_gives_way_to_another,
             old_requests_are_forgotten_so_many_at_a_time;
         feed:

@@ -10,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A connection on which statements are executed.
 pub struct Connection {
@@ -21,7 +22,11 @@ pub struct Connection {
 
 enum Lent {
     Single(PoolConnection<Postgres>),
-    Transaction(sqlx::Transaction<'static, Postgres>),
+    Transaction {
+        transaction: sqlx::Transaction<'static, Postgres>,
+        /// The right to have one. Dropped after it.
+        permit: Option<OwnedSemaphorePermit>,
+    },
 }
 
 impl Connection {
@@ -32,7 +37,7 @@ impl Connection {
     fn raw(&mut self) -> &mut PgConnection {
         match &mut self.lent {
             Lent::Single(connection) => connection,
-            Lent::Transaction(transaction) => transaction,
+            Lent::Transaction { transaction, .. } => transaction,
         }
     }
 }
@@ -50,9 +55,14 @@ pub struct Transaction(Connection);
 impl Transaction {
     pub(super) const fn new(
         transaction: sqlx::Transaction<'static, Postgres>,
+        permit: Option<OwnedSemaphorePermit>,
         prepared_statements: bool,
     ) -> Self {
-        Self(Connection { lent: Lent::Transaction(transaction), prepared_statements, failed: false })
+        Self(Connection {
+            lent: Lent::Transaction { transaction, permit },
+            prepared_statements,
+            failed: false,
+        })
     }
 
     pub(super) fn into_connection(self) -> Connection {
@@ -64,8 +74,10 @@ impl Transaction {
         if self.0.failed {
             return Err(CommitError::RolledBack(Error::Protocol("a statement failed before".to_owned())));
         }
-        let Lent::Transaction(transaction) = self.0.lent else { return Ok(()) };
-        transaction.commit().await.map_err(CommitError::new)
+        let Lent::Transaction { transaction, permit } = self.0.lent else { return Ok(()) };
+        let committed = transaction.commit().await;
+        drop(permit);
+        committed.map_err(CommitError::new)
     }
 }
 
@@ -118,7 +130,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         let Connection { lent, failed, .. } = self;
         let connection: &mut PgConnection = match lent {
             Lent::Single(connection) => connection,
-            Lent::Transaction(transaction) => transaction,
+            Lent::Transaction { transaction, .. } => transaction,
         };
         connection.fetch_many(query).inspect_err(|_| *failed = true).boxed()
     }

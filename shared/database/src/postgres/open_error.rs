@@ -2,6 +2,9 @@
 
 use sqlx::postgres::PgConnectOptions;
 
+/// What is said of a server that is no primary.
+pub(super) const STANDBY: &str = "the server is a standby that follows another one, and a primary is needed";
+
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -21,11 +24,21 @@ pub enum OpenError {
         /// `server_version_num`.
         version: i32,
     },
+    /// The server is none that can be written to.
+    #[error("{place}: {STANDBY}")]
+    Standby {
+        /// Where: host, port and database.
+        place: String,
+    },
 }
 
 impl OpenError {
     pub(super) fn new(options: &PgConnectOptions, cause: sqlx::Error) -> Self {
         Self::Refused { place: place(options), cause }
+    }
+
+    pub(super) fn standby(options: &PgConnectOptions) -> Self {
+        Self::Standby { place: place(options) }
     }
 
     pub(super) fn too_old(options: &PgConnectOptions, version: i32) -> Self {

@@ -3,14 +3,14 @@
 //!
 //! The server is the one that `DATABASE_URL` names.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{join_all, poll_immediate};
 use sqlx::PgConnection;
 
 use tokio::time::timeout;
 
-use super::{CommitError, OpenError, Postgres, PostgresOptions};
+use super::{ACQUIRE_WAIT, CommitError, OpenError, Postgres, PostgresOptions};
 use crate::error::is_unavailable;
 use crate::testing::TestDatabase;
 
@@ -96,8 +96,32 @@ async fn one_connection_serves_sixty_four_callers() {
 async fn whoever_waits_in_vain_for_a_connection_hears_that_the_store_is_unavailable() {
     let (_place, database) = database(1).await;
     let _held = database.begin().await.expect("begins");
-    let error = database.read().await.expect_err("the only connection is lent");
-    assert!(is_unavailable(&error), "{error}");
+    for beginning in [false, true] {
+        let began = Instant::now();
+        let error = if beginning {
+            database.begin().await.map(drop).expect_err("the only transaction is lent")
+        } else {
+            database.read().await.map(drop).expect_err("the only connection is lent")
+        };
+        assert!(is_unavailable(&error), "{error}");
+        let waited = began.elapsed();
+        assert!(waited >= ACQUIRE_WAIT && waited < 2 * ACQUIRE_WAIT, "after {waited:?}");
+    }
+}
+
+#[tokio::test]
+async fn transactions_leave_connections_for_those_who_only_read() {
+    let (_place, database) = database(4).await;
+    let held = join_all((0..2).map(|_| database.begin())).await;
+    let mut third = Box::pin(database.begin());
+    assert!(poll_immediate(&mut third).await.is_none(), "two of four are for reading");
+    let readers = join_all((0..2).map(|_| database.read())).await;
+    assert!(readers.iter().all(Result::is_ok));
+    for transaction in held {
+        transaction.expect("begins").commit().await.expect("commits");
+    }
+    drop(readers);
+    third.await.expect("its turn");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +242,9 @@ async fn a_session_is_told_its_limits_and_to_plan_once() {
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
         ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+        ("max_parallel_workers_per_gather", "0"),
     ] {
         let found: String = sqlx::query_scalar("select current_setting($1)")
             .bind(setting)

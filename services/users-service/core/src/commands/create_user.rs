@@ -6,11 +6,11 @@
 
 use chrono::TimeDelta;
 use fail_point::fail_point;
-use identity::{RawPassword, RequestId, Rule, UserId, Username, Violations};
+use identity::{RawPassword, RequestId, Rule, Timestamp, UserId, Username, Violations};
 
 use crate::commands::until_known::until_known;
 use crate::commands::{Changed, Command, Context, target};
-use crate::domain::{Actor, Permission, Role};
+use crate::domain::{Account, Actor, Permission, Role};
 use crate::error::Error;
 use crate::ports::{
     IdentityProvider as _, Ids as _, Ports, ProviderError, Requests as _, Reservations as _, Store as _,
@@ -50,8 +50,8 @@ pub struct CreateUser {
 #[derive(Clone, Copy)]
 struct Reserved {
     id: UserId,
-    /// Whether this call is the first to ask for it.
-    is_new: bool,
+    /// Since when the mark of the request is remembered, if that is by this call.
+    claimed: Option<Timestamp>,
 }
 
 impl Command for CreateUser {
@@ -93,7 +93,7 @@ impl CreateUser {
             cx.provider.register_account(reserved.id, &self.username, &self.password, Some(actor.id)).await;
         fail_point("create_user.registered");
         let created = match reply {
-            Ok(account) => target::applied(cx, &account).await,
+            Ok(account) => self.done(cx, actor, &account).await,
             Err(error) => Err(self.refused(cx, actor, reserved, error).await?),
         };
         fail_point("create_user.applied");
@@ -120,9 +120,11 @@ impl CreateUser {
                 if !self.repeats(&claim.remembered) {
                     return Err(Error::RequestIdReused);
                 }
-                Reserved { id: claim.remembered.user_id, is_new: claim.is_new }
+                // Also of an attempt before this one, of whose commit nothing was heard.
+                let is_ours = claim.is_new || claim.remembered.user_id == id;
+                Reserved { id: claim.remembered.user_id, claimed: is_ours.then_some(claim.time) }
             }
-            None => Reserved { id, is_new: true },
+            None => Reserved { id, claimed: None },
         };
         tx.reserve(reserved.id, self.role).await?;
         fail_point("create_user.before_commit_of_reservation");
@@ -143,6 +145,27 @@ impl CreateUser {
             role: self.role,
             user_id,
         }
+    }
+
+    /// Applies the account, and makes sure that a repeat is recognised: while this call was at it, an earlier one may have
+    /// been refused for the moment, and have released the mark that both have.
+    async fn done<P: Ports>(
+        &self,
+        cx: &Context<P>,
+        actor: &Actor,
+        account: &Account,
+    ) -> Result<Changed, Error> {
+        let created = target::applied(cx, account).await?;
+        if let Some(request_id) = self.request_id {
+            let request = self.stored(account.id, actor, request_id);
+            let confirmed = until_known(cx, || async {
+                let mut tx = cx.store.begin().await?;
+                tx.confirm_request(&request).await?;
+                Ok(tx.commit().await?)
+            });
+            confirmed.await.map_err(target::after_the_change)?;
+        }
+        Ok(created)
     }
 
     /// After a refusal for good nothing is left here. After one for the moment the mark of the request is free again for
@@ -180,11 +203,11 @@ impl CreateUser {
         actor: &Actor,
         reserved: Reserved,
     ) -> Result<(), Error> {
-        let Some(request_id) = self.request_id.filter(|_| reserved.is_new) else { return Ok(()) };
+        let Some((request_id, time)) = self.request_id.zip(reserved.claimed) else { return Ok(()) };
         let request = self.stored(reserved.id, actor, request_id);
         until_known(cx, || async {
             let mut tx = cx.store.begin().await?;
-            tx.release_request(&request).await?;
+            tx.release_request(&request, time).await?;
             Ok(tx.commit().await?)
         })
         .await

@@ -46,10 +46,14 @@ impl DemoteSuperAdmin {
         let mut tx = cx.store.begin().await?;
         let super_admins = tx.lock_super_admins().await?;
         // The lock of a lost attempt that has ended is ours: its user is as it left it.
-        if let Some(user) = tx.lock_user(&UserKey::Id(id)).await?
-            && written.is_in(&user)
-        {
-            return Ok(Ok(user));
+        if let Some(user) = tx.lock_user(&UserKey::Id(id)).await? {
+            if written.is_in(&user) {
+                return Ok(Ok(user));
+            }
+            if written.is_overwritten_in(&user) {
+                let unknown = Error::OutcomeUnknown("the role was changed by somebody else since".into());
+                return Ok(Err(unknown.into()));
+            }
         }
         let user = match self.require_dispensable(id, &super_admins) {
             Ok(user) => user,

@@ -44,18 +44,21 @@ pub(super) async fn set_role<P: Ports>(
         let found = tx.lock_user(&UserKey::Id(id)).await?;
         let user = found.ok_or_else(|| Error::UserNotFound(key.to_string()))?;
         if written.is_in(&user) {
-            return Ok(user);
+            return Ok(Ok(user));
+        }
+        if written.is_overwritten_in(&user) {
+            return Ok(Err(Error::OutcomeUnknown("the role was changed by somebody else since".into())));
         }
         actor.require_rank_above(user.role)?;
         require_expected(&user, expected)?;
         let now = tx.now().await?;
-        let Some(changed) = user.with_role(role, now) else { return Ok(user) };
+        let Some(changed) = user.with_role(role, now) else { return Ok(Ok(user)) };
         written.note(&changed);
         tx.update_role(&changed).await?;
         tx.commit().await?;
-        Ok(changed)
+        Ok(Ok(changed))
     })
-    .await?;
+    .await??;
     Ok(Changed { token: user.role_token(), user })
 }
 
@@ -74,6 +77,13 @@ impl Written {
         let change = |user: &User| (user.id, user.role, user.role_version, user.role_time);
         let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         noted.as_ref().is_some_and(|noted| change(noted) == change(user))
+    }
+
+    /// Whether somebody has changed the role after the noted change, or in its place: which of both cannot be told, and
+    /// to decide again might undo what was answered OK. At the noted version it was in its place.
+    pub(super) fn is_overwritten_in(&self, user: &User) -> bool {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.as_ref().is_some_and(|noted| user.role_version > noted.role_version)
     }
 }
 

@@ -83,12 +83,17 @@ pub(crate) async fn settle<P: Ports>(
 /// not be answered as one in which nothing was changed.
 pub(crate) async fn applied<P: Ports>(cx: &Context<P>, account: &Account) -> Result<Changed, Error> {
     let token = ConsistencyToken::Account { user_id: account.id, version: account.version.clone() };
-    let user = apply_account(cx, account).await.map_err(|error| match error {
-        Error::StorageUnavailable(cause) => Error::OutcomeUnknown(cause),
-        error => error,
-    })?;
+    let user = apply_account(cx, account).await.map_err(after_the_change)?;
     let user = user.ok_or_else(|| Error::UserNotFound(account.id.to_string()))?;
     Ok(Changed { user, token })
+}
+
+/// What a failure means after the owner has done its part.
+pub(crate) fn after_the_change(error: Error) -> Error {
+    match error {
+        Error::StorageUnavailable(cause) => Error::OutcomeUnknown(cause),
+        error => error,
+    }
 }
 
 #[cfg(test)]

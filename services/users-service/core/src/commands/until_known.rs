@@ -57,6 +57,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_somebody_has_changed_since_is_not_changed_back() {
+        for (lost, others) in [(Done, 1), (Undone, 2)] {
+            let world = World::new();
+            let alice = world.user("alice", Role::User).await;
+            world.store.lose_commits([lost]);
+            world.store.let_others_change_the_role(alice.id, others);
+            let command = GrantAdmin { user: UserKey::Id(alice.id), expected: Expected::Anything };
+            let error = command.execute(&world.commands(), &an_actor(Role::SuperAdmin)).await.unwrap_err();
+            assert!(matches!(error, Error::OutcomeUnknown(_)));
+            assert_eq!(world.find(alice.id).await.unwrap().role_version, 3, "as it was found");
+        }
+    }
+
+    #[tokio::test]
     async fn a_user_is_created_once_at_whichever_step_a_commit_was_lost() {
         for before in 0..2 {
             for lost in [Done, Undone] {

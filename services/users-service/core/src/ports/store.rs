@@ -154,6 +154,8 @@ pub struct Claim {
     pub remembered: StoredRequest,
     /// Whether it is remembered since this claim; otherwise an earlier call is at it or has done it.
     pub is_new: bool,
+    /// Since when it is remembered: by this, whoever claimed it can tell later whether somebody else has done it since.
+    pub time: Timestamp,
 }
 
 /// The requests that repeats are recognised by.
@@ -166,8 +168,17 @@ pub trait Requests {
         lifetime: TimeDelta,
     ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
 
-    /// Frees the mark of a request for other content, if it still has this user; the same content stays a repeat.
+    /// Frees the mark of a request for other content, if it still has this user and is remembered since this time; the
+    /// same content stays a repeat.
     fn release_request(
+        &mut self,
+        request: &StoredRequest,
+        time: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Remembers a request that was done from now on, whether its mark was released meanwhile or not, unless that has
+    /// another user by now. The time is later than any that a claim of this mark was told.
+    fn confirm_request(
         &mut self,
         request: &StoredRequest,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;

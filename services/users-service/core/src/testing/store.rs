@@ -1,6 +1,6 @@
 //! The store, in memory. One writer at a time, as on the smallest real engine; it passes the same contract.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -17,6 +17,10 @@ use crate::ports::{
 };
 use crate::queries::{Direction, ListUsers, UserPage};
 use crate::testing::a_time;
+
+mod rows;
+
+use rows::Rows;
 
 /// A store whose clock stands still until it is moved, and that can break down.
 #[derive(Default)]
@@ -37,6 +41,7 @@ struct Shared {
     broken: AtomicBool,
     commits: Mutex<VecDeque<Option<LostCommit>>>,
     breaks_down_at_commit: AtomicBool,
+    changed_by_others: Mutex<Option<(UserId, i64)>>,
 }
 
 /// What became of a commit during which the connection was lost.
@@ -46,72 +51,6 @@ pub enum LostCommit {
     Done,
     /// It did not.
     Undone,
-}
-
-#[derive(Clone, Default)]
-struct Rows {
-    users: BTreeMap<UserId, User>,
-    epochs: Vec<Epoch>,
-    reservations: BTreeMap<UserId, (Role, Timestamp)>,
-    requests: Vec<(StoredRequest, Timestamp)>,
-    feed: FeedState,
-    lease: Option<(LeaseOwner, Timestamp)>,
-    fence: i64,
-    bootstrap: Option<(UserId, Username)>,
-}
-
-impl Rows {
-    fn ordinal(&self, epoch: &Epoch) -> Option<usize> {
-        self.epochs.iter().position(|known| known == epoch)
-    }
-
-    fn rank(&self, version: &AccountVersion) -> Option<(usize, i64)> {
-        Some((self.ordinal(&version.epoch)?, version.number))
-    }
-
-    fn apply(&mut self, account: &Account) {
-        if self.ordinal(&account.version.epoch).is_none() {
-            self.epochs.push(account.version.epoch.clone());
-        }
-        let reserved = self.reservations.remove(&account.id);
-        let known = self.users.get(&account.id).cloned();
-        if known.as_ref().is_some_and(|user| self.rank(&user.account) >= self.rank(&account.version)) {
-            return;
-        }
-        let user = known.unwrap_or_else(|| User {
-            id: account.id,
-            username: account.username.clone(),
-            role: reserved.map_or(Role::User, |(role, _)| role),
-            role_version: 1,
-            role_time: account.create_time,
-            state: account.state,
-            create_time: account.create_time,
-            account_update_time: account.update_time,
-            account: account.version.clone(),
-            update_time: account.update_time,
-        });
-        let user = User {
-            username: account.username.clone(),
-            state: account.state,
-            create_time: account.create_time,
-            account_update_time: account.update_time,
-            account: account.version.clone(),
-            update_time: user.update_time.max(account.update_time),
-            ..user
-        };
-        self.users.insert(user.id, user);
-    }
-
-    fn find(&self, key: &UserKey) -> Option<&User> {
-        match key {
-            UserKey::Id(id) => self.users.get(id),
-            UserKey::Username(name) => {
-                let namesakes =
-                    self.users.values().filter(|user| user.username.canonical() == name.canonical());
-                namesakes.max_by_key(|user| self.rank(&user.account))
-            }
-        }
-    }
 }
 
 impl Shared {
@@ -146,6 +85,11 @@ impl MemoryStore {
     /// Says of each of the next commits whether the connection is lost during it.
     pub fn lose_some_commits(&self, lost: impl IntoIterator<Item = Option<LostCommit>>) {
         lock(&self.reader.0.commits).extend(lost);
+    }
+
+    /// While the next attempt is waited for, others change the role of this user so many times.
+    pub fn let_others_change_the_role(&self, id: UserId, times: i64) {
+        *lock(&self.reader.0.changed_by_others) = Some((id, times));
     }
 
     /// From the next commit on it cannot be reached.
@@ -196,6 +140,13 @@ impl Store for MemoryStore {
     }
 
     async fn wait_before_attempt(&self, attempt: u32) -> bool {
+        if let Some((id, times)) = lock(&self.reader.0.changed_by_others).take()
+            && let Some(user) = lock(&self.reader.0.committed).users.get_mut(&id)
+        {
+            user.role = Role::User;
+            user.role_version += times;
+            user.role_time += TimeDelta::seconds(1);
+        }
         attempt < 3
     }
 }
@@ -363,7 +314,7 @@ impl Requests for MemoryTransaction {
         };
         let Some((old, made)) = self.rows.requests.iter_mut().find(marked) else {
             self.rows.requests.push((request.clone(), now));
-            return Ok(Claim { remembered: request.clone(), is_new: true });
+            return Ok(Claim { remembered: request.clone(), is_new: true, time: now });
         };
         let is_new = *made < now - lifetime;
         if is_new {
@@ -373,13 +324,28 @@ impl Requests for MemoryTransaction {
             }
             *made = now;
         }
-        Ok(Claim { remembered: old.clone(), is_new })
+        Ok(Claim { remembered: old.clone(), is_new, time: *made })
     }
 
-    async fn release_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+    async fn confirm_request(&mut self, request: &StoredRequest) -> Result<(), StoreError> {
+        let now = self.time();
+        let marked = |(old, _): &&mut (StoredRequest, Timestamp)| {
+            (old.caller, old.request_id) == (request.caller, request.request_id)
+        };
+        match self.rows.requests.iter_mut().find(marked) {
+            Some((old, made)) if old.user_id == request.user_id => {
+                *made = now.max(*made + TimeDelta::microseconds(1));
+            }
+            Some(_) => {}
+            None => self.rows.requests.push((request.clone(), now)),
+        }
+        Ok(())
+    }
+
+    async fn release_request(&mut self, request: &StoredRequest, time: Timestamp) -> Result<(), StoreError> {
         let named = |of: &StoredRequest| (of.caller, of.request_id, of.user_id);
         for (old, made) in &mut self.rows.requests {
-            if named(old) == named(request) {
+            if named(old) == named(request) && *made == time {
                 *made = Timestamp::UNIX_EPOCH;
             }
         }

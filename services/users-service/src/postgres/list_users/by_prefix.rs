@@ -2,7 +2,8 @@
 //!
 //! No index has both. Where few names begin so, they are read and sorted. Where there are many, the list is walked through
 //! in the order that was asked for and the others are left out; after so many that were looked at, the page ends there,
-//! short or even empty, and the next one goes on. So a page never reads more than 10,000 users.
+//! short or even empty, and the next one goes on. So a page never reads more than 10,000 users;
+//! a total that is asked for with it counts up to 10,000 entries of an index on top.
 
 use database::postgres::Connection;
 use sqlx::{FromRow, QueryBuilder};

@@ -54,7 +54,7 @@ impl RunOrder {
             Self::CreateTime(Direction::Descending) => "create_time desc, id",
             Self::UpdateTime(Direction::Ascending) => "update_time, id",
             Self::UpdateTime(Direction::Descending) => "update_time desc, id",
-            Self::Id => "id",
+            Self::Id => "place",
         }
     }
 
@@ -203,7 +203,7 @@ pub(super) fn push_after(
 }
 
 fn push_id_after(sql: &mut QueryBuilder<Postgres>, id: UserId) {
-    sql.push(" and id > ").push_bind(id.as_uuid());
+    sql.push(" and place > ").push_bind(id.as_uuid());
 }
 
 impl<'q> Key<'q> {

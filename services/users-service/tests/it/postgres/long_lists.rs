@@ -60,6 +60,22 @@ async fn walk(store: &PgStore, mut query: ListUsers) -> (Vec<UserId>, usize) {
     }
 }
 
+/// Every way to a page that only a long list has: those of a frequent and of a rare prefix, of passing over many, and of
+/// a total that is an estimate.
+pub(super) async fn every_way() {
+    let (store, database) = engines::postgres().await;
+    fill(&database, USERS).await;
+    for by in SortBy::ALL {
+        for direction in [Direction::Ascending, Direction::Descending] {
+            for prefix in ["", "many", "few"] {
+                let first = ListUsers { include_total: true, ..query(by, direction, prefix, 10) };
+                let after = list(&store, &first).await.next;
+                list(&store, &ListUsers { after, skip: 4_000, ..first }).await;
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frequent_prefix_in_any_order_lists_everybody_once_in_pages_that_may_be_short() {
     let (store, database) = engines::postgres().await;

@@ -9,7 +9,7 @@ use futures::future::{join, join_all};
 use identity::RequestId;
 use sqlx::PgConnection;
 use users_core::commands::{ApplyFeed, Context, LeaseLost};
-use users_core::domain::{FeedMessage, FeedState, Fence, Lease, LeaseOwner, Role, State, User};
+use users_core::domain::{FeedMessage, FeedState, Fence, Lease, LeaseOwner, Role, State, User, UserKey};
 use users_core::ports::{
     FeedRows as _, Ports, Requests as _, Reservations as _, Roles as _, Store as _, StoredRequest,
     Transaction as _, UserRows as _,
@@ -221,5 +221,39 @@ async fn two_replicas_that_meet_an_epoch_at_once_agree_on_its_place() {
         let [a, b] = [1, 2].map(|number| account(number, &format!("user{number}"), &epoch, 1));
         let (a, b) = join(apply(&one, &a), apply(&other, &b)).await;
         assert_eq!((a.account.epoch.as_str(), b.account.epoch.as_str()), (epoch.as_str(), epoch.as_str()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_user_while_it_enters_another_epoch_finds_it() {
+    let (one, other, database) = two().await;
+    in_tx!(&one, tx => tx.reserve(id(1), Role::SuperAdmin).await.unwrap());
+    apply(&one, &account(1, "alice", "e1", 1)).await;
+    for round in 2..=10 {
+        let mut tx = one.begin().await.unwrap();
+        tx.apply_account(&account(1, "alice", &format!("e{round}"), 1)).await.unwrap();
+        let key = UserKey::Id(id(1));
+        let waiting = async {
+            let mut tx = other.begin().await.unwrap();
+            let locked = tx.lock_user(&key).await.unwrap();
+            (locked, tx.lock_super_admins().await.unwrap())
+        };
+        let all = async {
+            let mut tx = one.begin().await.unwrap();
+            tx.lock_super_admins().await.unwrap()
+        };
+        let commit = async {
+            let mut waiters = database.connect().await;
+            let count = "select count(*) from pg_stat_activity
+                         where datname = current_database() and wait_event_type = 'Lock'";
+            while sqlx::query_scalar::<_, i64>(count).fetch_one(&mut waiters).await.unwrap() < 2 {
+                tokio::task::yield_now().await;
+            }
+            tx.commit().await.unwrap();
+        };
+        let ((locked, super_admins), all, ()) = tokio::join!(waiting, all, commit);
+        let locked = locked.expect("it is there all the time");
+        assert_eq!(locked.account.epoch.as_str(), format!("e{round}"));
+        assert_eq!((super_admins.len(), all.len()), (1, 1));
     }
 }

@@ -25,6 +25,20 @@ async fn version_seen(reader: &impl users_core::ports::Reader) -> Option<i64> {
     reader.find_user(&UserKey::Id(id(1))).await.unwrap().map(|user| user.account.number)
 }
 
+/// Every look at a replica that a token makes.
+pub(super) async fn every_look() {
+    let Pair { store, lagging, _databases } = pair().await;
+    let user = apply(&store, &account(1, "alice", "e1", 1)).await;
+    apply(&lagging, &account(1, "alice", "e1", 1)).await;
+    let tokens = [
+        ConsistencyToken::Account { user_id: user.id, version: user.account },
+        ConsistencyToken::Role { user_id: user.id, version: 1 },
+    ];
+    for token in tokens {
+        store.reader().at_least(&token).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_reads_the_replica_and_a_command_never_does() {
     let Pair { store, lagging, _databases } = pair().await;

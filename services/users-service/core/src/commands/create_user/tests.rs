@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::UserKey;
-use crate::testing::{World, a_password, a_username, an_actor};
+use crate::testing::{LostCommit, World, a_password, a_username, an_actor};
 
 const REQUEST: &str = "7f2c1d34-0000-4000-8000-000000000001";
 
@@ -107,6 +107,35 @@ async fn a_request_that_was_refused_for_the_moment_gives_its_mark_to_other_conte
     assert!(matches!(busy, Err(Error::HasherBusy { .. })));
     let other = create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
     assert_eq!(other.user.username.as_str(), "bobby");
+}
+
+#[tokio::test]
+async fn a_request_that_was_refused_after_a_lost_commit_gives_its_mark_too() {
+    let world = World::new();
+    let cx = world.commands();
+    let actor = an_actor(Role::Admin);
+    world.store.lose_commits([LostCommit::Done]);
+    world.provider.be_busy_once();
+    let busy = create("alice", Role::User, Some(REQUEST)).execute(&cx, &actor).await;
+    assert!(matches!(busy, Err(Error::HasherBusy { .. })));
+    create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repeat_that_succeeded_is_remembered_though_the_first_was_refused_for_the_moment() {
+    let world = World::new();
+    let cx = world.commands();
+    let actor = an_actor(Role::Admin);
+    // The first one is at the owner's, and hears that it is busy when the repeat is done.
+    let first = create("alice", Role::User, Some(REQUEST));
+    let reserved = first.reserve(&cx, &actor).await.unwrap();
+    let created = create("alice", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
+    assert_eq!(created.user.id, reserved.id);
+    first.release(&cx, &actor, reserved).await.unwrap();
+    let other = create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await;
+    assert!(matches!(other, Err(Error::RequestIdReused)), "{other:?}");
+    let again = create("alice", Role::User, Some(REQUEST)).execute(&cx, &actor).await.unwrap();
+    assert_eq!(again.user.id, reserved.id);
 }
 
 #[tokio::test]

@@ -12,18 +12,27 @@ use api::users::{
     CreateUserRequest, GetCurrentUserRequest, InactivateUserRequest, ListUsersRequest,
     RevokeUserSessionsRequest, UserRole, UserState,
 };
-use e2e::{Call, Caller, PASSWORD, Pair, Reply, by_id, eventually, sign_up};
+use e2e::{Call, Caller, PASSWORD, Reply, by_id, eventually, sign_up};
 use futures::{StreamExt as _, stream};
 use tokio::time::sleep;
 
-use super::super::tally::{OK, OUTAGES, Tally};
+use super::tally::{AWAY, OK, OUTAGES, Tally};
 
 /// A client that was refused takes a breath.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Who makes the calls.
+pub(super) struct Crew {
+    pub(super) anonymous: Caller,
+    pub(super) admin: Caller,
+    pub(super) super_admin: Caller,
+}
+
 /// The clients, and what they know.
 pub(super) struct Load {
-    app: Arc<Pair>,
+    crew: Crew,
+    /// Whether a process may be away, and not only what is behind it.
+    processes_die: bool,
     /// How the calls ended.
     pub(super) tally: Tally,
     names: AtomicUsize,
@@ -45,16 +54,22 @@ struct Facts {
 }
 
 impl Load {
-    /// One of no clients.
-    pub(super) fn new(app: Arc<Pair>) -> Self {
+    /// One of no clients, on processes that stay.
+    pub(super) fn new(crew: Crew) -> Self {
         Self {
-            app,
+            crew,
+            processes_die: false,
             tally: Tally::default(),
             names: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             last_error: Mutex::default(),
             facts: Mutex::default(),
         }
+    }
+
+    /// The same on processes that do not.
+    pub(super) fn on_mortals(crew: Crew) -> Self {
+        Self { processes_die: true, ..Self::new(crew) }
     }
 
     /// Lets every client end what it is about.
@@ -72,11 +87,11 @@ impl Load {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until more calls are.
-    pub(super) async fn some_are_served(&self) {
+    /// Waits until so many more calls are.
+    pub(super) async fn are_served(&self, calls: usize) {
         let before = self.tally.count(|end| end == OK);
         eventually("calls to be served", async || {
-            (self.tally.count(|end| end == OK) > before + 100).then_some(())
+            (self.tally.count(|end| end == OK) > before + calls).then_some(())
         })
         .await;
     }
@@ -100,9 +115,9 @@ impl Load {
             self.facts().dead.push(first);
         }
         self.create_user(number).await;
-        self.until_served(&self.app.admin, ListUsersRequest { include_total: true, ..Default::default() })
+        self.until_served(&self.crew.admin, ListUsersRequest { include_total: true, ..Default::default() })
             .await;
-        let super_admin = &self.app.super_admin;
+        let super_admin = &self.crew.super_admin;
         match number % 3 {
             0 => self.facts().alive.push(second),
             1 => {
@@ -124,7 +139,7 @@ impl Load {
     }
 
     async fn sign_up(&self, username: &str) -> Option<String> {
-        match self.once(&self.app.anonymous, sign_up(username)).await {
+        match self.once(&self.crew.anonymous, sign_up(username)).await {
             Ok(signed_up) => {
                 self.facts().signed_up.push(username.to_owned());
                 Some(signed_up.message.user_id)
@@ -147,7 +162,7 @@ impl Load {
             role: role.into(),
             request_id: String::new(),
         };
-        match self.once(&self.app.super_admin, request).await {
+        match self.once(&self.crew.super_admin, request).await {
             Ok(created) => {
                 let id = created.message.user.expect("a user").user_id;
                 self.facts().created.push((id, username, role));
@@ -159,8 +174,8 @@ impl Load {
 
     async fn log_in(&self, username: &str) -> Caller {
         let request = LogInRequest { username: username.to_owned(), password: PASSWORD.to_owned() };
-        let opened = self.until_served(&self.app.anonymous, request).await;
-        self.app.anonymous.bearer(&opened.message.access_token)
+        let opened = self.until_served(&self.crew.anonymous, request).await;
+        self.crew.anonymous.bearer(&opened.message.access_token)
     }
 
     async fn until_served<M: Call>(&self, caller: &Caller, message: M) -> Reply<M::Answer> {
@@ -175,7 +190,8 @@ impl Load {
     async fn once<M: Call>(&self, caller: &Caller, message: M) -> Result<Reply<M::Answer>, String> {
         let outcome = self.tally.call(caller, message).await;
         if let Err(reason) = &outcome {
-            assert!(OUTAGES.contains(&reason.as_str()), "{reason} for {}", std::any::type_name::<M>());
+            let is_an_outage = OUTAGES.contains(&reason.as_str()) || self.processes_die && reason == AWAY;
+            assert!(is_an_outage, "{reason} for {}", std::any::type_name::<M>());
             *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             sleep(PAUSE).await;
         }
@@ -213,7 +229,7 @@ impl Load {
         each(&created, async |(id, username, role): &(String, String, UserRole)| {
             let request =
                 ListUsersRequest { username_prefix: username.clone(), page_size: 1000, ..Default::default() };
-            let listed = self.app.super_admin.ok(request).await.message.users;
+            let listed = self.crew.super_admin.ok(request).await.message.users;
             let user = listed.iter().find(|user| user.user_id == *id);
             let user = user.unwrap_or_else(|| panic!("{username} was created and is not listed"));
             assert_eq!((user.role(), user.state()), (*role, UserState::Active), "{username}");
@@ -245,7 +261,7 @@ impl Load {
 
     async fn log_in_once(&self, username: &str) -> Result<(), String> {
         let request = LogInRequest { username: username.to_owned(), password: PASSWORD.to_owned() };
-        self.app.anonymous.call(request).await.map(drop).map_err(|refusal| refusal.reason)
+        self.crew.anonymous.call(request).await.map(drop).map_err(|refusal| refusal.reason)
     }
 }
 

@@ -4,7 +4,7 @@
 //! id is argon2's associated data and is not in the string, so a hash copied to another row does not verify.
 //!
 //! As many hashes run at a time as there are permits, on threads for blocking work; who waits longer than `queue_wait`
-//! for a permit is refused.
+//! for a permit is refused, and whose caller has gone leaves the queue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use argon2::{Algorithm, Argon2, AssociatedData, Params, ParamsBuilder, Version};
 use auth_core::domain::PasswordHash;
 use auth_core::ports::{HashingPermit, PasswordHasher, Verdict};
 use auth_core::{Cause, Error};
+use grpc_kit::call::abandoned;
 use identity::{RawPassword, UserId};
 use phc::{Ident, Output, ParamsString, Salt};
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -94,10 +95,16 @@ impl PasswordHasher for Argon2Hasher {
 
     async fn admit(&self) -> Result<Permit, Error> {
         let queue_wait = self.settings.queue_wait;
-        match timeout(queue_wait, Arc::clone(&self.permits).acquire_owned()).await {
+        let busy = || Err(Error::HasherBusy { retry_after: queue_wait });
+        let admitted = tokio::select! {
+            admitted = timeout(queue_wait, Arc::clone(&self.permits).acquire_owned()) => admitted,
+            // Nobody hears this.
+            () = abandoned() => return busy(),
+        };
+        match admitted {
             Ok(Ok(permit)) => Ok(Permit { settings: Arc::clone(&self.settings), permit: Arc::new(permit) }),
             Ok(Err(closed)) => Err(Error::Internal(closed.into())),
-            Err(_) => Err(Error::HasherBusy { retry_after: queue_wait }),
+            Err(_) => busy(),
         }
     }
 }
@@ -242,6 +249,9 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use grpc_kit::call;
+
     use super::*;
 
     const CHEAP: Cost = Cost { memory_kib: 8, iterations: 1, parallelism: 1 };
@@ -323,5 +333,20 @@ mod tests {
         assert!(matches!(hasher.admit().await, Err(Error::HasherBusy { .. })));
         drop(permit);
         assert!(hasher.admit().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whose_caller_has_gone_leaves_the_queue() {
+        // Longer than any test lasts.
+        let queue_wait = Duration::from_hours(1);
+        let hasher = Argon2Hasher::new(Argon2Settings { queue_wait, ..settings(CHEAP, &["1"]) });
+        let held = hasher.admit().await.unwrap();
+        let queued = hasher.clone();
+        let mut caller = Box::pin(call::unit_of_work(async move { queued.admit().await.map(drop).is_err() }));
+        assert!(caller.as_mut().now_or_never().is_none(), "it waits for its turn");
+        drop(caller);
+        call::units_of_work_done().await;
+        drop(held);
+        hasher.admit().await.unwrap();
     }
 }

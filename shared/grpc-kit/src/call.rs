@@ -11,6 +11,8 @@ use tracing::Instrument as _;
 
 tokio::task_local! {
     static CURRENT: Arc<Call>;
+    /// Closed when whoever waits for this unit of work has gone.
+    static CALLER: watch::Receiver<()>;
 }
 
 /// The call that is being served.
@@ -69,9 +71,11 @@ where
     T: Send + 'static,
 {
     let running = Running::count();
+    // Dropped with this future, that is when the caller goes away.
+    let (_waiting, caller) = watch::channel(());
     let work = async move {
         let _running = running;
-        future.await
+        CALLER.scope(caller, future).await
     }
     .in_current_span();
     let task = match shared() {
@@ -85,6 +89,17 @@ where
             // Cancelled: the runtime itself is being dropped, and this future with it.
             Err(_) => std::future::pending().await,
         },
+    }
+}
+
+/// Waits until nobody waits for this unit of work any more; outside of one, forever.
+///
+/// For what has not begun yet and need not be, such as a place in a queue. What has begun goes on to its end.
+pub async fn abandoned() {
+    match CALLER.try_with(watch::Receiver::clone) {
+        // Nothing is ever sent: it ends when the sender is gone.
+        Ok(mut caller) => while caller.changed().await.is_ok() {},
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -146,6 +161,21 @@ mod tests {
         go.send(()).expect("the work is still waiting");
         end.await.expect("the work came to its end");
         units_of_work_done().await;
+    }
+
+    #[tokio::test]
+    async fn a_unit_of_work_hears_that_its_caller_has_gone_and_not_before() {
+        let (told, hear) = oneshot::channel();
+        let mut caller = Box::pin(unit_of_work(async move {
+            abandoned().await;
+            let _ = told.send(());
+        }));
+        assert!(caller.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+        assert!(caller.as_mut().now_or_never().is_none(), "it waits for as long as somebody waits for it");
+        drop(caller);
+        hear.await.expect("it hears of it");
+        assert!(abandoned().now_or_never().is_none(), "outside of one there is nobody to go away");
     }
 
     #[tokio::test]

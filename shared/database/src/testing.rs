@@ -13,6 +13,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use crate::PostgresOptions;
 
 mod copies;
+mod plans;
+
+pub use plans::reads_whole;
 
 const NOT_SET: &str = "DATABASE_URL is not set: run `tests/postgres run cargo nextest run …`";
 

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use database::Postgres;
 use database::postgres::SESSION_SETTINGS;
+use database::testing::reads_whole;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use crate::store_contract::{engines, on};
@@ -69,19 +70,6 @@ async fn plan(connection: &mut PgConnection, statement: &str, types: &[String]) 
     let lines = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
     sqlx::raw_sql("deallocate planned").execute(connection).await.unwrap();
     lines.iter().flat_map(|line| ["    ", line.get(0), "\n"]).collect()
-}
-
-/// Whether a table is gone through from end to end: row by row, or along an index with nothing that it is asked for.
-fn reads_whole(plan: &str, table: &str) -> bool {
-    let lines: Vec<&str> = plan.lines().collect();
-    let scans = |line: &str| {
-        let of_a_table = line.contains(" Scan ") && !line.contains("Subquery Scan");
-        of_a_table && line.split_once(" on ").is_some_and(|(_, on)| on.split(' ').next() == Some(table))
-    };
-    lines.iter().zip(lines.iter().skip(1).chain([&""])).any(|(line, next)| {
-        scans(line)
-            && !(line.contains("Tid Scan") || next.contains("Index Cond") || next.contains("Recheck Cond"))
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use database::postgres::SESSION_SETTINGS;
-use database::testing::TestDatabase;
+use database::testing::{TestDatabase, reads_whole};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -130,19 +130,6 @@ async fn no_statement_reads_a_whole_table_and_every_plan_is_as_it_was() {
     if version == 15 {
         compare(&plans);
     }
-}
-
-/// Whether a table is gone through from end to end: row by row, or along an index with nothing that it is asked for.
-fn reads_whole(plan: &str, table: &str) -> bool {
-    let lines: Vec<&str> = plan.lines().collect();
-    let scans = |line: &str| {
-        let of_a_table = line.contains(" Scan ") && !line.contains("Subquery Scan");
-        of_a_table && line.split_once(" on ").is_some_and(|(_, on)| on.split(' ').next() == Some(table))
-    };
-    lines.iter().zip(lines.iter().skip(1).chain([&""])).any(|(line, next)| {
-        scans(line)
-            && !(line.contains("Tid Scan") || next.contains("Index Cond") || next.contains("Recheck Cond"))
-    })
 }
 
 /// What statements have in common that differ in the number of their ranges and in their limits only: of these the

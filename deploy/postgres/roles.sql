@@ -3,7 +3,7 @@
 --
 --     psql --no-psqlrc --set ON_ERROR_STOP=1 --file deploy/postgres/roles.sql postgres://ADMIN@HOST/postgres
 --
--- as a role that may create roles and databases. May be run again: what is there stays. It sets no passwords; give each
+-- as a superuser, or as a member of the roles that it makes. May be run again: what is there stays. It sets no passwords; give each
 -- role one by `\password ROLE`, or whatever your server authenticates by. What only `migrate` writes, it takes from the
 -- serving roles itself.
 
@@ -26,7 +26,8 @@ grant connect on database tandem_auth to tandem_auth;
 grant connect on database tandem_users to tandem_users;
 
 -- What the services set for each of their sessions, here as well: behind a pooler what a session sets for itself is not its
--- own for long. Bounds for a session that its process forgot, and statements that are planned once.
+-- own for long. Bounds for a session that its process forgot; statements that are planned once, by their indexes, and run
+-- without compiling them and without other processes.
 alter role tandem_auth set idle_in_transaction_session_timeout = '30s';
 alter role tandem_auth set statement_timeout = '30s';
 alter role tandem_auth set lock_timeout = '10s';

@@ -15,6 +15,10 @@ use crate::eventually::PATIENCE;
 use crate::home::{ANY, Home};
 use crate::{Caller, Data, Endpoints, PASSWORD, Person, Settings};
 
+/// How often a process is started that ends before it says where it listens: since its address was last its own, it may be
+/// somebody else's for a moment, who was given any that was free.
+const STARTS: u32 = 10;
+
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -198,25 +202,29 @@ impl Replica {
     }
 
     async fn run(&mut self, service: Service, mut command: Command) {
-        let mut child =
-            command.arg("serve").stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let mut address = async || loop {
-            let line = lines.next_line().await.expect("its output").expect("it says where it listens");
-            if let Some(address) = line.rsplit(' ').next().and_then(|word| word.parse().ok()) {
-                return address;
-            }
+        command.arg("serve").stdout(Stdio::piped()).kill_on_drop(true);
+        let listeners = match service {
+            Service::Auth => self.auth.len(),
+            Service::Users => self.users.len(),
         };
-        match service {
-            Service::Auth => {
-                self.auth = [address().await, address().await, address().await];
-                self.running_auth = Some(child);
-            }
-            Service::Users => {
-                self.users = [address().await, address().await];
-                self.running_users = Some(child);
+        for _ in 0..STARTS {
+            let mut child = command.spawn().expect("it starts");
+            let addresses = said_addresses(&mut child, listeners).await;
+            match (service, addresses.as_slice()) {
+                (Service::Auth, [public, internal, ops]) => {
+                    self.auth = [*public, *internal, *ops];
+                    self.running_auth = Some(child);
+                    return;
+                }
+                (Service::Users, [public, ops]) => {
+                    self.users = [*public, *ops];
+                    self.running_users = Some(child);
+                    return;
+                }
+                _ => {}
             }
         }
+        panic!("{service:?} does not say where it listens");
     }
 
     fn is_running(&mut self, service: Service) -> bool {
@@ -234,6 +242,17 @@ impl Replica {
             Service::Users => &mut self.running_users,
         }
     }
+}
+
+/// Where a process says that it listens, in so many lines; fewer if it ends before.
+async fn said_addresses(child: &mut Child, listeners: usize) -> Vec<SocketAddr> {
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut addresses = Vec::new();
+    while addresses.len() < listeners {
+        let Some(line) = lines.next_line().await.expect("its output") else { break };
+        addresses.extend(line.rsplit(' ').next().and_then(|word| word.parse::<SocketAddr>().ok()));
+    }
+    addresses
 }
 
 /// Knows nothing of the environment that the tests run in.

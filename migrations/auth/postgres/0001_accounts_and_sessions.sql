@@ -58,8 +58,8 @@ create table accounts (
 --   `sessions_by_expiry`, and would wade through the entries of what it deleted before.
 -- - The live sessions of an account are a range of `sessions_of_account`, as short as the cap on them, and sorted in
 --   memory; what has expired is outside of it, however much of that an account has.
--- - `sessions_by_expiry` is for the purge alone, and is about an expression that nothing else says: the planner cannot
---   take it for an account's sessions and go through everybody's.
+-- - `sessions_by_expiry` is for what is about everybody's sessions, such as the purge, and is on an expression that nothing
+--   else says: the planner cannot take it for an account's sessions and go through everybody's.
 create table sessions (
     id uuid constraint sessions_pkey primary key,
     account_id uuid not null constraint sessions_account_id_fkey references accounts (id),

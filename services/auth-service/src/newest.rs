@@ -47,6 +47,8 @@ impl Newest {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::Newest;
 
     #[tokio::test]
@@ -58,6 +60,7 @@ mod tests {
         newest.fall_back(7, 5);
         assert_eq!(newest.get(), 5);
         assert!(newest.raise(6));
-        newest.wait_beyond(5).await;
+        assert!(newest.wait_beyond(5).now_or_never().is_some());
+        assert!(newest.wait_beyond(6).now_or_never().is_none());
     }
 }

@@ -156,9 +156,12 @@ impl Postgres {
 
     /// Begins a transaction. Rolled back when it is dropped.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        let permit = timeout(ACQUIRE_WAIT, Arc::clone(&self.transactions).acquire_owned()).await;
-        let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        self.begin_holding(permit.ok()).await
+        // Both waits together. What is begun after that ends by itself.
+        let begun = timeout(ACQUIRE_WAIT, async {
+            let permit = Arc::clone(&self.transactions).acquire_owned().await;
+            self.begin_holding(permit.ok()).await
+        });
+        begun.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     async fn begin_holding(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Transaction, sqlx::Error> {

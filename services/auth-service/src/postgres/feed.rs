@@ -18,7 +18,8 @@ pub(super) async fn newest(db: &mut Connection) -> Result<i64, sqlx::Error> {
 }
 
 pub(super) async fn begin_epoch(db: &mut Connection, epoch: &Epoch) -> Result<(), StoreError> {
-    // Whoever changes an account waits for this, though nobody should be there who does.
+    // Whoever changes an account waits for this, though nobody should be there who does: the reply may name the old epoch,
+    // the feed names the new one.
     sqlx::query("select from feed for no key update").execute(&mut *db).await.map_err(failed)?;
     let query = sqlx::query("update feed_epoch set epoch = $1").bind(epoch.as_str());
     query.execute(db).await.map_err(failed).map(drop)

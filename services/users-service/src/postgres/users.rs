@@ -87,11 +87,14 @@ impl UserRows for PgTransaction {
                 None => return Ok(None),
             },
         };
-        sqlx::query("select from users where id = $1 for no key update")
+        let locked = sqlx::query("select from users where id = $1 for no key update")
             .bind(id)
             .execute(&mut *self.tx)
             .await
             .map_err(failed)?;
+        if locked.rows_affected() == 0 {
+            return Ok(None);
+        }
         find(&mut self.tx, &UserKey::Id(UserId::new(id)))
             .await
             .map_err(failed)?

@@ -38,7 +38,8 @@ impl WatchAccounts {
             cx.reader.wait_for_change(self.cursor.number).await;
         }
         let changes = cx.reader.changes_after(self.cursor.number, BATCH).await?;
-        if changes.epoch != self.cursor.epoch {
+        // Or a database that has lost what was sent from it.
+        if changes.epoch != self.cursor.epoch || changes.newest < self.cursor.number {
             return Err(Error::CursorUnknown);
         }
         self.caught_up = changes.accounts.len() < BATCH as usize;

@@ -4,6 +4,8 @@
 //! the user visible. A crash between the steps is harmless: an account that was registered is completed by the feed,
 //! which finds the reservation; a reservation whose account never came is swept.
 
+use std::sync::{Mutex, PoisonError};
+
 use chrono::TimeDelta;
 use fail_point::fail_point;
 use identity::{RawPassword, RequestId, Rule, Timestamp, UserId, Username, Violations};
@@ -103,7 +105,8 @@ impl CreateUser {
     /// Gives the request an id, the same one to each repeat, and reserves it with the role.
     async fn reserve<P: Ports>(&self, cx: &Context<P>, actor: &Actor) -> Result<Reserved, Error> {
         let id = cx.ids.next();
-        until_known(cx, || self.try_to_reserve(cx, actor, id)).await
+        let claimed = Mutex::new(None);
+        until_known(cx, || self.try_to_reserve(cx, actor, id, &claimed)).await
     }
 
     async fn try_to_reserve<P: Ports>(
@@ -111,6 +114,7 @@ impl CreateUser {
         cx: &Context<P>,
         actor: &Actor,
         id: UserId,
+        claimed: &Mutex<Option<Timestamp>>,
     ) -> Result<Reserved, Error> {
         let mut tx = cx.store.begin().await?;
         let reserved = match self.request_id {
@@ -120,9 +124,14 @@ impl CreateUser {
                 if !self.repeats(&claim.remembered) {
                     return Err(Error::RequestIdReused);
                 }
-                // Also of an attempt before this one, of whose commit nothing was heard.
-                let is_ours = claim.is_new || claim.remembered.user_id == id;
-                Reserved { id: claim.remembered.user_id, claimed: is_ours.then_some(claim.time) }
+                // It may be the claim of an attempt before this one, of whose commit nothing was heard: then it is ours
+                // unless a repeat has confirmed it since.
+                let mut ours = claimed.lock().unwrap_or_else(PoisonError::into_inner);
+                if claim.is_new {
+                    *ours = Some(claim.time);
+                }
+                let claimed = ours.filter(|time| *time == claim.time);
+                Reserved { id: claim.remembered.user_id, claimed }
             }
             None => Reserved { id, claimed: None },
         };

@@ -42,6 +42,7 @@ struct Shared {
     commits: Mutex<VecDeque<Option<LostCommit>>>,
     breaks_down_at_commit: AtomicBool,
     changed_by_others: Mutex<Option<(UserId, i64)>>,
+    confirmed_by_others: AtomicBool,
 }
 
 /// What became of a commit during which the connection was lost.
@@ -90,6 +91,11 @@ impl MemoryStore {
     /// While the next attempt is waited for, others change the role of this user so many times.
     pub fn let_others_change_the_role(&self, id: UserId, times: i64) {
         *lock(&self.reader.0.changed_by_others) = Some((id, times));
+    }
+
+    /// While the next attempt is waited for, others confirm every request that is remembered.
+    pub fn let_others_confirm_the_requests(&self) {
+        self.reader.0.confirmed_by_others.store(true, Ordering::Relaxed);
     }
 
     /// From the next commit on it cannot be reached.
@@ -146,6 +152,11 @@ impl Store for MemoryStore {
             user.role = Role::User;
             user.role_version += times;
             user.role_time += TimeDelta::seconds(1);
+        }
+        if self.reader.0.confirmed_by_others.swap(false, Ordering::Relaxed) {
+            for (_, made) in &mut lock(&self.reader.0.committed).requests {
+                *made += TimeDelta::microseconds(1);
+            }
         }
         attempt < 3
     }

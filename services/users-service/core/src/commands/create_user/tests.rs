@@ -122,6 +122,20 @@ async fn a_request_that_was_refused_after_a_lost_commit_gives_its_mark_too() {
 }
 
 #[tokio::test]
+async fn a_claim_that_a_repeat_confirmed_while_its_commit_was_looked_into_is_not_released() {
+    let world = World::new();
+    let cx = world.commands();
+    let actor = an_actor(Role::Admin);
+    world.store.lose_commits([LostCommit::Done]);
+    world.store.let_others_confirm_the_requests();
+    world.provider.be_busy_once();
+    let busy = create("alice", Role::User, Some(REQUEST)).execute(&cx, &actor).await;
+    assert!(matches!(busy, Err(Error::HasherBusy { .. })));
+    let other = create("bobby", Role::User, Some(REQUEST)).execute(&cx, &actor).await;
+    assert!(matches!(other, Err(Error::RequestIdReused)), "{other:?}");
+}
+
+#[tokio::test]
 async fn a_repeat_that_succeeded_is_remembered_though_the_first_was_refused_for_the_moment() {
     let world = World::new();
     let cx = world.commands();

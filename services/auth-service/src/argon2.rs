@@ -3,34 +3,29 @@
 //! The stored string names parameters, pepper and salt: `$argon2id$v=19$m=…,t=…,p=…,keyid=…$salt$hash`. The account's
 //! id is argon2's associated data and is not in the string, so a hash copied to another row does not verify.
 //!
-//! As many hashes run at a time as there are permits, on threads for blocking work; who waits longer than `queue_wait`
-//! for a permit is refused, and whose caller has gone leaves the queue.
+//! As many hashes run at a time as there are permits, on threads of their own ([`threads`]); who waits for one, and who is
+//! refused, [`admission`] decides.
+
+mod admission;
+mod stored_hash;
+mod threads;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, AssociatedData, Params, ParamsBuilder, Version};
 use auth_core::domain::PasswordHash;
 use auth_core::ports::{HashingPermit, PasswordHasher, Verdict};
 use auth_core::{Cause, Error};
-use grpc_kit::call::abandoned;
+use grpc_kit::call;
 use identity::{RawPassword, UserId};
-use phc::{Ident, Output, ParamsString, Salt};
-use secrecy::{ExposeSecret as _, SecretSlice};
-use subtle::ConstantTimeEq as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use metrics::histogram;
+use secrecy::SecretSlice;
 use uuid::Uuid;
 
-use crate::ids::random;
-
-const HASH_LENGTH: usize = 32;
-const SALT_LENGTH: usize = 16;
-
-/// No stored hash may make a verification cost more than this, whatever it says of itself.
-const MAX_STORED: Cost = Cost { memory_kib: 1024 * 1024, iterations: 16, parallelism: 4 };
+use admission::{Admission, Refused, Turn};
+use threads::{Memory, Threads};
 
 /// Argon2's parameters of cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +41,11 @@ pub struct Cost {
 impl Cost {
     /// The least that is allowed, and the default: the OWASP password storage cheat sheet's second choice.
     pub const MINIMUM: Self = Self { memory_kib: 19_456, iterations: 2, parallelism: 1 };
+
+    /// About what a hash takes on a core of today: half a microsecond for each block and pass.
+    fn guess(self) -> Duration {
+        Duration::from_nanos(500) * self.memory_kib * self.iterations
+    }
 }
 
 /// A secret that goes into every hash, kept outside the database.
@@ -70,42 +70,46 @@ pub struct Argon2Settings {
     pub cost: Cost,
     /// The first is used for new hashes, the others are known. Never empty.
     pub peppers: Vec<Pepper>,
-    /// Permits.
+    /// Permits: hashes that run at a time.
     pub max_parallel: usize,
-    /// How long to wait for one.
+    /// How long a caller may wait for one.
     pub queue_wait: Duration,
 }
 
-/// Hashes passwords on the threads for blocking work.
+/// Hashes passwords, some at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Argon2Hasher {
     settings: Arc<Argon2Settings>,
-    permits: Arc<Semaphore>,
+    admission: Admission,
+    threads: Arc<Threads>,
 }
 
 impl Argon2Hasher {
-    pub(crate) fn new(settings: Argon2Settings) -> Self {
-        let permits = Arc::new(Semaphore::new(settings.max_parallel));
-        Self { settings: Arc::new(settings), permits }
+    /// Starts the threads.
+    pub(crate) fn new(settings: Argon2Settings) -> io::Result<Self> {
+        let admission = Admission::new(settings.max_parallel, settings.queue_wait, settings.cost.guess());
+        let threads = Threads::start(settings.max_parallel, settings.cost.memory_kib as usize)?;
+        Ok(Self { settings: Arc::new(settings), admission, threads: Arc::new(threads) })
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(Refused { retry_after, .. }: Refused) -> Self {
+        Self::HasherBusy { retry_after }
     }
 }
 
 impl PasswordHasher for Argon2Hasher {
     type Permit = Permit;
 
+    fn expect_turn(&self) -> Result<(), Error> {
+        self.admission.expect().map_err(Error::from)
+    }
+
     async fn admit(&self) -> Result<Permit, Error> {
-        let queue_wait = self.settings.queue_wait;
-        let busy = || Err(Error::HasherBusy { retry_after: queue_wait });
-        let admitted = tokio::select! {
-            admitted = timeout(queue_wait, Arc::clone(&self.permits).acquire_owned()) => admitted,
-            // Nobody hears this.
-            () = abandoned() => return busy(),
-        };
-        match admitted {
-            Ok(Ok(permit)) => Ok(Permit { settings: Arc::clone(&self.settings), permit: Arc::new(permit) }),
-            Ok(Err(closed)) => Err(Error::Internal(closed.into())),
-            Err(_) => busy(),
-        }
+        let turn = Arc::new(self.admission.admit().await?);
+        let (settings, threads) = (Arc::clone(&self.settings), Arc::clone(&self.threads));
+        Ok(Permit { settings, admission: self.admission.clone(), threads, turn })
     }
 }
 
@@ -113,27 +117,35 @@ impl PasswordHasher for Argon2Hasher {
 #[derive(Debug)]
 pub(crate) struct Permit {
     settings: Arc<Argon2Settings>,
-    permit: Arc<OwnedSemaphorePermit>,
+    admission: Admission,
+    threads: Arc<Threads>,
+    turn: Arc<Turn>,
 }
 
 impl Permit {
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Argon2Settings) -> Result<T, Cause> + Send + 'static,
+        work: impl FnOnce(&Argon2Settings, &mut Memory) -> Result<T, Cause> + Send + 'static,
     ) -> Result<T, Error> {
-        let (settings, permit) = (Arc::clone(&self.settings), Arc::clone(&self.permit));
-        let task = spawn_blocking(move || {
-            let _permit = permit;
-            work(&settings)
+        if call::is_abandoned() {
+            return Err(self.admission.abandoned().into());
+        }
+        let (settings, turn) = (Arc::clone(&self.settings), Arc::clone(&self.turn));
+        let hashed = self.threads.run(move |memory| {
+            let began = Instant::now();
+            let result = work(&settings, memory);
+            histogram!("tandem_hash_duration_seconds").record(began.elapsed());
+            drop(turn);
+            result
         });
-        task.await.map_err(Cause::from).flatten().map_err(Error::Internal)
+        hashed.await.map_err(Error::Internal)
     }
 }
 
 impl HashingPermit for Permit {
     async fn hash(&self, account: UserId, password: &RawPassword) -> Result<PasswordHash, Error> {
         let password = password.clone();
-        self.run(move |settings| hash(settings, account, &password)).await
+        self.run(move |settings, memory| stored_hash::hash(settings, memory, account, &password)).await
     }
 
     async fn verify(
@@ -143,210 +155,13 @@ impl HashingPermit for Permit {
         hash: &PasswordHash,
     ) -> Result<Verdict, Error> {
         let (password, hash) = (password.clone(), hash.clone());
-        self.run(move |settings| verify(settings, account, &password, &hash)).await
+        self.run(move |settings, memory| stored_hash::verify(settings, memory, account, &password, &hash))
+            .await
     }
 
     async fn verify_nothing(&self, password: &RawPassword) -> Result<(), Error> {
-        let password = password.clone();
-        self.run(move |settings| hash(settings, UserId::new(Uuid::nil()), &password).map(drop)).await
-    }
-}
-
-fn hash(settings: &Argon2Settings, account: UserId, password: &RawPassword) -> Result<PasswordHash, Cause> {
-    let pepper = settings.peppers.first().ok_or("no pepper is configured")?;
-    let salt = random::<SALT_LENGTH>();
-    let hash = compute(settings.cost, pepper, account, password, &salt)?;
-    let stored = phc::PasswordHash {
-        algorithm: Ident::new("argon2id")?,
-        version: Some(Version::V0x13.into()),
-        params: stored_parameters(settings.cost, &pepper.id)?,
-        salt: Some(Salt::new(&salt)?),
-        hash: Some(Output::new(&hash)?),
-    };
-    Ok(PasswordHash::new(stored.to_string()))
-}
-
-fn stored_parameters(cost: Cost, pepper_id: &str) -> Result<ParamsString, phc::Error> {
-    let mut parameters = ParamsString::new();
-    parameters.add_decimal("m", cost.memory_kib)?;
-    parameters.add_decimal("t", cost.iterations)?;
-    parameters.add_decimal("p", cost.parallelism)?;
-    parameters.add_b64_bytes("keyid", pepper_id.as_bytes())?;
-    Ok(parameters)
-}
-
-fn verify(
-    settings: &Argon2Settings,
-    account: UserId,
-    password: &RawPassword,
-    hash: &PasswordHash,
-) -> Result<Verdict, Cause> {
-    let stored = Stored::parse(hash.as_str())?;
-    let pepper = settings.peppers.iter().find(|pepper| pepper.id.as_bytes() == stored.pepper_id);
-    let pepper = pepper.ok_or("a stored hash needs a pepper that is not configured")?;
-    let computed = compute(stored.cost, pepper, account, password, &stored.salt)?;
-    let current =
-        settings.peppers.first().is_some_and(|first| first.id == pepper.id) && stored.cost == settings.cost;
-    Ok(match (bool::from(computed.as_slice().ct_eq(&stored.hash)), current) {
-        (false, _) => Verdict::Mismatch,
-        (true, true) => Verdict::Match,
-        (true, false) => Verdict::MatchOutdated,
-    })
-}
-
-fn compute(
-    cost: Cost,
-    pepper: &Pepper,
-    account: UserId,
-    password: &RawPassword,
-    salt: &[u8],
-) -> Result<[u8; HASH_LENGTH], Cause> {
-    let parameters: Params = ParamsBuilder::new()
-        .m_cost(cost.memory_kib)
-        .t_cost(cost.iterations)
-        .p_cost(cost.parallelism)
-        .output_len(HASH_LENGTH)
-        .data(AssociatedData::new(account.as_bytes())?)
-        .build()?;
-    let secret = pepper.secret.expose_secret();
-    let argon2 = Argon2::new_with_secret(secret, Algorithm::Argon2id, Version::V0x13, parameters)?;
-    let mut hash = [0; HASH_LENGTH];
-    argon2.hash_password_into(password.expose().as_bytes(), salt, &mut hash)?;
-    Ok(hash)
-}
-
-/// A stored hash, its parameters within bounds.
-struct Stored {
-    cost: Cost,
-    pepper_id: Vec<u8>,
-    salt: Vec<u8>,
-    hash: Vec<u8>,
-}
-
-impl Stored {
-    fn parse(text: &str) -> Result<Self, Cause> {
-        let stored = phc::PasswordHash::new(text).map_err(|_| "a stored hash is not in PHC form")?;
-        if stored.algorithm.as_str() != "argon2id" || stored.version != Some(Version::V0x13.into()) {
-            return Err("a stored hash is not Argon2id version 19".into());
-        }
-        let decimal = |name: &str| stored.params.get_decimal(name).ok_or("a stored hash lacks a parameter");
-        let cost = Cost { memory_kib: decimal("m")?, iterations: decimal("t")?, parallelism: decimal("p")? };
-        let bounded = cost.memory_kib <= MAX_STORED.memory_kib
-            && cost.iterations <= MAX_STORED.iterations
-            && cost.parallelism <= MAX_STORED.parallelism;
-        if !bounded {
-            return Err("a stored hash has parameters out of bounds".into());
-        }
-        let mut buffer = [0; 16];
-        let pepper_id = stored.params.get("keyid").ok_or("a stored hash names no pepper")?;
-        let pepper_id =
-            pepper_id.b64_decode(&mut buffer).map_err(|_| "a stored hash names no pepper")?.to_vec();
-        let salt = stored.salt.ok_or("a stored hash has no salt")?.to_vec();
-        let hash = stored.hash.ok_or("a stored hash has no hash")?.as_bytes().to_vec();
-        Ok(Self { cost, pepper_id, salt, hash })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-    use grpc_kit::call;
-
-    use super::*;
-
-    const CHEAP: Cost = Cost { memory_kib: 8, iterations: 1, parallelism: 1 };
-
-    fn pepper(id: &str) -> Pepper {
-        Pepper { id: id.to_owned(), secret: vec![id.as_bytes()[0]; 32].into() }
-    }
-
-    fn settings(cost: Cost, peppers: &[&str]) -> Argon2Settings {
-        let peppers = peppers.iter().map(|id| pepper(id)).collect();
-        Argon2Settings { cost, peppers, max_parallel: 1, queue_wait: Duration::from_millis(20) }
-    }
-
-    fn account(byte: u8) -> UserId {
-        UserId::new(Uuid::from_bytes([byte; 16]))
-    }
-
-    fn password(text: &str) -> RawPassword {
-        RawPassword::parse(text.to_owned()).unwrap()
-    }
-
-    #[test]
-    fn a_password_verifies_against_its_own_hash_only() {
-        let settings = settings(CHEAP, &["a"]);
-        let hash = hash(&settings, account(1), &password("right")).unwrap();
-        let verdict = |account, text| verify(&settings, account, &password(text), &hash).unwrap();
-        assert_eq!(verdict(account(1), "right"), Verdict::Match);
-        assert_eq!(verdict(account(1), "wrong"), Verdict::Mismatch);
-        assert_eq!(
-            verdict(account(2), "right"),
-            Verdict::Mismatch,
-            "a hash copied to another row does not verify"
-        );
-    }
-
-    #[test]
-    fn older_parameters_and_older_peppers_verify_and_are_outdated() {
-        let first = settings(CHEAP, &["a"]);
-        let hash = hash(&first, account(1), &password("right")).unwrap();
-        let rotated = settings(CHEAP, &["b", "a"]);
-        assert_eq!(verify(&rotated, account(1), &password("right"), &hash).unwrap(), Verdict::MatchOutdated);
-        let dearer = settings(Cost { iterations: 2, ..CHEAP }, &["a"]);
-        assert_eq!(verify(&dearer, account(1), &password("right"), &hash).unwrap(), Verdict::MatchOutdated);
-        let without = settings(CHEAP, &["b"]);
-        assert!(
-            verify(&without, account(1), &password("right"), &hash).is_err(),
-            "an unknown pepper is no mismatch"
-        );
-    }
-
-    #[test]
-    fn the_form_is_phc_with_the_pepper_named_and_nothing_secret() {
-        let hash = hash(&settings(CHEAP, &["p1"]), account(1), &password("right")).unwrap();
-        assert!(hash.as_str().starts_with("$argon2id$v=19$m=8,t=1,p=1,keyid=cDE$"), "{}", hash.as_str());
-    }
-
-    #[test]
-    fn stored_parameters_are_bounded_and_broken_hashes_are_errors() {
-        let salt_and_hash = "$c29tZXNhbHRzb21lc2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE";
-        for head in [
-            "$argon2id$v=19$m=4294967295,t=1,p=1,keyid=YQ",
-            "$argon2id$v=19$m=8,t=100,p=1,keyid=YQ",
-            "$argon2id$v=19$m=8,t=1,p=1",
-            "$argon2id$v=16$m=8,t=1,p=1,keyid=YQ",
-            "$argon2i$v=19$m=8,t=1,p=1,keyid=YQ",
-        ] {
-            assert!(Stored::parse(&format!("{head}{salt_and_hash}")).is_err(), "{head}");
-        }
-        for text in ["", "garbage", "$argon2id$v=19$m=8,t=1,p=1,keyid=YQ"] {
-            assert!(Stored::parse(text).is_err(), "{text}");
-        }
-        assert!(Stored::parse(&format!("$argon2id$v=19$m=8,t=1,p=1,keyid=YQ{salt_and_hash}")).is_ok());
-    }
-
-    #[tokio::test]
-    async fn who_gets_no_permit_in_time_is_refused_and_the_next_one_is_not() {
-        let hasher = Argon2Hasher::new(settings(CHEAP, &["a"]));
-        let permit = hasher.admit().await.unwrap();
-        assert!(matches!(hasher.admit().await, Err(Error::HasherBusy { .. })));
-        drop(permit);
-        assert!(hasher.admit().await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn whose_caller_has_gone_leaves_the_queue() {
-        // Longer than any test lasts.
-        let queue_wait = Duration::from_hours(1);
-        let hasher = Argon2Hasher::new(Argon2Settings { queue_wait, ..settings(CHEAP, &["1"]) });
-        let held = hasher.admit().await.unwrap();
-        let queued = hasher.clone();
-        let mut caller = Box::pin(call::unit_of_work(async move { queued.admit().await.map(drop).is_err() }));
-        assert!(caller.as_mut().now_or_never().is_none(), "it waits for its turn");
-        drop(caller);
-        call::units_of_work_done().await;
-        drop(held);
-        hasher.admit().await.unwrap();
+        let (password, nobody) = (password.clone(), UserId::new(Uuid::nil()));
+        self.run(move |settings, memory| stored_hash::hash(settings, memory, nobody, &password).map(drop))
+            .await
     }
 }

@@ -98,6 +98,9 @@ pub enum StartError {
     /// The signing key does not sign.
     #[error("the signing key cannot be used: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),
+    /// The threads that hash cannot be started.
+    #[error("the threads that hash cannot be started: {0}")]
+    Threads(#[from] std::io::Error),
     /// Reflection cannot be built from the descriptors.
     #[error("reflection cannot be set up: {0}")]
     Reflection(#[from] grpc_kit::reflection::Error),
@@ -153,7 +156,7 @@ impl<S: ServedStore> Service<S> {
         let queries = Arc::new(queries::Context { reader: store.reader().clone() });
         let commands = Arc::new(Context {
             store: store.clone(),
-            hasher: Argon2Hasher::new(config.argon2.clone()),
+            hasher: Argon2Hasher::new(config.argon2.clone())?,
             signer,
             clock: ServiceClock(clock.clone()),
             ids: SystemIds::new(clock),

@@ -36,6 +36,12 @@ pub fn current() -> Option<Call> {
     shared().map(|call| Call::clone(&call))
 }
 
+/// When the call that this task is serving is over; `None` where it has no end, and outside of one.
+#[must_use]
+pub fn deadline() -> Option<Instant> {
+    CURRENT.try_with(|call| call.deadline).ok().flatten()
+}
+
 /// Runs `future` as a part of `call`.
 pub async fn scope<F: Future>(call: Call, future: F) -> F::Output {
     scope_shared(Arc::new(call), future).await
@@ -103,6 +109,12 @@ pub async fn abandoned() {
     }
 }
 
+/// Whether nobody waits for this unit of work any more; outside of one, never.
+#[must_use]
+pub fn is_abandoned() -> bool {
+    CALLER.try_with(|caller| caller.has_changed().is_err()).unwrap_or(false)
+}
+
 /// Waits until no unit of work is running in this process.
 ///
 /// For the end of a drain, when calls have ended but work whose caller went away may not have.
@@ -167,14 +179,16 @@ mod tests {
     async fn a_unit_of_work_hears_that_its_caller_has_gone_and_not_before() {
         let (told, hear) = oneshot::channel();
         let mut caller = Box::pin(unit_of_work(async move {
+            let before = is_abandoned();
             abandoned().await;
-            let _ = told.send(());
+            let _ = told.send((before, is_abandoned()));
         }));
         assert!(caller.as_mut().now_or_never().is_none());
         tokio::task::yield_now().await;
         assert!(caller.as_mut().now_or_never().is_none(), "it waits for as long as somebody waits for it");
         drop(caller);
-        hear.await.expect("it hears of it");
+        assert_eq!(hear.await.expect("it hears of it"), (false, true));
+        assert!(!is_abandoned());
         assert!(abandoned().now_or_never().is_none(), "outside of one there is nobody to go away");
     }
 

@@ -210,6 +210,9 @@ pub trait PasswordHasher: Send + Sync + 'static {
     /// The right to one verification and one hash.
     type Permit: HashingPermit;
 
+    /// Refuses with [`Error::HasherBusy`] whom [`admit`](Self::admit) would refuse at once, as things are now.
+    fn expect_turn(&self) -> Result<(), Error>;
+
     /// Waits for a turn, or refuses with [`Error::HasherBusy`].
     fn admit(&self) -> impl Future<Output = Result<Self::Permit, Error>> + Send;
 }

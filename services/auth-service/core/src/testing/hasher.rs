@@ -1,7 +1,8 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use identity::{RawPassword, UserId};
 
@@ -11,6 +12,8 @@ use crate::ports::{HashingPermit, PasswordHasher, Verdict};
 
 type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+const BUSY: Error = Error::HasherBusy { retry_after: Duration::from_secs(1) };
+
 /// Hashes by writing the password down, and counts. Clones are the same hasher.
 #[derive(Clone, Default)]
 pub struct FakeHasher(Arc<Inner>);
@@ -19,6 +22,8 @@ pub struct FakeHasher(Arc<Inner>);
 struct Inner {
     hashes: AtomicU64,
     parameters: AtomicU64,
+    busy: AtomicBool,
+    refuses_next: AtomicBool,
     interruption: Mutex<Option<Interruption>>,
 }
 
@@ -27,6 +32,16 @@ impl FakeHasher {
     #[must_use]
     pub fn hashes(&self) -> u64 {
         self.0.hashes.load(Ordering::Relaxed)
+    }
+
+    /// Refuses everybody, or nobody again.
+    pub fn be_busy(&self, busy: bool) {
+        self.0.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Refuses the next one who waits for a turn, though a turn was expected.
+    pub fn refuse_next_turn(&self) {
+        self.0.refuses_next.store(true, Ordering::Relaxed);
     }
 
     /// Makes every hash of before outdated.
@@ -49,8 +64,15 @@ impl fmt::Debug for FakeHasher {
 impl PasswordHasher for FakeHasher {
     type Permit = FakePermit;
 
+    fn expect_turn(&self) -> Result<(), Error> {
+        if self.0.busy.load(Ordering::Relaxed) { Err(BUSY) } else { Ok(()) }
+    }
+
     async fn admit(&self) -> Result<FakePermit, Error> {
-        Ok(FakePermit(self.clone()))
+        if self.0.refuses_next.swap(false, Ordering::Relaxed) {
+            return Err(BUSY);
+        }
+        self.expect_turn().map(|()| FakePermit(self.clone()))
     }
 }
 

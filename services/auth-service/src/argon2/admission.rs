@@ -1,0 +1,297 @@
+//! Who hashes next.
+//!
+//! There are as many permits as hashes that run at a time. Who finds none free waits in one fair queue, unless that is
+//! likely to take longer than the caller, or the configuration, is willing to wait: then the answer is no at once, so that
+//! under load the queue stays short, those in it get what they wait for, and the others can go elsewhere or come again.
+//! How long a turn takes is measured all the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use grpc_kit::call;
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::ids::random;
+
+/// No more may wait than this, however short the turns are: each of them is a call with its memory.
+const MAX_QUEUED: usize = 10_000;
+
+/// The share of the last turn in what a turn is expected to take: 1 / 8, as TCP does it with round trips (RFC 6298).
+const WEIGHT_OF_THE_LAST: u64 = 8;
+
+/// How soon a refused caller may come again at the earliest.
+const SHORTEST_RETRY: Duration = Duration::from_millis(100);
+
+/// The queue. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Admission(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    permits: Arc<Semaphore>,
+    permit_count: usize,
+    queue_wait: Duration,
+    waiting: AtomicUsize,
+    /// What a turn took lately, in nanoseconds.
+    usual_turn: AtomicU64,
+}
+
+/// Nobody hashes for this caller now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// Why not, in a word for the metrics.
+    pub(super) reason: &'static str,
+    /// When it is worth another try.
+    pub(super) retry_after: Duration,
+}
+
+impl Admission {
+    /// `first_turn` is what a turn is taken to last before the first was measured.
+    pub(super) fn new(permits: usize, queue_wait: Duration, first_turn: Duration) -> Self {
+        Self(Arc::new(Queue {
+            permits: Arc::new(Semaphore::new(permits)),
+            permit_count: permits.max(1),
+            queue_wait,
+            waiting: AtomicUsize::new(0),
+            usual_turn: AtomicU64::new(nanoseconds(first_turn)),
+        }))
+    }
+
+    /// Refuses whoever would be refused by [`admit`](Self::admit) at once.
+    pub(super) fn expect(&self) -> Result<(), Refused> {
+        if self.0.permits.available_permits() > 0 {
+            return Ok(());
+        }
+        self.0.check(self.0.waiting.load(Ordering::Relaxed), Instant::now()).map(drop).inspect_err(counted)
+    }
+
+    /// The refusal of a caller that had a turn and is gone before it began to hash.
+    pub(super) fn abandoned(&self) -> Refused {
+        let refused = self.0.refusal("abandoned", 0);
+        counted(&refused);
+        refused
+    }
+
+    /// Waits for a turn.
+    pub(super) async fn admit(&self) -> Result<Turn, Refused> {
+        let admitted = self.wait().await;
+        admitted.inspect_err(counted)
+    }
+
+    async fn wait(&self) -> Result<Turn, Refused> {
+        let queue = &self.0;
+        // None is free while anybody waits: a permit that is given back goes to the first in the queue.
+        if let Ok(permit) = Arc::clone(&queue.permits).try_acquire_owned() {
+            histogram!("tandem_hash_queue_wait_seconds").record(0.0);
+            return Ok(self.turn(permit));
+        }
+        let arrived = Instant::now();
+        let place = Place::at_the_end_of(queue);
+        let until = queue.check(place.ahead, arrived)?;
+        let permit = tokio::select! {
+            biased;
+            () = call::abandoned() => return Err(queue.refusal("abandoned", place.ahead)),
+            permit = timeout_at(until, Arc::clone(&queue.permits).acquire_owned()) => permit,
+        };
+        match permit {
+            Ok(Ok(permit)) => {
+                histogram!("tandem_hash_queue_wait_seconds").record(arrived.elapsed());
+                Ok(self.turn(permit))
+            }
+            Err(_) | Ok(Err(_)) => Err(queue.refusal("waited", place.ahead)),
+        }
+    }
+
+    fn turn(&self, permit: OwnedSemaphorePermit) -> Turn {
+        Turn { queue: Arc::clone(&self.0), began: Instant::now(), _permit: permit }
+    }
+}
+
+impl Queue {
+    /// Until when someone with so many ahead waits, if waiting makes sense.
+    fn check(&self, ahead: usize, arrived: Instant) -> Result<Instant, Refused> {
+        let patience = arrived + self.queue_wait;
+        let deadline = call::deadline();
+        let expected = arrived + self.expected_wait(ahead);
+        if ahead >= MAX_QUEUED || expected > patience {
+            Err(self.refusal("queue", ahead))
+        } else if deadline.is_some_and(|deadline| expected > deadline) {
+            Err(self.refusal("deadline", ahead))
+        } else {
+            Ok(deadline.map_or(patience, |deadline| patience.min(deadline)))
+        }
+    }
+
+    /// Those ahead and one of those that hash now have to be done first.
+    fn expected_wait(&self, ahead: usize) -> Duration {
+        let turns = u64::try_from(ahead + 1).unwrap_or(u64::MAX);
+        let permits = u64::try_from(self.permit_count).unwrap_or(1);
+        Duration::from_nanos(self.usual_turn.load(Ordering::Relaxed).saturating_mul(turns) / permits)
+    }
+
+    /// Refused callers are sent away for about as long as the queue is, each for another time, so that they do not come
+    /// back all at once.
+    fn refusal(&self, reason: &'static str, ahead: usize) -> Refused {
+        let [spread] = random::<1>();
+        let wait = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.queue_wait.max(SHORTEST_RETRY));
+        let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
+        Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }
+    }
+
+    fn note_turn(&self, took: Duration) {
+        let took = nanoseconds(took);
+        let _ = self.usual_turn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |usual| {
+            Some(usual - usual / WEIGHT_OF_THE_LAST + took / WEIGHT_OF_THE_LAST)
+        });
+    }
+}
+
+fn counted(refused: &Refused) {
+    counter!("tandem_hash_refusals_total", "reason" => refused.reason).increment(1);
+}
+
+/// A century at most, so that sums do not overflow.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 4)
+}
+
+/// A place in the queue, left when dropped.
+struct Place<'a> {
+    queue: &'a Queue,
+    ahead: usize,
+}
+
+impl<'a> Place<'a> {
+    fn at_the_end_of(queue: &'a Queue) -> Self {
+        gauge!("tandem_hash_queue_length").increment(1);
+        Self { queue, ahead: queue.waiting.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
+        gauge!("tandem_hash_queue_length").decrement(1);
+    }
+}
+
+/// The right to hash, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    queue: Arc<Queue>,
+    began: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.queue.note_turn(self.began.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use grpc_kit::Call;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const TURN: Duration = Duration::from_millis(100);
+    const QUEUE_WAIT: Duration = Duration::from_secs(1);
+
+    fn admission(permits: usize) -> Admission {
+        Admission::new(permits, QUEUE_WAIT, TURN)
+    }
+
+    fn call_until(deadline: Instant) -> Call {
+        Call {
+            request_id: "r-1".to_owned(),
+            deadline: Some(deadline),
+            traceparent: None,
+            tracestate: None,
+            peer: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_in_the_order_of_arrival() {
+        let admission = admission(1);
+        let held = admission.admit().await.unwrap();
+        let mut first = Box::pin(admission.admit());
+        let mut second = Box::pin(admission.admit());
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(admission.admit().now_or_never().is_none(), "nobody gets in ahead of those who wait");
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first.await.unwrap());
+        second.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again() {
+        let admission = admission(2);
+        let _held = [admission.admit().await.unwrap(), admission.admit().await.unwrap()];
+        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait.
+        let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(admission.admit())).collect();
+        for waiting in &mut waiting {
+            assert!(waiting.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(admission.expect().unwrap_err().reason, "queue");
+        let refused = admission.admit().now_or_never().expect("at once").unwrap_err();
+        assert_eq!(refused.reason, "queue");
+        assert!((QUEUE_WAIT / 2..=QUEUE_WAIT * 2).contains(&refused.retry_after), "{refused:?}");
+        drop(waiting.pop());
+        assert!(admission.expect().is_ok(), "one who left makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_for_as_long_as_one_may_is_refused() {
+        let admission = admission(1);
+        let _held = admission.admit().await.unwrap();
+        let mut waiting = Box::pin(admission.admit());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        advance(QUEUE_WAIT).await;
+        assert_eq!(waiting.await.unwrap_err().reason, "waited");
+        assert_eq!(admission.0.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_the_queue_does_not_keep_is_told_at_once() {
+        let admission = admission(1);
+        let _held = admission.admit().await.unwrap();
+        let within = |left| call::scope(call_until(Instant::now() + left), admission.admit()).now_or_never();
+        assert_eq!(within(TURN / 2).expect("at once").unwrap_err().reason, "deadline");
+        assert!(within(TURN * 2).is_none(), "it waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_caller_has_gone_leaves_the_queue() {
+        let admission = Admission::new(1, Duration::from_hours(1), TURN);
+        let held = admission.admit().await.unwrap();
+        let queued = admission.clone();
+        let mut caller = Box::pin(call::unit_of_work(async move { queued.admit().await.is_err() }));
+        assert!(caller.as_mut().now_or_never().is_none(), "it waits for its turn");
+        drop(caller);
+        call::units_of_work_done().await;
+        assert_eq!(admission.0.waiting.load(Ordering::Relaxed), 0);
+        drop(held);
+        admission.admit().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_turn_takes_is_learnt() {
+        let admission = admission(1);
+        for _ in 0..40 {
+            let turn = admission.admit().await.unwrap();
+            advance(TURN / 10).await;
+            drop(turn);
+        }
+        let learnt = admission.0.expected_wait(0);
+        assert!((TURN / 10..TURN / 8).contains(&learnt), "{learnt:?}");
+    }
+}

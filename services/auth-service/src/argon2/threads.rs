@@ -1,0 +1,116 @@
+//! The threads that hash, each with the memory of one hash.
+//!
+//! They are not tokio's: a hash takes a core for as long as a thousand cheap calls, so the workers that serve those must
+//! never be the ones that hash. The memory is kept, because the kernel takes about as long to give out 19 MiB of new pages
+//! as Argon2 to fill a few of them; it is first asked for by the first hash.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use argon2::Block;
+use auth_core::Cause;
+use tokio::sync::oneshot;
+
+/// One piece of work, and where it leaves its result.
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+
+/// Hands work to threads of their own.
+#[derive(Debug)]
+pub(super) struct Threads(Sender<Job>);
+
+impl Threads {
+    /// Starts `count` threads. They end when this is dropped.
+    pub(super) fn start(count: usize, kept_blocks: usize) -> io::Result<Self> {
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..count {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name(format!("hash-{number}"))
+                .spawn(move || work_off(&queue, Memory { blocks: Vec::new(), kept_blocks }))?;
+        }
+        Ok(Self(jobs))
+    }
+
+    /// Runs `work` on the next thread that is free. It is run to its end, also when nobody waits for it any more.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Memory) -> Result<T, Cause> + Send + 'static,
+    ) -> Result<T, Cause> {
+        let (done, result) = oneshot::channel();
+        let job = move |memory: &mut Memory| {
+            // Whoever waited may have gone.
+            let _ = done.send(work(memory));
+        };
+        self.0.send(Box::new(job)).map_err(|_| "the threads that hash have ended")?;
+        result.await.map_err(|_| "hashing panicked")?
+    }
+}
+
+fn work_off(queue: &Mutex<Receiver<Job>>, mut memory: Memory) {
+    loop {
+        // One thread waits for the next job, the others for their turn to wait.
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // A thread that is gone would be a permit that never hashes. Whoever waits for the job hears of it.
+        if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
+            memory.blocks = Vec::new();
+        }
+        memory.shrink();
+    }
+}
+
+/// The memory of one hash at a time.
+#[derive(Default)]
+pub(super) struct Memory {
+    blocks: Vec<Block>,
+    kept_blocks: usize,
+}
+
+impl Memory {
+    /// So many blocks of 1 KiB, with whatever is in them: Argon2 writes each before it reads it.
+    pub(super) fn blocks(&mut self, count: usize) -> &mut [Block] {
+        if self.blocks.len() < count {
+            self.blocks.resize(count, Block::new());
+        }
+        &mut self.blocks[..count]
+    }
+
+    /// A stored hash may have asked for much more than those of today do: that is given back.
+    fn shrink(&mut self) {
+        if self.blocks.len() > self.kept_blocks {
+            self.blocks.truncate(self.kept_blocks);
+            self.blocks.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_the_one_who_waits_and_the_thread_works_on() {
+        let threads = Threads::start(1, 8).unwrap();
+        let broken = threads.run(|_| -> Result<(), Cause> { panic!("boom") }).await;
+        assert!(broken.is_err());
+        assert_eq!(threads.run(|_| Ok(1)).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn memory_is_kept_as_far_as_it_is_usual() {
+        let threads = Threads::start(1, 8).unwrap();
+        let sizes = |memory: &mut Memory, count| (memory.blocks.capacity(), memory.blocks(count).len());
+        let (before, used) = threads.run(move |memory| Ok(sizes(memory, 8))).await.unwrap();
+        assert_eq!((before, used), (0, 8), "none before the first hash");
+        let address = |memory: &mut Memory| memory.blocks(8).as_ptr().addr();
+        let first = threads.run(move |memory| Ok(address(memory))).await.unwrap();
+        assert_eq!(threads.run(move |memory| Ok(address(memory))).await.unwrap(), first);
+        assert_eq!(threads.run(move |memory| Ok(sizes(memory, 1024))).await.unwrap().1, 1024);
+        let after = threads.run(|memory| Ok(memory.blocks.capacity())).await.unwrap();
+        assert!(after < 1024, "{after}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The settings of auth-service, read and checked at start: what is wrong is said at once, and nothing is ignored.
 
+mod rate_limit;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use crate::argon2::{Argon2Settings, Cost, Pepper};
 use crate::jwt::TokenSettings;
 use crate::keys::{SigningKey, VerificationKey};
 use crate::workload::{Allowance, Workload};
+
+pub use rate_limit::RateLimits;
 
 /// A secret shorter than this can be guessed.
 pub(crate) const MIN_SECRET_BYTES: usize = 32;
@@ -38,6 +42,8 @@ pub struct Config {
     pub token: TokenSettings,
     /// Who may call the internal listener. Never empty.
     pub workloads: Vec<Workload>,
+    /// How often passwords may be tried.
+    pub rate_limits: RateLimits,
     /// What the log shows.
     pub log: LogSettings,
 }
@@ -73,7 +79,7 @@ impl Config {
                 let (passwords, argon2) = password(reader);
                 let token = token(reader);
                 let workloads = workloads(reader);
-                rate_limit(reader);
+                let rate_limits = rate_limit::read(reader);
                 let log = LogSettings::read(reader);
                 token.zip(database).map(|(token, database)| Self {
                     server,
@@ -83,6 +89,7 @@ impl Config {
                     argon2,
                     token,
                     workloads,
+                    rate_limits,
                     log,
                 })
             })
@@ -284,22 +291,6 @@ fn workloads(reader: &mut Reader) -> Vec<Workload> {
         }
     }
     workloads
-}
-
-/// Not there yet: whoever relies on it must hear so.
-fn rate_limit(reader: &mut Reader) {
-    if reader.boolean("rate_limit.enabled", false) {
-        reader.refuse("rate_limit.enabled", "rate limits are not supported by this version");
-    }
-    for key in [
-        "rate_limit.free_failures",
-        "rate_limit.max_delay",
-        "rate_limit.address_failures",
-        "rate_limit.sign_ups_per_hour",
-        "rate_limit.trusted_proxies",
-    ] {
-        reader.refuse_if_set(key, "rate limits are not supported by this version");
-    }
 }
 
 #[cfg(test)]

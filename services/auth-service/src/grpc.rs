@@ -2,6 +2,7 @@
 
 mod auth;
 mod caller;
+mod client_address;
 mod identity_provider;
 mod status;
 mod wire;
@@ -15,6 +16,7 @@ use auth_core::ports::Ports;
 use auth_core::{commands, queries};
 use grpc_kit::health::{self, HealthHandle};
 use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, reflection};
+use ipnet::IpNet;
 use tonic::service::Routes;
 
 use crate::workload::Workloads;
@@ -27,6 +29,8 @@ pub(crate) struct UseCases<P: Ports> {
     pub(crate) commands: Arc<commands::Context<P>>,
     pub(crate) queries: Arc<queries::Context<P>>,
     pub(crate) page_tokens: Arc<PageTokens>,
+    /// Proxies that say for whom they call.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
 }
 
 // Derived, it would ask the bundle of ports to be `Clone`, which it is not and need not be.
@@ -36,6 +40,7 @@ impl<P: Ports> Clone for UseCases<P> {
             commands: Arc::clone(&self.commands),
             queries: Arc::clone(&self.queries),
             page_tokens: Arc::clone(&self.page_tokens),
+            trusted_proxies: Arc::clone(&self.trusted_proxies),
         }
     }
 }

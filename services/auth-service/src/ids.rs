@@ -6,7 +6,7 @@ use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use uuid::{ContextV7, Timestamp, Uuid};
 
-use auth_core::domain::SessionId;
+use auth_core::domain::{AttemptId, SessionId};
 use auth_core::ports::Ids;
 
 /// Makes ids. Their time is the service's, so a test that moves the clock moves new ids too.
@@ -34,6 +34,10 @@ impl Ids for SystemIds {
 
     fn session_id(&self) -> SessionId {
         SessionId::from_random(random())
+    }
+
+    fn attempt_id(&self) -> AttemptId {
+        AttemptId::from_random(u128::from_be_bytes(random()))
     }
 
     fn epoch(&self) -> Epoch {

@@ -15,6 +15,7 @@ mod security;
 mod serve;
 mod sqlite;
 mod stored;
+mod turns;
 mod workload;
 
 use std::marker::PhantomData;
@@ -30,7 +31,7 @@ use grpc_kit::PageTokens;
 use identity::Epoch;
 
 pub use argon2::{Argon2Settings, Cost, Pepper};
-pub use config::{Config, ServerConfig};
+pub use config::{Config, RateLimits, ServerConfig};
 pub use jwt::TokenSettings;
 pub use keys::{SigningKey, UnfitKey, VerificationKey};
 pub use listeners::Listeners;
@@ -42,6 +43,7 @@ use argon2::Argon2Hasher;
 use engine::{Opened, ServedStore};
 use ids::SystemIds;
 use jwt::JwtSigner;
+use turns::LocalTurns;
 
 /// The ports as they are in production, over some store.
 struct Production<S>(PhantomData<S>);
@@ -49,6 +51,7 @@ struct Production<S>(PhantomData<S>);
 impl<S: Store> Ports for Production<S> {
     type Store = S;
     type Hasher = Argon2Hasher;
+    type Turns = LocalTurns;
     type Signer = JwtSigner;
     type Clock = ServiceClock;
     type Ids = SystemIds;
@@ -157,15 +160,24 @@ impl<S: ServedStore> Service<S> {
         let commands = Arc::new(Context {
             store: store.clone(),
             hasher: Argon2Hasher::new(config.argon2.clone())?,
+            turns: turns(&config),
             signer,
             clock: ServiceClock(clock.clone()),
             ids: SystemIds::new(clock),
             sessions: config.sessions,
             passwords: config.passwords.clone(),
+            throttle: config.rate_limits.policy,
         });
-        let use_cases = grpc::UseCases { commands, queries, page_tokens };
+        let trusted_proxies = config.rate_limits.trusted_proxies.clone().into();
+        let use_cases = grpc::UseCases { commands, queries, page_tokens, trusted_proxies };
         Ok(Self { config, store, use_cases, jwks })
     }
+}
+
+/// As many attempts on an account may be under way as may be undecided in the store.
+fn turns(config: &Config) -> LocalTurns {
+    let in_front = config.rate_limits.policy.map_or(1, |policy| policy.free_failures as usize);
+    LocalTurns::new(in_front, config.argon2.queue_wait)
 }
 
 /// Brings the schema up to date.

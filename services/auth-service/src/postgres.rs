@@ -6,6 +6,7 @@
 //! is how far tests moved the clock.
 
 mod accounts;
+mod attempts;
 mod feed;
 mod follower;
 mod requests;
@@ -14,15 +15,15 @@ mod sessions;
 
 use auth_core::StoreError;
 use auth_core::domain::{
-    Account, AccountKey, LiveSession, NewAccount, PasswordHash, Session, SessionId, SessionPosition,
-    StoredAccount,
+    Account, AccountKey, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession, NewAccount,
+    PasswordHash, Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
 use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 use clock::SystemClock;
 use database::Postgres;
 use database::error::is_unavailable;
 use database::postgres::{CommitError, Connection};
-use identity::{Epoch, RequestId, Timestamp, UserId};
+use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 use sqlx::migrate::Migrator;
 
 use crate::engine::ServedStore;
@@ -171,10 +172,56 @@ impl Transaction for PgTx {
         requests::claim(&mut self.tx, request, self.clock.offset_micros()).await
     }
 
-    async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
+    async fn lock_standing(&mut self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        attempts::lock_standing(&mut self.tx, attempt, self.clock.offset_micros()).await
+    }
+
+    async fn reserve_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        lapse_time: Timestamp,
+    ) -> Result<(), StoreError> {
+        attempts::reserve(&mut self.tx, id, attempt, lapse_time).await
+    }
+
+    async fn settle_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        before: &Standing,
+        after: &Standing,
+    ) -> Result<(), StoreError> {
+        attempts::release(&mut self.tx, id).await?;
+        attempts::write(&mut self.tx, attempt, before, after).await
+    }
+
+    async fn release_attempt(&mut self, id: AttemptId) -> Result<(), StoreError> {
+        attempts::release(&mut self.tx, id).await
+    }
+
+    async fn forget_failures(&mut self, username: &Username) -> Result<(), StoreError> {
+        attempts::forget(&mut self.tx, username).await
+    }
+
+    async fn lock_sign_ups(&mut self, address: &ClientAddress) -> Result<SignUps, StoreError> {
+        attempts::lock_sign_ups(&mut self.tx, address, self.clock.offset_micros()).await
+    }
+
+    async fn write_sign_ups(
+        &mut self,
+        address: &ClientAddress,
+        count: Option<AddressCount>,
+    ) -> Result<(), StoreError> {
+        attempts::write_sign_ups(&mut self.tx, address, count).await
+    }
+
+    async fn purge(&mut self, limit: u32, kept_counts: u32) -> Result<u32, StoreError> {
         let offset = self.clock.offset_micros();
         let sessions = sessions::purge(&mut self.tx, limit, offset).await?;
-        Ok(sessions.saturating_add(requests::purge(&mut self.tx, limit, offset).await?))
+        let requests = requests::purge(&mut self.tx, limit, offset).await?;
+        let attempts = attempts::purge(&mut self.tx, limit, kept_counts, offset).await?;
+        Ok(sessions.saturating_add(requests).saturating_add(attempts))
     }
 
     async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
@@ -220,6 +267,14 @@ impl Reader for PgReader {
 
     async fn sign_up_request(&self, id: RequestId) -> Result<Option<SignUpRecord>, StoreError> {
         requests::known(&mut self.connection().await?, id, self.clock.offset_micros()).await
+    }
+
+    async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        attempts::standing(&mut self.connection().await?, attempt, self.clock.offset_micros()).await
+    }
+
+    async fn sign_ups(&self, address: &ClientAddress) -> Result<SignUps, StoreError> {
+        attempts::sign_ups(&mut self.connection().await?, address, self.clock.offset_micros()).await
     }
 
     async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {

@@ -39,6 +39,7 @@ const fn reason(error: &Error) -> &'static str {
         Error::VersionMismatch => "version mismatch",
         Error::CursorUnknown => "cursor unknown",
         Error::RequestIdReused => "request id reused",
+        Error::RateLimited { .. } => "rate limited",
         Error::HasherBusy { .. } => "hasher busy",
         Error::Store(_) => "store failed",
         Error::Internal(_) => "internal error",

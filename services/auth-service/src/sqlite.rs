@@ -3,20 +3,22 @@
 //! Units of work begin with the write lock, so locking an account is just reading it: no other writer is under way.
 
 mod accounts;
+mod attempts;
 mod feed;
 mod requests;
 mod row;
 mod sessions;
 
 use auth_core::domain::{
-    AccountKey, LiveSession, NewAccount, PasswordHash, Session, SessionId, SessionPosition, StoredAccount,
+    AccountKey, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession, NewAccount, PasswordHash,
+    Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
 use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 use auth_core::{StoreError, domain::Account};
 use clock::SystemClock;
 use database::error::is_unavailable;
 use database::sqlite::Sqlite;
-use identity::{Epoch, RequestId, Timestamp, UserId};
+use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 use sqlx::migrate::Migrator;
 
 use crate::engine::ServedStore;
@@ -150,10 +152,55 @@ impl Transaction for SqliteTx {
         requests::claim(&mut self.tx, request, self.clock.now()).await
     }
 
-    async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
+    async fn lock_standing(&mut self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        attempts::standing(&mut *self.tx, attempt, self.clock.now()).await
+    }
+
+    async fn reserve_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        lapse_time: Timestamp,
+    ) -> Result<(), StoreError> {
+        attempts::reserve(&mut self.tx, id, attempt, lapse_time).await
+    }
+
+    async fn settle_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        before: &Standing,
+        after: &Standing,
+    ) -> Result<(), StoreError> {
+        attempts::release(&mut self.tx, id).await?;
+        attempts::write(&mut self.tx, attempt, before, after).await
+    }
+
+    async fn release_attempt(&mut self, id: AttemptId) -> Result<(), StoreError> {
+        attempts::release(&mut self.tx, id).await
+    }
+
+    async fn forget_failures(&mut self, username: &Username) -> Result<(), StoreError> {
+        attempts::forget(&mut self.tx, username).await
+    }
+
+    async fn lock_sign_ups(&mut self, address: &ClientAddress) -> Result<SignUps, StoreError> {
+        attempts::sign_ups(&mut *self.tx, address, self.clock.now()).await
+    }
+
+    async fn write_sign_ups(
+        &mut self,
+        address: &ClientAddress,
+        count: Option<AddressCount>,
+    ) -> Result<(), StoreError> {
+        attempts::write_sign_ups(&mut self.tx, address, count).await
+    }
+
+    async fn purge(&mut self, limit: u32, kept_counts: u32) -> Result<u32, StoreError> {
         let now = self.clock.now();
         Ok(sessions::purge(&mut self.tx, now, limit).await?
-            + requests::purge(&mut self.tx, now, limit).await?)
+            + requests::purge(&mut self.tx, now, limit).await?
+            + attempts::purge(&mut self.tx, now, limit, kept_counts).await?)
     }
 
     async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
@@ -190,6 +237,14 @@ impl Reader for SqliteReader {
 
     async fn sign_up_request(&self, id: RequestId) -> Result<Option<SignUpRecord>, StoreError> {
         requests::known(self.database.reader(), id, self.clock.now()).await
+    }
+
+    async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        attempts::standing(self.database.reader(), attempt, self.clock.now()).await
+    }
+
+    async fn sign_ups(&self, address: &ClientAddress) -> Result<SignUps, StoreError> {
+        attempts::sign_ups(self.database.reader(), address, self.clock.now()).await
     }
 
     async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {

@@ -4,6 +4,7 @@
 //! follows locks the account and compares it with what was read.
 
 mod after_restore;
+mod attempt;
 mod authenticate;
 mod change_password;
 mod disable_account;
@@ -37,7 +38,9 @@ pub use set_password::SetPassword;
 pub use sign_up::SignUp;
 
 use crate::Error;
-use crate::domain::{AccessToken, Account, Claims, PasswordPolicy, Session, SessionPolicy, StoredAccount};
+use crate::domain::{
+    AccessToken, Account, Claims, PasswordPolicy, Session, SessionPolicy, StoredAccount, ThrottlePolicy,
+};
 use crate::ports::{Ports, TokenSigner as _, Transaction};
 use identity::{Rule, Timestamp, UserId};
 use settle::Trace;
@@ -48,6 +51,8 @@ pub struct Context<P: Ports> {
     pub store: P::Store,
     /// What hashes passwords.
     pub hasher: P::Hasher,
+    /// Where attempts on one account wait for each other.
+    pub turns: P::Turns,
     /// What signs access tokens.
     pub signer: P::Signer,
     /// This server's clock.
@@ -58,6 +63,8 @@ pub struct Context<P: Ports> {
     pub sessions: SessionPolicy,
     /// What passwords may be set.
     pub passwords: PasswordPolicy,
+    /// How often passwords may be tried; `None`: as often as anybody likes.
+    pub throttle: Option<ThrottlePolicy>,
 }
 
 /// A session and the token that stands for it.

@@ -51,6 +51,12 @@ pub enum Error {
     /// The request id belongs to a request with other content.
     #[error("the request id was used for a request with other content")]
     RequestIdReused,
+    /// Too many attempts failed, or too many sign-ups came from one address.
+    #[error("there were too many attempts, try again later")]
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Password hashing is saturated.
     #[error("password hashing is saturated, try again later")]
     HasherBusy {

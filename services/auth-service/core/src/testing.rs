@@ -8,6 +8,7 @@ mod hasher;
 mod ids;
 mod signer;
 mod store;
+mod turns;
 mod world;
 
 pub use clock::FakeClock;
@@ -15,4 +16,5 @@ pub use hasher::{FakeHasher, FakePermit};
 pub use ids::FakeIds;
 pub use signer::FakeSigner;
 pub use store::{FakeReader, FakeStore, FakeTx, LostCommit};
+pub use turns::FakeTurns;
 pub use world::{Fakes, PASSWORD, World};

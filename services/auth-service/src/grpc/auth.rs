@@ -59,9 +59,10 @@ impl<P: Ports> AuthGrpc<P> {
 #[tonic::async_trait]
 impl<P: Ports> AuthService for AuthGrpc<P> {
     async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
-        let (_, message) = self.0.anonymous(request).await?;
+        let (client, message) = self.0.anonymous(request).await?;
         let policy = &self.0.commands.passwords;
-        let command = SignUp::parse(policy, &message.username, message.password, &message.request_id);
+        let SignUpRequest { username, password, request_id } = message;
+        let command = SignUp::parse(policy, &username, password, &request_id, &client);
         let command = command.map_err(Error::InvalidFields).map_err(status::auth)?;
         let outcome = self.run(async move |cx| command.execute(&cx).await).await;
         security::record("sign_up", &outcome, |account| account.id);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Extensions, Request, Response, Status};
 
+use super::client_address::client_address;
 use super::{UseCases, status};
 
 /// Whether a call may renew its session's token.
@@ -58,7 +59,7 @@ impl<P: Ports> UseCases<P> {
                 used.renewed
             }
         };
-        let client = client(&metadata, &extensions);
+        let client = self.client(&metadata, &extensions);
         Ok((Caller { principal, client, renewed }, message))
     }
 
@@ -71,7 +72,13 @@ impl<P: Ports> UseCases<P> {
                 return Err(status::auth(Error::AlreadyAuthenticated));
             }
         }
-        Ok((client(&metadata, &extensions), message))
+        Ok((self.client(&metadata, &extensions), message))
+    }
+
+    fn client(&self, metadata: &MetadataMap, extensions: &Extensions) -> Client {
+        let user_agent = metadata.get("user-agent").map_or(&[][..], |value| value.as_encoded_bytes());
+        let address = client_address(peer(extensions), metadata, &self.trusted_proxies);
+        Client::new(&String::from_utf8_lossy(user_agent), address)
     }
 }
 
@@ -109,12 +116,7 @@ fn announce(metadata: &mut MetadataMap, renewed: &RenewedToken) {
     }
 }
 
-fn client(metadata: &MetadataMap, extensions: &Extensions) -> Client {
-    let user_agent = metadata.get("user-agent").map_or(&[][..], |value| value.as_encoded_bytes());
-    Client::new(&String::from_utf8_lossy(user_agent), peer(extensions))
-}
-
 fn peer(extensions: &Extensions) -> Option<IpAddr> {
     let connection = extensions.get::<tonic::transport::server::TcpConnectInfo>()?;
-    connection.remote_addr().map(|address| address.ip().to_canonical())
+    connection.remote_addr().map(|address| address.ip())
 }

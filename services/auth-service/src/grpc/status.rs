@@ -45,6 +45,9 @@ pub(super) fn auth(error: Error) -> Status {
         }
         Error::RequestIdReused => fault(Code::InvalidArgument, Auth::RequestIdReused)
             .violations(wire_violations([Violation::new("request_id", Rule::RequestIdReused)])),
+        Error::RateLimited { retry_after } => {
+            fault(Code::ResourceExhausted, Auth::RateLimited).retry_after(retry_after)
+        }
         Error::HasherBusy { retry_after } => {
             fault(Code::Unavailable, Auth::HasherBusy).retry_after(retry_after)
         }
@@ -90,6 +93,9 @@ pub(super) fn identity(error: Error) -> Status {
         }
         Error::VersionMismatch => fault(Code::Aborted, Identity::VersionMismatch),
         Error::CursorUnknown => fault(Code::FailedPrecondition, Identity::CursorUnknown),
+        Error::RateLimited { retry_after } => {
+            fault(Code::ResourceExhausted, Identity::RateLimited).retry_after(retry_after)
+        }
         Error::HasherBusy { retry_after } => {
             fault(Code::Unavailable, Identity::HasherBusy).retry_after(retry_after)
         }
@@ -205,6 +211,7 @@ mod tests {
             Error::VersionMismatch,
             Error::CursorUnknown,
             Error::RequestIdReused,
+            Error::RateLimited { retry_after: Duration::from_secs(1) },
             Error::HasherBusy { retry_after: Duration::from_secs(1) },
             Error::Store(StoreError::Unavailable(cause())),
             Error::Store(StoreError::OutcomeUnknown(cause())),
@@ -262,6 +269,7 @@ mod tests {
                 internal,
                 internal,
                 (Code::InvalidArgument, "REQUEST_ID_REUSED", "BR"),
+                (Code::ResourceExhausted, "RATE_LIMITED", "RI"),
                 (Code::Unavailable, "HASHER_BUSY", "RI"),
                 (Code::Unavailable, "STORAGE_UNAVAILABLE", "RI"),
                 (Code::Unavailable, "OUTCOME_UNKNOWN", ""),
@@ -292,6 +300,7 @@ mod tests {
                 (Code::Aborted, "VERSION_MISMATCH", ""),
                 (Code::FailedPrecondition, "CURSOR_UNKNOWN", ""),
                 internal,
+                (Code::ResourceExhausted, "RATE_LIMITED", "RI"),
                 (Code::Unavailable, "HASHER_BUSY", "RI"),
                 (Code::Unavailable, "STORAGE_UNAVAILABLE", "RI"),
                 (Code::Unavailable, "OUTCOME_UNKNOWN", ""),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use auth_core::commands::{self, DisableAccount, LogIn, LogOut, RegisterAccount, RevokeAllSessions, SignUp};
 use auth_core::domain::{AccountKey, Client, PasswordPolicy};
 use auth_core::ports::{Ports, Reader as _, Store as _};
-use auth_core::testing::{FakeClock, FakeHasher, FakeSigner, PASSWORD};
+use auth_core::testing::{FakeClock, FakeHasher, FakeSigner, FakeTurns, PASSWORD};
 use auth_core::{Error, StoreError};
 use auth_service::PgStore;
 use chrono::TimeDelta;
@@ -98,6 +98,7 @@ struct OverPostgres;
 impl Ports for OverPostgres {
     type Store = PgStore;
     type Hasher = FakeHasher;
+    type Turns = FakeTurns;
     type Signer = FakeSigner;
     type Clock = RealTime;
     type Ids = RandomIds;
@@ -128,6 +129,10 @@ impl auth_core::ports::Ids for RandomIds {
         auth_core::domain::SessionId::from_random(rand::random())
     }
 
+    fn attempt_id(&self) -> auth_core::domain::AttemptId {
+        auth_core::domain::AttemptId::from_random(rand::random())
+    }
+
     fn epoch(&self) -> Epoch {
         Epoch::parse("another").unwrap()
     }
@@ -150,17 +155,21 @@ impl Scene {
         let cx = commands::Context {
             store,
             hasher: FakeHasher::default(),
+            turns: FakeTurns::new(FakeClock::default()),
             signer: FakeSigner::default(),
             clock: RealTime(FakeClock::default()),
             ids: RandomIds,
             sessions: POLICY,
             passwords: PasswordPolicy::new(15),
+            // What is cut is the next commit, and counting would commit as well.
+            throttle: None,
         };
         Self { cx, relay, _place: place }
     }
 
     async fn sign_up(&self, username: &str) -> Result<UserId, Error> {
-        let command = SignUp::parse(&self.cx.passwords, username, PASSWORD.to_owned(), "").unwrap();
+        let command =
+            SignUp::parse(&self.cx.passwords, username, PASSWORD.to_owned(), "", &Client::default()).unwrap();
         command.execute(&self.cx).await.map(|account| account.id)
     }
 

@@ -19,8 +19,12 @@ use crate::store_contract::{engines, on};
 /// What an operator runs once, while nothing serves: it is about every session there is.
 const ABOUT_ALL_ROWS: &str = "delete from sessions";
 
+/// Goes along an index as far as counts are kept, to find where those begin that are too many.
+const WHERE_TOO_MANY_BEGIN: &str = "desc offset $2 limit 1";
+
 /// Tables that grow. The others have one row.
-const GROWING: [&str; 3] = ["accounts", "sessions", "sign_up_requests"];
+const GROWING: [&str; 6] =
+    ["accounts", "sessions", "sign_up_requests", "attempts", "failures", "address_counts"];
 
 /// The statements, each with the types of its arguments.
 type Statements = BTreeMap<String, Vec<String>>;
@@ -57,6 +61,17 @@ const ROWS: &str = "
     insert into sign_up_requests
     select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'user' || n,
            ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now() - n * interval '1 minute'
+    from generate_series(1, 20000) n;
+    insert into attempts
+    select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 1, 'user' || n % 100, '192.0.2.' || n % 7,
+           now() + n * interval '1 millisecond'
+    from generate_series(1, 2000) n;
+    insert into failures
+    select 1, 'user' || n / 4, case when n % 4 = 0 then '*' else '192.0.2.' || n % 4 end, 1, now(),
+           now() + n * interval '1 second'
+    from generate_series(1, 20000) n;
+    insert into address_counts
+    select n % 2 * 3 + 1, '192.0.' || n / 256 || '.' || n % 256, 1, now() + n * interval '1 second'
     from generate_series(1, 20000) n";
 
 async fn plan(connection: &mut PgConnection, statement: &str, types: &[String]) -> String {
@@ -92,7 +107,7 @@ async fn every_statement_is_executed_by_an_index() {
     for (statement, types) in &sent {
         let plan = plan(&mut connection, statement, types).await;
         let read_whole = |table: &&str| reads_whole(&plan, table);
-        let excused = statement == ABOUT_ALL_ROWS;
+        let excused = statement == ABOUT_ALL_ROWS || statement.contains(WHERE_TOO_MANY_BEGIN);
         assert!(excused || !GROWING.iter().any(read_whole), "{statement}\n{plan}");
         writeln!(plans, "{statement}\n{plan}").unwrap();
     }

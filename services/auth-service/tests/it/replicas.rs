@@ -192,15 +192,15 @@ async fn two_purges_at_once_share_the_work_and_wait_for_nobody() {
     let in_use = place.hold("select 1 from sessions limit 1 for update").await;
 
     let (mut first, mut second) = (a.store.begin().await.unwrap(), b.store.begin().await.unwrap());
-    assert_eq!(first.purge(300).await.unwrap(), 300);
-    assert_eq!(second.purge(300).await.unwrap(), 300, "others than the first took");
-    assert_eq!(first.purge(300).await.unwrap(), 300);
-    assert_eq!(second.purge(300).await.unwrap(), 99, "but for the one in use");
+    assert_eq!(first.purge(300, 1000).await.unwrap(), 300);
+    assert_eq!(second.purge(300, 1000).await.unwrap(), 300, "others than the first took");
+    assert_eq!(first.purge(300, 1000).await.unwrap(), 300);
+    assert_eq!(second.purge(300, 1000).await.unwrap(), 99, "but for the one in use");
     first.commit().await.unwrap();
     second.commit().await.unwrap();
     drop(in_use);
     let mut last = a.store.begin().await.unwrap();
-    while last.purge(300).await.unwrap() == 0 {
+    while last.purge(300, 1000).await.unwrap() == 0 {
         yield_now().await;
     }
     last.commit().await.unwrap();

@@ -2,6 +2,7 @@
 //! one more function in `engines` and one more module here.
 
 mod accounts;
+mod attempts;
 pub(crate) mod engines;
 mod feed;
 mod requests;
@@ -104,6 +105,15 @@ pub(crate) mod on {
         requests:
             a_request_id_is_taken_once_a_day,
             a_request_id_is_free_when_its_account_was_not_added;
+        attempts:
+            nothing_is_known_of_a_new_attempt,
+            an_attempt_is_undecided_until_it_is_settled_given_back_or_lapses,
+            failures_are_kept_for_each_purpose_account_and_address,
+            what_is_settled_is_read_back_until_it_is_forgotten,
+            the_failures_of_an_account_can_be_forgotten,
+            sign_ups_are_counted_by_address,
+            of_a_crowd_that_decides_at_once_only_so_many_are_admitted,
+            counts_that_have_expired_are_purged_and_those_that_are_too_many;
         feed:
             changes_come_in_the_order_of_their_numbers,
             an_account_stands_in_the_feed_once_at_its_last_change,

@@ -2,10 +2,12 @@
 
 use identity::{RawPassword, Rule, Username, Violations};
 
+use super::attempt::{Checked, Patience};
 use super::{Context, Opened, Principal, Trace};
 use crate::Error;
 use crate::domain::{
-    AccountKey, AccountState, Client, NewPassword, PasswordHash, PasswordPolicy, Session, StoredAccount,
+    AccountKey, AccountState, Attempt, Client, ClientAddress, NewPassword, PasswordHash, PasswordPolicy,
+    Purpose, Session, StoredAccount,
 };
 use crate::ports::{
     HashingPermit as _, Ids as _, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
@@ -44,15 +46,33 @@ impl ChangePassword {
 
     /// Verifies the current password, hashes the new one, then changes it under the account's lock.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Opened, Error> {
+        let attempt = Attempt {
+            purpose: Purpose::ChangePassword,
+            username: self.principal.account.username.clone(),
+            address: ClientAddress::of(self.client.peer_address),
+        };
+        match cx.counted(attempt, Patience::Waits, self.check(cx)).await? {
+            Checked::Right((seen, hash)) => self.change(cx, &seen, hash).await,
+            Checked::Wrong => Err(Error::CurrentPasswordMismatch),
+            Checked::Inactive => Err(Error::Unauthenticated),
+        }
+    }
+
+    async fn check<P: Ports>(
+        &self,
+        cx: &Context<P>,
+    ) -> Result<Checked<(StoredAccount, PasswordHash)>, Error> {
         let id = self.principal.account.id;
         let permit = cx.hasher.admit().await?;
         let seen = cx.store.reader().account(&AccountKey::Id(id)).await?.ok_or(Error::Unauthenticated)?;
-        if permit.verify(id, &self.current, &seen.password_hash).await? == Verdict::Mismatch {
-            return Err(Error::CurrentPasswordMismatch);
+        match permit.verify(id, &self.current, &seen.password_hash).await? {
+            Verdict::Mismatch => Ok(Checked::Wrong),
+            _ if seen.account.state == AccountState::Disabled => Ok(Checked::Inactive),
+            Verdict::Match | Verdict::MatchOutdated => {
+                let hash = permit.hash(id, self.new.raw()).await?;
+                Ok(Checked::Right((seen, hash)))
+            }
         }
-        let hash = permit.hash(id, self.new.raw()).await?;
-        drop(permit);
-        self.change(cx, &seen, hash).await
     }
 
     async fn change<P: Ports>(

@@ -5,9 +5,12 @@
 
 use identity::{RawPassword, Username};
 
+use super::attempt::{Checked, Patience};
 use super::{Context, Opened, Trace};
 use crate::Error;
-use crate::domain::{AccountKey, AccountState, Client, PasswordHash, Session, StoredAccount};
+use crate::domain::{
+    AccountKey, AccountState, Attempt, Client, ClientAddress, PasswordHash, Purpose, Session, StoredAccount,
+};
 use crate::ports::{
     HashingPermit as _, Ids as _, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
     Verdict,
@@ -27,23 +30,36 @@ pub struct LogIn {
 impl LogIn {
     /// Verifies the password, then opens the session under the account's lock.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Opened, Error> {
+        let attempt = Attempt {
+            purpose: Purpose::LogIn,
+            username: self.username.clone(),
+            address: ClientAddress::of(self.client.peer_address),
+        };
+        match cx.counted(attempt, Patience::Waits, self.check(cx)).await? {
+            Checked::Right((seen, rehashed)) => self.open(cx, &seen, rehashed).await,
+            Checked::Inactive => Err(Error::AccountInactive),
+            Checked::Wrong => Err(Error::InvalidCredentials),
+        }
+    }
+
+    async fn check<P: Ports>(
+        &self,
+        cx: &Context<P>,
+    ) -> Result<Checked<(StoredAccount, Option<PasswordHash>)>, Error> {
         let permit = cx.hasher.admit().await?;
         let found = cx.store.reader().account(&AccountKey::Username(self.username.clone())).await?;
         let Some(seen) = found else {
             permit.verify_nothing(&self.password).await?;
-            return Err(Error::InvalidCredentials);
+            return Ok(Checked::Wrong);
         };
         let id = seen.account.id;
         let rehashed = match permit.verify(id, &self.password, &seen.password_hash).await? {
-            Verdict::Mismatch => return Err(Error::InvalidCredentials),
+            Verdict::Mismatch => return Ok(Checked::Wrong),
+            _ if seen.account.state == AccountState::Disabled => return Ok(Checked::Inactive),
             Verdict::Match => None,
             Verdict::MatchOutdated => Some(permit.hash(id, &self.password).await?),
         };
-        drop(permit);
-        if seen.account.state == AccountState::Disabled {
-            return Err(Error::AccountInactive);
-        }
-        self.open(cx, &seen, rehashed).await
+        Ok(Checked::Right((seen, rehashed)))
     }
 
     async fn open<P: Ports>(

@@ -4,10 +4,12 @@
 use fail_point::fail_point;
 use identity::{UserId, Username, Violation, Violations};
 
+use super::attempt::{Checked, Patience};
 use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{
-    Account, AccountKey, NewAccount, NewPassword, PasswordPolicy, StoredAccount, parse_credential,
+    Account, AccountKey, Attempt, ClientAddress, NewAccount, NewPassword, PasswordPolicy, Purpose,
+    StoredAccount, parse_credential,
 };
 use crate::ports::{
     HashingPermit, Insertion, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _, Verdict,
@@ -43,7 +45,7 @@ impl RegisterAccount {
         // The name before the id, which are one row: a repeat that finds its own name taken finds its id too.
         let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
         if let Some(existing) = reader.account(&AccountKey::Id(self.id)).await? {
-            return self.repeat(&permit, existing).await;
+            return self.repeat(cx, &permit, existing).await;
         }
         if taken {
             return Err(Error::UsernameTaken(self.username));
@@ -55,21 +57,33 @@ impl RegisterAccount {
             Insertion::UsernameTaken | Insertion::IdTaken => {
                 let existing = reader.account(&AccountKey::Id(self.id)).await?;
                 match existing {
-                    Some(existing) => self.repeat(&permit, existing).await,
+                    Some(existing) => self.repeat(cx, &permit, existing).await,
                     None => Err(Error::UsernameTaken(self.username)),
                 }
             }
         }
     }
 
-    async fn repeat(self, permit: &impl HashingPermit, existing: StoredAccount) -> Result<Account, Error> {
-        let verdict = permit.verify(self.id, self.password.raw(), &existing.password_hash).await?;
-        let same_name = existing.account.username == self.username;
-        match verdict {
-            Verdict::Match | Verdict::MatchOutdated if same_name => Ok(existing.account),
-            Verdict::Match | Verdict::MatchOutdated | Verdict::Mismatch => {
-                Err(Error::AccountIdTaken(self.id))
-            }
+    async fn repeat<P: Ports>(
+        self,
+        cx: &Context<P>,
+        permit: &impl HashingPermit,
+        existing: StoredAccount,
+    ) -> Result<Account, Error> {
+        let attempt = Attempt {
+            purpose: Purpose::RegisterAccount,
+            username: existing.account.username.clone(),
+            address: ClientAddress::of(None),
+        };
+        let verify = async {
+            Ok(match permit.verify(self.id, self.password.raw(), &existing.password_hash).await? {
+                Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
+                Verdict::Mismatch => Checked::Wrong,
+            })
+        };
+        match cx.counted(attempt, Patience::None, verify).await? {
+            Checked::Right(()) if existing.account.username == self.username => Ok(existing.account),
+            Checked::Right(()) | Checked::Inactive | Checked::Wrong => Err(Error::AccountIdTaken(self.id)),
         }
     }
 }

@@ -53,6 +53,8 @@ impl SetPassword {
         let stored = lock_expected(&mut tx, id, self.expected).await?;
         let now = tx.now().await?;
         let revoked_count = tx.end_sessions(id, None).await?;
+        // Before the feed's counter, which is the last lock. Nobody who holds these waits for an account.
+        tx.forget_failures(&stored.account.username).await?;
         let account = tx.update_account(&stored.with_password(hash, now)).await?;
         cx.commit(tx, Trace::AccountChanged { before: &stored.account, after: &account }).await?;
         Ok(AccountChanged { account, revoked_count })

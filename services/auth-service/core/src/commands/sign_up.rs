@@ -2,9 +2,13 @@
 
 use identity::{RequestId, Username, Violation, Violations};
 
+use super::attempt::{Checked, Patience};
 use super::{Context, Trace};
 use crate::Error;
-use crate::domain::{Account, AccountKey, NewAccount, NewPassword, PasswordPolicy, parse_credential};
+use crate::domain::{
+    Account, AccountKey, Attempt, Client, ClientAddress, NewAccount, NewPassword, PasswordPolicy, Purpose,
+    parse_credential,
+};
 use crate::ports::{
     Claim, HashingPermit, Ids as _, Insertion, PasswordHasher as _, Ports, Reader as _, SignUpRecord,
     Store as _, Transaction as _, Verdict,
@@ -16,6 +20,7 @@ pub struct SignUp {
     username: Username,
     password: NewPassword,
     request_id: Option<RequestId>,
+    address: ClientAddress,
 }
 
 impl SignUp {
@@ -25,6 +30,7 @@ impl SignUp {
         username: &str,
         password: String,
         request_id: &str,
+        client: &Client,
     ) -> Result<Self, Vec<Violation>> {
         let mut violations = Violations::new();
         let credential = parse_credential(policy, &mut violations, username, password);
@@ -34,11 +40,17 @@ impl SignUp {
             username,
             password,
             request_id,
+            address: ClientAddress::of(client.peer_address),
         }))
     }
 
     /// Looks the name up, hashes, and lets the store's constraint decide.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
+        let address = self.address.clone();
+        cx.counted_sign_up(&address, self.sign_up(cx)).await
+    }
+
+    async fn sign_up<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
         let permit = cx.hasher.admit().await?;
         let reader = cx.store.reader();
         // The name before the request id: they are committed together, so a repeat that finds its own name taken
@@ -98,9 +110,23 @@ impl SignUp {
         }
         let found = cx.store.reader().account(&AccountKey::Id(known.account_id)).await?;
         let stored = found.ok_or_else(|| Error::Internal("a request id without its account".into()))?;
-        match permit.verify(stored.account.id, self.password.raw(), &stored.password_hash).await? {
-            Verdict::Match | Verdict::MatchOutdated => Ok(stored.account),
-            Verdict::Mismatch => Err(Error::RequestIdReused),
+        // Whoever knows a request id could guess at its password here.
+        let attempt = Attempt {
+            purpose: Purpose::LogIn,
+            username: stored.account.username.clone(),
+            address: self.address.clone(),
+        };
+        let verify = async {
+            let verdict =
+                permit.verify(stored.account.id, self.password.raw(), &stored.password_hash).await?;
+            Ok(match verdict {
+                Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
+                Verdict::Mismatch => Checked::Wrong,
+            })
+        };
+        match cx.counted(attempt, Patience::None, verify).await? {
+            Checked::Right(()) => Ok(stored.account),
+            Checked::Inactive | Checked::Wrong => Err(Error::RequestIdReused),
         }
     }
 }
@@ -119,7 +145,13 @@ mod tests {
         password: &str,
         request_id: &str,
     ) -> Result<Account, Error> {
-        let command = SignUp::parse(&world.commands.passwords, username, password.to_owned(), request_id);
+        let command = SignUp::parse(
+            &world.commands.passwords,
+            username,
+            password.to_owned(),
+            request_id,
+            &World::client(),
+        );
         command.map_err(Error::InvalidFields)?.execute(&world.commands).await
     }
 

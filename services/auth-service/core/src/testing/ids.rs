@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use identity::{Epoch, UserId};
 
-use crate::domain::SessionId;
+use crate::domain::{AttemptId, SessionId};
 use crate::ports::Ids;
 
 /// Ids that count up.
@@ -22,6 +22,10 @@ impl Ids for FakeIds {
 
     fn session_id(&self) -> SessionId {
         SessionId::from_random(self.next().to_be_bytes())
+    }
+
+    fn attempt_id(&self) -> AttemptId {
+        AttemptId::from_random(self.next())
     }
 
     fn epoch(&self) -> Epoch {

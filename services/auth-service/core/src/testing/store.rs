@@ -1,15 +1,17 @@
+mod throttle;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
-use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId};
+use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 use super::FakeClock;
 use crate::StoreError;
 use crate::domain::{
-    Account, AccountKey, AccountState, LiveSession, NewAccount, PasswordHash, Session, SessionId,
-    SessionPosition, StoredAccount,
+    Account, AccountKey, AccountState, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession,
+    NewAccount, PasswordHash, Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
 use crate::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 
@@ -59,6 +61,7 @@ struct State {
     accounts: BTreeMap<UserId, StoredAccount>,
     sessions: BTreeMap<SessionId, Session>,
     requests: BTreeMap<String, (SignUpRecord, Timestamp)>,
+    throttle: throttle::Counts,
 }
 
 impl FakeStore {
@@ -71,6 +74,7 @@ impl FakeStore {
             accounts: BTreeMap::new(),
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
+            throttle: throttle::Counts::default(),
         };
         Self { reader: FakeReader { state: Arc::new(RwLock::new(state)), clock, faults: Arc::default() } }
     }
@@ -255,7 +259,56 @@ impl Transaction for FakeTx {
         }
     }
 
-    async fn purge(&mut self, limit: u32) -> Result<u32, StoreError> {
+    async fn lock_standing(&mut self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        Ok(self.working.throttle.standing(attempt, self.clock.now()))
+    }
+
+    async fn reserve_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        lapse_time: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.working.throttle.reserve(id, attempt, lapse_time);
+        Ok(())
+    }
+
+    async fn settle_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        _before: &Standing,
+        after: &Standing,
+    ) -> Result<(), StoreError> {
+        self.working.throttle.release(id);
+        self.working.throttle.write(attempt, after);
+        Ok(())
+    }
+
+    async fn release_attempt(&mut self, id: AttemptId) -> Result<(), StoreError> {
+        self.working.throttle.release(id);
+        Ok(())
+    }
+
+    async fn forget_failures(&mut self, username: &Username) -> Result<(), StoreError> {
+        self.working.throttle.forget(username);
+        Ok(())
+    }
+
+    async fn lock_sign_ups(&mut self, address: &ClientAddress) -> Result<SignUps, StoreError> {
+        Ok(self.working.throttle.sign_ups(address, self.clock.now()))
+    }
+
+    async fn write_sign_ups(
+        &mut self,
+        address: &ClientAddress,
+        count: Option<AddressCount>,
+    ) -> Result<(), StoreError> {
+        self.working.throttle.write_sign_ups(address, count);
+        Ok(())
+    }
+
+    async fn purge(&mut self, limit: u32, kept_counts: u32) -> Result<u32, StoreError> {
         let now = self.clock.now();
         let expired = self.working.sessions.values().filter(|session| session.expire_time <= now);
         let sessions: Vec<_> = expired.take(limit as usize).map(|session| session.id.clone()).collect();
@@ -263,7 +316,8 @@ impl Transaction for FakeTx {
         let requests: Vec<_> = old.take(limit as usize).map(|(id, _)| id.clone()).collect();
         self.working.sessions.retain(|id, _| !sessions.contains(id));
         self.working.requests.retain(|id, _| !requests.contains(id));
-        Ok(u32::try_from(sessions.len() + requests.len()).unwrap_or(u32::MAX))
+        let counts = self.working.throttle.purge(now, limit as usize, kept_counts as usize);
+        Ok(u32::try_from(sessions.len() + requests.len() + counts).unwrap_or(u32::MAX))
     }
 
     async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
@@ -326,6 +380,14 @@ impl Reader for FakeReader {
             .get(&id.to_string())
             .filter(|(_, time)| *time > since)
             .map(|(known, _)| known.clone()))
+    }
+
+    async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        Ok(self.state.read().await.throttle.standing(attempt, self.clock.now()))
+    }
+
+    async fn sign_ups(&self, address: &ClientAddress) -> Result<SignUps, StoreError> {
+        Ok(self.state.read().await.throttle.sign_ups(address, self.clock.now()))
     }
 
     async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {

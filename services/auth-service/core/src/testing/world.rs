@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use identity::{RawPassword, UserId, Username};
 
-use super::{FakeClock, FakeHasher, FakeIds, FakeSigner, FakeStore};
+use super::{FakeClock, FakeHasher, FakeIds, FakeSigner, FakeStore, FakeTurns};
 use crate::commands::{self, Authenticate, LogIn, Opened, Principal, SignUp};
-use crate::domain::{AccessToken, Client, PasswordPolicy, SessionPolicy};
+use crate::domain::{AccessToken, Client, PasswordPolicy, SessionPolicy, ThrottlePolicy};
 use crate::ports::{Ports, Store as _};
 use crate::{Error, queries};
 
@@ -15,6 +15,7 @@ pub struct Fakes;
 impl Ports for Fakes {
     type Store = FakeStore;
     type Hasher = FakeHasher;
+    type Turns = FakeTurns;
     type Signer = FakeSigner;
     type Clock = FakeClock;
     type Ids = FakeIds;
@@ -46,12 +47,25 @@ impl World {
     /// An empty world with the default policies.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_throttle(Some(ThrottlePolicy {
+            free_failures: 5,
+            max_delay: chrono::TimeDelta::minutes(15),
+            address_failures: 300,
+            sign_ups_per_hour: 300,
+        }))
+    }
+
+    /// An empty world in which passwords may be tried as often as this; `None`: as often as anybody likes, which commits
+    /// nothing but what a use case is about.
+    #[must_use]
+    pub fn with_throttle(throttle: Option<ThrottlePolicy>) -> Self {
         let (clock, hasher) = (FakeClock::default(), FakeHasher::default());
         let store = FakeStore::new(clock.clone());
         let queries = Arc::new(queries::Context { reader: store.reader().clone() });
         let commands = commands::Context {
             store,
             hasher: hasher.clone(),
+            turns: FakeTurns::new(clock.clone()),
             signer: FakeSigner::default(),
             clock: clock.clone(),
             ids: FakeIds::default(),
@@ -62,6 +76,7 @@ impl World {
                 max_per_user: 20,
             },
             passwords: PasswordPolicy::new(15),
+            throttle,
         };
         Self { commands: Arc::new(commands), queries, clock, hasher }
     }
@@ -74,15 +89,21 @@ impl World {
 
     /// Signs a user up with [`PASSWORD`].
     pub async fn signed_up(&self, username: &str) -> UserId {
-        let command = SignUp::parse(&self.commands.passwords, username, PASSWORD.to_owned(), "");
+        let policy = &self.commands.passwords;
+        let command = SignUp::parse(policy, username, PASSWORD.to_owned(), "", &Self::client());
         command.expect("valid fields").execute(&self.commands).await.expect("a free name").id
     }
 
     /// Logs a user in.
     pub async fn log_in(&self, username: &str, password: &str) -> Result<Opened, Error> {
+        self.log_in_from(Self::client(), username, password).await
+    }
+
+    /// Logs a user in, from somewhere.
+    pub async fn log_in_from(&self, client: Client, username: &str, password: &str) -> Result<Opened, Error> {
         let username = Username::parse(username).expect("a valid name");
         let password = RawPassword::parse(password.to_owned()).expect("a short enough password");
-        LogIn { username, password, client: Self::client() }.execute(&self.commands).await
+        LogIn { username, password, client }.execute(&self.commands).await
     }
 
     /// Signs a user up and logs them in.

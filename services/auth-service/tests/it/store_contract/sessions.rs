@@ -119,7 +119,7 @@ pub(super) async fn only_what_has_expired_is_purged_in_batches<S: Store>(engine:
     open(engine, 6, id(1)).await;
     let mut purged = Vec::new();
     for _ in 0..4 {
-        purged.push(in_tx!(engine, tx => tx.purge(2).await.unwrap()));
+        purged.push(in_tx!(engine, tx => tx.purge(2, 1000).await.unwrap()));
     }
     assert_eq!(purged, [2, 2, 1, 0]);
     assert!(lives(engine, 6).await);

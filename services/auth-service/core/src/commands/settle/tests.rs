@@ -38,7 +38,8 @@ async fn account(world: &World, id: UserId) -> Option<Account> {
 }
 
 async fn sign_up(world: &World, request_id: &str) -> Result<Account, Error> {
-    let command = SignUp::parse(&world.commands.passwords, "alice", PASSWORD.to_owned(), request_id);
+    let policy = &world.commands.passwords;
+    let command = SignUp::parse(policy, "alice", PASSWORD.to_owned(), request_id, &World::client());
     command.unwrap().execute(&world.commands).await
 }
 
@@ -63,7 +64,7 @@ async fn change_password(world: &World, opened: &Opened) -> Result<Opened, Error
 async fn a_sign_up_is_there_or_can_be_repeated() {
     for request_id in ["", ID] {
         for lost in [Made, Undone] {
-            let world = World::new();
+            let world = World::with_throttle(None);
             lose(&world, lost);
             let outcome = sign_up(&world, request_id).await;
             assert!(is_the_truth(lost, &outcome), "{lost:?} {outcome:?}");
@@ -78,7 +79,7 @@ async fn a_sign_up_is_there_or_can_be_repeated() {
 #[tokio::test]
 async fn a_registration_is_there_or_can_be_repeated() {
     for lost in [Made, Undone] {
-        let world = World::new();
+        let world = World::with_throttle(None);
         lose(&world, lost);
         let outcome = register(&world, "alice").await;
         assert!(is_the_truth(lost, &outcome), "{lost:?} {outcome:?}");
@@ -95,7 +96,7 @@ async fn an_account_that_somebody_else_added_meanwhile_is_not_taken_for_the_lost
     };
     // The same id with another name, the same of another moment, and the name with another id.
     for other in ["Bobby", "alice", "ALICE"] {
-        let world = World::new();
+        let world = World::with_throttle(None);
         let mut tx = world.commands.store.begin().await.unwrap();
         let now = tx.now().await.unwrap();
         let Insertion::Inserted(added) = tx.insert_account(&new, now).await.unwrap() else { panic!() };
@@ -114,7 +115,7 @@ async fn an_account_that_somebody_else_added_meanwhile_is_not_taken_for_the_lost
 #[tokio::test]
 async fn a_log_in_gives_a_session_that_is_there() {
     for lost in [Made, Undone] {
-        let world = World::new();
+        let world = World::with_throttle(None);
         world.signed_up("alice").await;
         lose(&world, lost);
         let outcome = world.log_in("alice", PASSWORD).await;
@@ -129,7 +130,7 @@ async fn a_log_in_gives_a_session_that_is_there() {
 async fn a_password_is_the_new_one_or_the_old_one_as_the_answer_says() {
     for own in [true, false] {
         for lost in [Made, Undone] {
-            let world = World::new();
+            let world = World::with_throttle(None);
             let opened = world.logged_in("alice").await;
             lose(&world, lost);
             let outcome = if own {
@@ -151,7 +152,7 @@ async fn a_password_is_the_new_one_or_the_old_one_as_the_answer_says() {
 #[tokio::test]
 async fn an_account_is_in_the_state_that_the_answer_says() {
     for lost in [Made, Undone] {
-        let world = World::new();
+        let world = World::with_throttle(None);
         let opened = world.logged_in("alice").await;
         let id = opened.session.user_id;
         lose(&world, lost);
@@ -173,7 +174,7 @@ async fn an_account_is_in_the_state_that_the_answer_says() {
 async fn what_was_to_end_has_ended_once_it_is_answered() {
     for lost in [Made, Undone] {
         for way in 0..6 {
-            let world = World::new();
+            let world = World::with_throttle(None);
             let opened = world.logged_in("alice").await;
             let (user_id, session_id) = (opened.session.user_id, opened.session.id.clone());
             let spelled = session_id.to_string();
@@ -204,7 +205,7 @@ async fn what_was_to_end_has_ended_once_it_is_answered() {
 #[tokio::test]
 async fn a_session_lives_as_long_as_its_new_token() {
     for lost in [Made, Undone] {
-        let world = World::new();
+        let world = World::with_throttle(None);
         let opened = world.logged_in("alice").await;
         world.clock.advance(TimeDelta::minutes(10));
         lose(&world, lost);
@@ -221,7 +222,7 @@ async fn a_session_lives_as_long_as_its_new_token() {
 
 #[tokio::test]
 async fn a_store_that_comes_back_in_time_gives_the_answer() {
-    let world = World::new();
+    let world = World::with_throttle(None);
     let id = world.signed_up("alice").await;
     let account = account(&world, id).await.unwrap();
     world.commands.store.refuse_begins(20);
@@ -230,7 +231,7 @@ async fn a_store_that_comes_back_in_time_gives_the_answer() {
 
 #[tokio::test]
 async fn what_cannot_be_found_out_is_not_guessed() {
-    let world = World::new();
+    let world = World::with_throttle(None);
     let id = world.signed_up("alice").await;
     let before = account(&world, id).await.unwrap();
     let after = DisableAccount::any_version(id).execute(&world.commands).await.unwrap().account;

@@ -1,0 +1,160 @@
+//! A password that is tried is counted: the attempt is reserved before anybody looks at the password, and settled by what
+//! came of it.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::domain::{AddressCount, Attempt, AttemptId, ClientAddress, Decision, SignUps, ThrottlePolicy};
+use crate::ports::{Ids as _, PasswordHasher as _, Ports, Reader as _, Store, Transaction, Turns};
+use crate::{Error, StoreError};
+
+/// When an attempt that may not wait is worth another try.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What came of looking at a password.
+pub(super) enum Checked<T> {
+    /// It is the password.
+    Right(T),
+    /// It is the password of an account that is disabled: neither a failure nor a success.
+    Inactive,
+    /// It is not the password, or there is no such account.
+    Wrong,
+}
+
+/// Whether whoever cannot be looked at yet may wait for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// In line with the others.
+    Waits,
+    /// It has a turn at hashing that others may be waiting for.
+    None,
+}
+
+impl<P: Ports> Context<P> {
+    /// Looks at a password, which `check` does, when and if that may be done now. `check` must not be in a unit of work
+    /// that is open.
+    pub(super) async fn counted<T>(
+        &self,
+        attempt: Attempt,
+        patience: Patience,
+        check: impl Future<Output = Result<Checked<T>, Error>> + Send,
+    ) -> Result<Checked<T>, Error> {
+        let Some(policy) = &self.throttle else { return check.await };
+        // Held until it is settled.
+        let (id, _turn) = match patience {
+            Patience::Waits => self.wait_and_reserve(policy, &attempt).await?,
+            Patience::None => match self.reserve(policy, &attempt).await? {
+                Some(id) => (id, None),
+                None => return Err(Error::HasherBusy { retry_after: RETRY }),
+            },
+        };
+        let checked = check.await;
+        match &checked {
+            Ok(Checked::Right(_) | Checked::Wrong) => {
+                let mut tx = self.store.begin().await?;
+                let standing = tx.lock_standing(&attempt).await?;
+                let after = match &checked {
+                    Ok(Checked::Right(_)) => standing.succeeded(),
+                    _ => standing.failed(),
+                };
+                tx.settle_attempt(id, &attempt, &standing, &after).await?;
+                commit(tx).await?;
+            }
+            // It never came to a decision. If it cannot be given back it lapses.
+            Ok(Checked::Inactive) | Err(_) => drop(self.give_back(id).await),
+        }
+        checked
+    }
+
+    async fn wait_and_reserve(
+        &self,
+        policy: &ThrottlePolicy,
+        attempt: &Attempt,
+    ) -> Result<(AttemptId, Option<<P::Turns as Turns>::Turn>), Error> {
+        // Nothing is written for those who would not get to hash anyway.
+        self.hasher.expect_turn()?;
+        let turn = self.turns.line_up(attempt).await?;
+        loop {
+            if let Some(id) = self.reserve(policy, attempt).await? {
+                return Ok((id, Some(turn)));
+            }
+            // Those in front are another process's, or narrower than this one's line.
+            self.turns.pause(&turn).await?;
+        }
+    }
+
+    /// `None`: others have to be decided first.
+    async fn reserve(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Option<AttemptId>, Error> {
+        // A look without a lock first, so that those who are refused, who may be many, keep nobody waiting.
+        if !admitted(self.store.reader().standing(attempt).await?.decide(policy))? {
+            return Ok(None);
+        }
+        let mut tx = self.store.begin().await?;
+        let standing = tx.lock_standing(attempt).await?;
+        if !admitted(standing.decide(policy))? {
+            return Ok(None);
+        }
+        let id = self.ids.attempt_id();
+        tx.reserve_attempt(id, attempt, standing.lapse_time()).await?;
+        commit(tx).await?;
+        Ok(Some(id))
+    }
+
+    async fn give_back(&self, id: AttemptId) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        tx.release_attempt(id).await?;
+        commit(tx).await
+    }
+
+    /// Counts a sign-up, which `sign_up` does. One that nobody had the time for does not count.
+    pub(super) async fn counted_sign_up<T>(
+        &self,
+        address: &ClientAddress,
+        sign_up: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        let Some(policy) = &self.throttle else { return sign_up.await };
+        self.hasher.expect_turn()?;
+        admitted(self.store.reader().sign_ups(address).await?.decide(policy))?;
+        self.change_sign_ups(address, |sign_ups| {
+            admitted(sign_ups.decide(policy))?;
+            Ok(Some(sign_ups.one_more()))
+        })
+        .await?;
+        let signed_up = sign_up.await;
+        if let Err(Error::HasherBusy { .. } | Error::Store(_)) = &signed_up {
+            // If it cannot be given back it counts for the rest of the hour.
+            drop(self.change_sign_ups(address, |sign_ups| Ok(sign_ups.one_less())).await);
+        }
+        signed_up
+    }
+
+    async fn change_sign_ups(
+        &self,
+        address: &ClientAddress,
+        change: impl FnOnce(SignUps) -> Result<Option<AddressCount>, Error> + Send,
+    ) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        let count = change(tx.lock_sign_ups(address).await?)?;
+        tx.write_sign_ups(address, count).await?;
+        commit(tx).await
+    }
+}
+
+/// Counts are not what the caller asked for: whether one was written makes no difference to what it may do next.
+async fn commit(tx: impl Transaction) -> Result<(), Error> {
+    tx.commit().await.map_err(|error| match error {
+        StoreError::OutcomeUnknown(cause) => Error::Store(StoreError::Unavailable(cause)),
+        error => error.into(),
+    })
+}
+
+fn admitted(decision: Decision) -> Result<bool, Error> {
+    match decision {
+        Decision::Admitted => Ok(true),
+        Decision::NotYet => Ok(false),
+        Decision::TooMany { retry_after } => Err(Error::RateLimited { retry_after }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,446 @@
+//! How often a password may be tried. After NIST SP 800-63B-4, section 3.2.2: a limit on consecutive failed attempts on one
+//! account, delays that grow, and a right password that forgets the failures of where it came from.
+//!
+//! An attempt is written down before its password is looked at, so that many at once count like one after the other. It is
+//! *undecided* until then, and an undecided one is no failure: whoever tries a right password on an account that others try
+//! as well waits for a turn and is not punished.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use identity::{Timestamp, Username};
+
+/// So many consecutive failures from all addresses together delay an account as a whole: the limit of NIST SP 800-63B-4.
+const FREE_FAILURES_OF_ACCOUNT: u32 = 100;
+
+/// The first delay; each further failure doubles it.
+const FIRST_DELAY: TimeDelta = TimeDelta::seconds(1);
+
+/// Failures are forgotten this long after the last one.
+const FAILURE_MEMORY: TimeDelta = TimeDelta::hours(24);
+
+/// The failures of an address are counted over this time.
+const FAILURE_WINDOW: TimeDelta = TimeDelta::minutes(15);
+
+/// The sign-ups of an address are counted over this time.
+const SIGN_UP_WINDOW: TimeDelta = TimeDelta::hours(1);
+
+/// An attempt that was not decided by then never will be: its process has died.
+const ATTEMPT_LIFETIME: TimeDelta = TimeDelta::seconds(60);
+
+/// How often a password may be tried, and how often somebody may sign up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThrottlePolicy {
+    /// Failures of an account at one address before the first delay, and attempts on one account that are looked at at
+    /// once. At least 1.
+    pub free_failures: u32,
+    /// The longest delay; at most the 24 hours that failures are remembered for.
+    pub max_delay: TimeDelta,
+    /// Failures of one address in 15 minutes, whatever the accounts.
+    pub address_failures: u32,
+    /// Sign-ups of one address in an hour.
+    pub sign_ups_per_hour: u32,
+}
+
+impl ThrottlePolicy {
+    fn delay(&self, failures: u32, free: u32) -> TimeDelta {
+        let Some(beyond) = failures.checked_sub(free) else { return TimeDelta::zero() };
+        let doubled = 2_i32.checked_pow(beyond).and_then(|factor| FIRST_DELAY.checked_mul(factor));
+        doubled.map_or(self.max_delay, |delay| delay.min(self.max_delay))
+    }
+}
+
+/// What a password is tried for. Each has counts of its own: whoever guesses at the one does not lock the owner out of the
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// To log in, or to repeat a sign-up.
+    LogIn,
+    /// To change it.
+    ChangePassword,
+    /// To repeat the registration of an account, asked for by a workload.
+    RegisterAccount,
+}
+
+/// Where a caller comes from, as far as it is counted: an IPv4 address, the /64 of an IPv6 address (one customer has at
+/// least that many), or unknown.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientAddress(String);
+
+impl ClientAddress {
+    /// Of a caller at this address.
+    #[must_use]
+    pub fn of(address: Option<IpAddr>) -> Self {
+        Self(match address.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => {
+                let network = address.to_bits() & !u128::from(u64::MAX);
+                format!("{}/64", Ipv6Addr::from_bits(network))
+            }
+            None => "unknown".to_owned(),
+        })
+    }
+
+    /// The text that it is counted by.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Somebody tries a password. Whether there is such an account makes no difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// What for.
+    pub purpose: Purpose,
+    /// On whose account. Counted by its canonical form.
+    pub username: Username,
+    /// From where.
+    pub address: ClientAddress,
+}
+
+/// A reserved attempt's name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptId(u128);
+
+impl AttemptId {
+    /// Takes random bits.
+    #[must_use]
+    pub const fn from_random(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The bits.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Debug for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AttemptId({:032x})", self.0)
+    }
+}
+
+/// Failures without a right password in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failures {
+    /// How many; never 0.
+    pub count: u32,
+    /// When the last one was.
+    pub last_time: Timestamp,
+}
+
+impl Failures {
+    /// When they are forgotten.
+    #[must_use]
+    pub fn expire_time(&self) -> Timestamp {
+        self.last_time + FAILURE_MEMORY
+    }
+
+    fn one_more(before: Option<Self>, now: Timestamp) -> Self {
+        Self { count: before.map_or(0, |failures| failures.count).saturating_add(1), last_time: now }
+    }
+
+    fn without(self, others: Option<Self>) -> Option<Self> {
+        let count = self.count.saturating_sub(others.map_or(0, |failures| failures.count));
+        (count > 0).then_some(Self { count, ..self })
+    }
+}
+
+/// What an address did in a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressCount {
+    /// How often; never 0.
+    pub count: u32,
+    /// When the stretch ends, and the count begins anew.
+    pub end_time: Timestamp,
+}
+
+impl AddressCount {
+    fn one_more(before: Option<Self>, window: TimeDelta, now: Timestamp) -> Self {
+        match before {
+            Some(count) => Self { count: count.count.saturating_add(1), ..count },
+            None => Self { count: 1, end_time: now + window },
+        }
+    }
+}
+
+/// Attempts that are being looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undecided {
+    /// On the account, from everywhere.
+    pub of_account: u32,
+    /// On the account, from the address.
+    pub of_pair: u32,
+    /// From the address, on all accounts.
+    pub of_address: u32,
+}
+
+/// Whether an attempt may be made now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may.
+    Admitted,
+    /// Others have to be decided first.
+    NotYet,
+    /// There were too many failures.
+    TooMany {
+        /// When it may be made again.
+        retry_after: Duration,
+    },
+}
+
+/// What is known of attempts like one that is to be made. What has expired is not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Failures of the account at the address.
+    pub pair: Option<Failures>,
+    /// Failures of the account from all addresses.
+    pub account: Option<Failures>,
+    /// Failures of the address with all accounts.
+    pub address: Option<AddressCount>,
+    /// What is being looked at.
+    pub undecided: Undecided,
+    /// The store's time.
+    pub now: Timestamp,
+}
+
+impl Standing {
+    /// Decides on another attempt.
+    #[must_use]
+    pub fn decide(&self, policy: &ThrottlePolicy) -> Decision {
+        let free_of_account = policy.free_failures.max(FREE_FAILURES_OF_ACCOUNT);
+        let until = [
+            self.delayed_until(self.pair, policy, policy.free_failures),
+            self.delayed_until(self.account, policy, free_of_account),
+            self.address.filter(|address| address.count >= policy.address_failures).map(|full| full.end_time),
+        ];
+        if let Some(until) = until.into_iter().flatten().max() {
+            return Decision::TooMany { retry_after: (until - self.now).to_std().unwrap_or_default() };
+        }
+        // Failures and what may become one stay within what is free. Beyond that there is one attempt at a time.
+        let room = |free: u32, failures: u32| free.saturating_sub(failures).max(1);
+        let failures = |failures: Option<Failures>| failures.map_or(0, |failures| failures.count);
+        let of_address = self.address.map_or(0, |address| address.count);
+        let undecided = self.undecided;
+        let admitted = undecided.of_account < policy.free_failures
+            && undecided.of_account < room(free_of_account, failures(self.account))
+            && undecided.of_pair < room(policy.free_failures, failures(self.pair))
+            && undecided.of_address < room(policy.address_failures, of_address);
+        if admitted { Decision::Admitted } else { Decision::NotYet }
+    }
+
+    fn delayed_until(
+        &self,
+        failures: Option<Failures>,
+        policy: &ThrottlePolicy,
+        free: u32,
+    ) -> Option<Timestamp> {
+        let failures = failures?;
+        let until = failures.last_time + policy.delay(failures.count, free);
+        (until > self.now).then_some(until)
+    }
+
+    /// When an attempt that is made now is no longer taken to be looked at.
+    #[must_use]
+    pub fn lapse_time(&self) -> Timestamp {
+        self.now + ATTEMPT_LIFETIME
+    }
+
+    /// With one more failure.
+    #[must_use]
+    pub fn failed(&self) -> Self {
+        Self {
+            pair: Some(Failures::one_more(self.pair, self.now)),
+            account: Some(Failures::one_more(self.account, self.now)),
+            address: Some(AddressCount::one_more(self.address, FAILURE_WINDOW, self.now)),
+            ..self.clone()
+        }
+    }
+
+    /// After a right password: the failures at its address are forgotten, those from elsewhere are not.
+    #[must_use]
+    pub fn succeeded(&self) -> Self {
+        Self {
+            pair: None,
+            account: self.account.and_then(|account| account.without(self.pair)),
+            ..self.clone()
+        }
+    }
+}
+
+/// What is known of the sign-ups of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignUps {
+    /// Those of this hour.
+    pub count: Option<AddressCount>,
+    /// The store's time.
+    pub now: Timestamp,
+}
+
+impl SignUps {
+    /// Decides on another one.
+    #[must_use]
+    pub fn decide(&self, policy: &ThrottlePolicy) -> Decision {
+        match self.count {
+            Some(full) if full.count >= policy.sign_ups_per_hour => {
+                Decision::TooMany { retry_after: (full.end_time - self.now).to_std().unwrap_or_default() }
+            }
+            _ => Decision::Admitted,
+        }
+    }
+
+    /// With one more.
+    #[must_use]
+    pub fn one_more(&self) -> AddressCount {
+        AddressCount::one_more(self.count, SIGN_UP_WINDOW, self.now)
+    }
+
+    /// With one less, which did not come to anything.
+    #[must_use]
+    pub fn one_less(&self) -> Option<AddressCount> {
+        self.count.and_then(|before| {
+            let count = before.count - 1;
+            (count > 0).then_some(AddressCount { count, ..before })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    const POLICY: ThrottlePolicy = ThrottlePolicy {
+        free_failures: 5,
+        max_delay: TimeDelta::minutes(15),
+        address_failures: 300,
+        sign_ups_per_hour: 2,
+    };
+
+    fn start() -> Timestamp {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+    }
+
+    fn nothing() -> Standing {
+        Standing { pair: None, account: None, address: None, undecided: Undecided::default(), now: start() }
+    }
+
+    fn failed(times: u32) -> Standing {
+        (0..times).fold(nothing(), |standing, _| standing.failed())
+    }
+
+    fn too_many(seconds: u64) -> Decision {
+        Decision::TooMany { retry_after: Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn five_failures_are_free_then_the_delay_doubles_up_to_its_maximum() {
+        for free in 0..5 {
+            assert_eq!(failed(free).decide(&POLICY), Decision::Admitted, "{free}");
+        }
+        for (failures, seconds) in [(5, 1), (6, 2), (7, 4), (8, 8), (14, 512), (15, 900), (90, 900)] {
+            assert_eq!(failed(failures).decide(&POLICY), too_many(seconds), "{failures}");
+        }
+    }
+
+    #[test]
+    fn a_delay_ends_by_itself_and_then_there_is_one_attempt_at_a_time() {
+        let mut standing = failed(6);
+        standing.now += TimeDelta::seconds(2);
+        assert_eq!(standing.decide(&POLICY), Decision::Admitted);
+        standing.undecided = Undecided { of_account: 1, of_pair: 1, of_address: 1 };
+        assert_eq!(standing.decide(&POLICY), Decision::NotYet);
+    }
+
+    #[test]
+    fn what_is_undecided_may_become_a_failure_and_is_none() {
+        for (failures, undecided, decision) in [
+            (0, 4, Decision::Admitted),
+            (0, 5, Decision::NotYet),
+            (3, 1, Decision::Admitted),
+            (3, 2, Decision::NotYet),
+            (4, 0, Decision::Admitted),
+            (4, 1, Decision::NotYet),
+        ] {
+            let mut standing = failed(failures);
+            standing.undecided =
+                Undecided { of_account: undecided, of_pair: undecided, of_address: undecided };
+            assert_eq!(standing.decide(&POLICY), decision, "{failures} {undecided}");
+        }
+    }
+
+    #[test]
+    fn at_most_five_attempts_on_an_account_are_looked_at_at_once_wherever_they_come_from() {
+        let mut standing = nothing();
+        standing.undecided = Undecided { of_account: 5, of_pair: 0, of_address: 0 };
+        assert_eq!(standing.decide(&POLICY), Decision::NotYet);
+    }
+
+    #[test]
+    fn an_account_as_a_whole_is_delayed_after_a_hundred_failures() {
+        let elsewhere =
+            |count| Standing { account: Some(Failures { count, last_time: start() }), ..nothing() };
+        assert_eq!(elsewhere(99).decide(&POLICY), Decision::Admitted);
+        assert_eq!(elsewhere(100).decide(&POLICY), too_many(1));
+        assert_eq!(elsewhere(102).decide(&POLICY), too_many(4));
+        let mut nearly = elsewhere(98);
+        nearly.undecided.of_account = 2;
+        assert_eq!(nearly.decide(&POLICY), Decision::NotYet, "a hundred, and not more");
+    }
+
+    #[test]
+    fn an_address_has_its_failures_for_a_quarter_of_an_hour() {
+        let end_time = start() + TimeDelta::minutes(10);
+        let mut standing = Standing { address: Some(AddressCount { count: 300, end_time }), ..nothing() };
+        assert_eq!(standing.decide(&POLICY), too_many(600));
+        standing.address = Some(AddressCount { count: 299, end_time });
+        assert_eq!(standing.decide(&POLICY), Decision::Admitted);
+        standing.undecided.of_address = 1;
+        assert_eq!(standing.decide(&POLICY), Decision::NotYet);
+        let first = nothing().failed().address.unwrap();
+        assert_eq!(first, AddressCount { count: 1, end_time: start() + TimeDelta::minutes(15) });
+    }
+
+    #[test]
+    fn a_right_password_forgets_the_failures_of_its_pair_only() {
+        let before = Standing {
+            pair: Some(Failures { count: 4, last_time: start() }),
+            account: Some(Failures { count: 60, last_time: start() }),
+            address: Some(AddressCount { count: 70, end_time: start() }),
+            ..nothing()
+        };
+        let after = before.succeeded();
+        assert_eq!(after.pair, None);
+        assert_eq!(after.account.unwrap().count, 56);
+        assert_eq!(after.address, before.address);
+        assert_eq!(failed(3).succeeded().account, None);
+    }
+
+    #[test]
+    fn sign_ups_are_counted_by_the_hour() {
+        let sign_ups = SignUps { count: None, now: start() };
+        assert_eq!(sign_ups.decide(&POLICY), Decision::Admitted);
+        let one = SignUps { count: Some(sign_ups.one_more()), ..sign_ups };
+        let two = SignUps { count: Some(one.one_more()), ..one.clone() };
+        assert_eq!(two.decide(&POLICY), too_many(3600));
+        assert_eq!(two.one_less(), one.count);
+        assert_eq!(one.one_less(), None);
+    }
+
+    #[test]
+    fn addresses_are_counted_by_what_one_customer_has() {
+        let of = |text: &str| ClientAddress::of(Some(text.parse().unwrap())).as_str().to_owned();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(of("2001:db8:1:2::9"), "2001:db8:1:2::/64");
+        assert_ne!(of("2001:db8:1:3::9"), of("2001:db8:1:2::9"));
+        assert_eq!(ClientAddress::of(None).as_str(), "unknown");
+    }
+}

@@ -1,0 +1,81 @@
+//! Where a caller comes from: the other end of the connection, or whom a proxy that is trusted says it calls for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use tonic::metadata::MetadataMap;
+
+/// The address of the caller behind the connection from `peer`.
+///
+/// Every proxy appends to `x-forwarded-for` whom it was called by, so the last entries are those of the nearest ones: they
+/// are believed from the end, as far as a trusted proxy wrote them. What stands further in front anybody may have made up.
+pub(super) fn client_address(
+    peer: Option<IpAddr>,
+    metadata: &MetadataMap,
+    trusted_proxies: &[IpNet],
+) -> Option<IpAddr> {
+    let trusted = |address: &IpAddr| trusted_proxies.iter().any(|network| network.contains(address));
+    let mut address = peer?.to_canonical();
+    let forwarded: Vec<_> = metadata.get_all("x-forwarded-for").iter().collect();
+    let entries = forwarded.iter().rev().flat_map(|value| value.to_str().unwrap_or("").rsplit(','));
+    for entry in entries {
+        if !trusted(&address) {
+            break;
+        }
+        // A name that is no address is as far as it can be followed: the proxy that wrote it is who is known.
+        let Some(before) = parse(entry.trim()) else { break };
+        address = before;
+    }
+    Some(address)
+}
+
+/// Some proxies add the port.
+fn parse(entry: &str) -> Option<IpAddr> {
+    let address = entry.parse().or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(peer: &str, forwarded: &[&str]) -> String {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        let mut metadata = MetadataMap::new();
+        for value in forwarded {
+            metadata.append("x-forwarded-for", value.parse().unwrap());
+        }
+        client_address(Some(peer.parse().unwrap()), &metadata, &trusted).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_who_it_is_whatever_it_says() {
+        assert_eq!(found("192.0.2.1", &["198.51.100.9"]), "192.0.2.1");
+        assert_eq!(found("::ffff:192.0.2.1", &[]), "192.0.2.1");
+    }
+
+    #[test]
+    fn trusted_proxies_are_believed_from_the_last_on() {
+        for (forwarded, expected) in [
+            (&["192.0.2.1"][..], "192.0.2.1"),
+            (&["198.51.100.9, 192.0.2.1"], "192.0.2.1"),
+            (&["198.51.100.9, 192.0.2.1, 10.1.1.1"], "192.0.2.1"),
+            (&["198.51.100.9", "192.0.2.1", "10.1.1.1"], "192.0.2.1"),
+            (&["198.51.100.9, 192.0.2.1:4711"], "192.0.2.1"),
+            (&["[2001:db9::7]:4711,2001:db8::1"], "2001:db9::7"),
+            (&["10.2.2.2"], "10.2.2.2"),
+            (&[], "10.0.0.1"),
+            (&["192.0.2.1, unknown"], "10.0.0.1"),
+            (&["192.0.2.1, unknown, 10.1.1.1"], "10.1.1.1"),
+            (&["192.0.2.1, "], "10.0.0.1"),
+        ] {
+            assert_eq!(found("10.0.0.1", forwarded), expected, "{forwarded:?}");
+        }
+        assert_eq!(found("::ffff:10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn who_has_no_address_has_none() {
+        assert_eq!(client_address(None, &MetadataMap::new(), &[]), None);
+    }
+}

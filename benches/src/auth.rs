@@ -4,7 +4,7 @@
 use auth_core::commands::{Context, LogIn, SignUp};
 use auth_core::domain::{AccessToken, Client, PasswordPolicy, SessionPolicy};
 use auth_core::ports::Ports;
-use auth_core::testing::{FakeClock, FakeHasher, FakeIds, FakeSigner};
+use auth_core::testing::{FakeClock, FakeHasher, FakeIds, FakeSigner, FakeTurns};
 use auth_service::{POSTGRES_MIGRATIONS, PgStore};
 use chrono::TimeDelta;
 use clock::SystemClock;
@@ -20,6 +20,7 @@ pub(crate) struct OverPostgres;
 impl Ports for OverPostgres {
     type Store = PgStore;
     type Hasher = FakeHasher;
+    type Turns = FakeTurns;
     type Signer = FakeSigner;
     type Clock = FakeClock;
     type Ids = FakeIds;
@@ -44,6 +45,7 @@ impl Auth {
         let commands = Context {
             store: PgStore::new(database.clone(), SystemClock::default()),
             hasher: FakeHasher::default(),
+            turns: FakeTurns::new(FakeClock::default()),
             signer: FakeSigner::default(),
             clock: FakeClock::default(),
             ids: FakeIds::default(),
@@ -54,6 +56,7 @@ impl Auth {
                 max_per_user: 20,
             },
             passwords: PasswordPolicy::new(15),
+            throttle: None,
         };
         let auth = Self { commands, database, place };
         auth.sign_up(username).await;
@@ -63,7 +66,8 @@ impl Auth {
     /// Adds an account.
     pub(crate) async fn sign_up(&self, username: &str) {
         let passwords = &self.commands.passwords;
-        let command = SignUp::parse(passwords, username, PASSWORD.to_owned(), "").expect("valid");
+        let (password, client) = (PASSWORD.to_owned(), Client::default());
+        let command = SignUp::parse(passwords, username, password, "", &client).expect("valid");
         command.execute(&self.commands).await.expect("signs up");
     }
 

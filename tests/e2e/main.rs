@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod bad_input;
+mod brute_force;
 mod change_password;
 mod commands;
 mod consistency;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::time::Duration;
 
 use prost::Message as _;
 use tonic::metadata::MetadataMap;
@@ -127,6 +128,15 @@ impl Failure {
     #[must_use]
     pub fn renewed(&self) -> Option<(String, String)> {
         renewed(&self.metadata)
+    }
+
+    /// When it is worth another try.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        let retry = self.details.iter().find(|detail| detail.type_url.ends_with("google.rpc.RetryInfo"));
+        let retry = retry.unwrap_or_else(|| panic!("no RetryInfo: {self:?}"));
+        let retry = pb::RetryInfo::decode(&*retry.value).expect("RetryInfo decodes");
+        retry.retry_delay.and_then(|delay| delay.try_into().ok()).expect("a delay")
     }
 
     /// The names of the fields that are wrong, each with its reason.

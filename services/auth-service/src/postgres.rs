@@ -71,6 +71,11 @@ impl PgStore {
         Self { reader: PgReader { database, clock, newest }, follower }
     }
 
+    fn tx(&self, tx: database::postgres::Transaction) -> PgTx {
+        let PgReader { clock, newest, .. } = self.reader.clone();
+        PgTx { tx, clock, newest, changed: None }
+    }
+
     /// Waits for the connections in use and closes them.
     pub async fn close(&self) {
         self.follower.stop().await;
@@ -100,9 +105,11 @@ impl Store for PgStore {
     type Reader = PgReader;
 
     async fn begin(&self) -> Result<PgTx, StoreError> {
-        let PgReader { database, clock, newest } = self.reader.clone();
-        let tx = database.begin().await.map_err(failed)?;
-        Ok(PgTx { tx, clock, newest, changed: None })
+        Ok(self.tx(self.reader.database.begin().await.map_err(failed)?))
+    }
+
+    async fn begin_costly(&self) -> Result<PgTx, StoreError> {
+        Ok(self.tx(self.reader.database.begin_costly().await.map_err(failed)?))
     }
 
     fn reader(&self) -> &PgReader {

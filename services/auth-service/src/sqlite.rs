@@ -87,6 +87,11 @@ impl Store for SqliteStore {
         Ok(SqliteTx { tx, clock, newest, changed: None })
     }
 
+    /// There is one writer, and whoever wants it waits in one fair queue.
+    async fn begin_costly(&self) -> Result<SqliteTx, StoreError> {
+        self.begin().await
+    }
+
     fn reader(&self) -> &SqliteReader {
         &self.reader
     }

@@ -106,6 +106,11 @@ impl Store for PgStore {
         Ok(PgTransaction { tx, clock: self.clock.clone() })
     }
 
+    async fn begin_costly(&self) -> Result<PgTransaction, StoreError> {
+        let tx = self.primary.begin_costly().await.map_err(failed)?;
+        Ok(PgTransaction { tx, clock: self.clock.clone() })
+    }
+
     fn reader(&self) -> &PgReader {
         &self.reader
     }

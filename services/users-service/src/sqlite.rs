@@ -100,6 +100,11 @@ impl Store for SqliteStore {
         Ok(SqliteTransaction { tx, clock: self.clock.clone() })
     }
 
+    /// There is one writer, and whoever wants it waits in one fair queue.
+    async fn begin_costly(&self) -> Result<SqliteTransaction, StoreError> {
+        self.begin().await
+    }
+
     fn reader(&self) -> &SqliteReader {
         &self.reader
     }

@@ -38,9 +38,11 @@ const ACQUIRE_WAIT: Duration = Duration::from_secs(2);
 /// use is not, because that would cost every statement another round trip.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// How many connections of a pool that has so many at least are kept for reading: what only looks must not wait for those
-/// who wait for each other's locks.
-const KEPT_FOR_READING: u32 = 2;
+/// How many connections of a pool that has so many at least are kept from costly transactions, and how many from all: what
+/// is cheap must not wait for those who come by the dozen after their hashes, and what only looks not for those who wait
+/// for each other's locks.
+const KEPT_FROM_COSTLY: u32 = 2;
+const KEPT_FOR_READING: u32 = 1;
 const LARGE_POOL: u32 = 4;
 
 /// How long the connections in use are waited for at the end.
@@ -101,6 +103,8 @@ pub struct Postgres {
     pool: PgPool,
     /// The right to have a transaction.
     transactions: Arc<Semaphore>,
+    /// The right to have a costly one, which is needed on top.
+    costly: Arc<Semaphore>,
     direct: Arc<PgConnectOptions>,
     prepared_statements: bool,
 }
@@ -136,10 +140,12 @@ impl Postgres {
 
     fn new(options: &PostgresOptions, pool: PoolOptions<sqlx::Postgres>) -> Self {
         let max = options.max_connections;
-        let transactions = if max < LARGE_POOL { max } else { max - KEPT_FOR_READING };
+        let allowed =
+            |kept| Arc::new(Semaphore::new((if max < LARGE_POOL { max } else { max - kept }) as usize));
         Self {
             pool: pool.connect_lazy_with(without_floats(&options.connect)),
-            transactions: Arc::new(Semaphore::new(transactions as usize)),
+            transactions: allowed(KEPT_FOR_READING),
+            costly: allowed(KEPT_FROM_COSTLY),
             direct: Arc::new(without_floats(&options.direct)),
             prepared_statements: options.prepared_statements,
         }
@@ -150,26 +156,38 @@ impl Postgres {
         if self.prepared_statements {
             Ok(Connection::single(self.pool.acquire().await?))
         } else {
-            Ok(self.begin_holding(None).await?.into_connection())
+            Ok(self.begin_holding(Vec::new()).await?.into_connection())
         }
     }
 
     /// Begins a transaction. Rolled back when it is dropped.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        // Both waits together. What is begun after that ends by itself.
+        self.begin_within(&[&self.transactions]).await
+    }
+
+    /// As [`begin`](Self::begin), for what is so costly that the others must not wait for it: it leaves connections to them.
+    pub async fn begin_costly(&self) -> Result<Transaction, sqlx::Error> {
+        self.begin_within(&[&self.costly, &self.transactions]).await
+    }
+
+    async fn begin_within(&self, rights: &[&Arc<Semaphore>]) -> Result<Transaction, sqlx::Error> {
+        // All waits together. What is begun after that ends by itself.
         let begun = timeout(ACQUIRE_WAIT, async {
-            let permit = Arc::clone(&self.transactions).acquire_owned().await;
-            self.begin_holding(permit.ok()).await
+            let mut permits = Vec::with_capacity(rights.len());
+            for right in rights {
+                permits.extend(Arc::clone(right).acquire_owned().await);
+            }
+            self.begin_holding(permits).await
         });
         begun.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    async fn begin_holding(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Transaction, sqlx::Error> {
+    async fn begin_holding(&self, permits: Vec<OwnedSemaphorePermit>) -> Result<Transaction, sqlx::Error> {
         let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, permit)) }).await;
+        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, permits)) }).await;
         // The task neither panics nor is aborted, but for a runtime that ends.
-        let (transaction, permit) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
-        Ok(Transaction::new(transaction, permit, self.prepared_statements))
+        let (transaction, permits) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
+        Ok(Transaction::new(transaction, permits, self.prepared_statements))
     }
 
     /// A connection of its own, past the pool and any pooler. Closed when it is dropped.

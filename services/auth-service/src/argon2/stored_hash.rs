@@ -168,6 +168,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_in_the_memory_makes_no_difference() {
+        let (settings, mut memory) = (settings(CHEAP, &["a"]), Memory::default());
+        let hash = hash(&settings, &mut memory, account(1), &password("right")).unwrap();
+        for text in ["wrong", "another", "right"] {
+            let verdict = verify(&settings, &mut memory, account(1), &password(text), &hash).unwrap();
+            assert_eq!(verdict == Verdict::Match, text == "right", "{text}");
+        }
+    }
+
+    #[test]
     fn older_parameters_and_older_peppers_verify_and_are_outdated() {
         let first = settings(CHEAP, &["a"]);
         let hash = hash(&first, &mut Memory::default(), account(1), &password("right")).unwrap();

@@ -52,6 +52,11 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.sessions.max_per_user, 20);
     assert_eq!(config.argon2.cost, Cost::MINIMUM);
     assert_eq!(config.argon2.queue_wait, Duration::from_secs(1));
+    assert_eq!(config.argon2.max_parallel, std::thread::available_parallelism().unwrap().get());
+    let limits = config.rate_limits.policy.unwrap();
+    assert_eq!((limits.free_failures, limits.max_delay), (5, TimeDelta::minutes(15)));
+    assert_eq!((limits.address_failures, limits.sign_ups_per_hour), (300, 300));
+    assert!(config.rate_limits.trusted_proxies.is_empty());
     assert_eq!(config.workloads.len(), 1);
     assert_eq!(config.workloads[0].allowance, Allowance::Full);
 }
@@ -200,4 +205,27 @@ fn the_example_file_is_valid() {
     ]);
     let (config, _) = Config::read(layers).unwrap();
     assert_eq!(config.workloads[0].allowance, Allowance::Full);
+}
+
+#[test]
+fn rate_limits_can_be_turned_off_and_proxies_are_addresses_or_networks() {
+    let folder = folder();
+    let off = [("AUTH__RATE_LIMIT__ENABLED", "false")];
+    assert!(read(folder.path(), &off).unwrap().rate_limits.policy.is_none());
+    let proxies = [("AUTH__RATE_LIMIT__TRUSTED_PROXIES", "192.0.2.7, 10.0.0.0/8,2001:db8::/32,::1")];
+    let proxies = read(folder.path(), &proxies).unwrap().rate_limits.trusted_proxies;
+    let proxies: Vec<_> = proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32", "::1/128"]);
+    for (key, value) in [
+        ("AUTH__RATE_LIMIT__TRUSTED_PROXIES", "the proxy"),
+        ("AUTH__RATE_LIMIT__TRUSTED_PROXIES", "10.0.0.0/64"),
+        ("AUTH__RATE_LIMIT__FREE_FAILURES", "0"),
+        ("AUTH__RATE_LIMIT__FREE_FAILURES", "101"),
+        ("AUTH__RATE_LIMIT__MAX_DELAY", "25h"),
+        ("AUTH__RATE_LIMIT__ADDRESS_FAILURES", "0"),
+        ("AUTH__RATE_LIMIT__SIGN_UPS_PER_HOUR", "0"),
+    ] {
+        let problems = read(folder.path(), &[(key, value)]).unwrap_err();
+        assert!(problems.contains("rate_limit."), "{key}={value}: {problems}");
+    }
 }

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod lost_commits;
+mod over_postgres;
 mod plans;
+mod relay;
 mod replicas;
+mod round_trips;
 mod store_contract;

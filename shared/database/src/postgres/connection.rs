@@ -24,8 +24,8 @@ enum Lent {
     Single(PoolConnection<Postgres>),
     Transaction {
         transaction: sqlx::Transaction<'static, Postgres>,
-        /// The right to have one. Dropped after it.
-        permit: Option<OwnedSemaphorePermit>,
+        /// The rights to have one. Dropped after it.
+        permits: Vec<OwnedSemaphorePermit>,
     },
 }
 
@@ -55,11 +55,11 @@ pub struct Transaction(Connection);
 impl Transaction {
     pub(super) const fn new(
         transaction: sqlx::Transaction<'static, Postgres>,
-        permit: Option<OwnedSemaphorePermit>,
+        permits: Vec<OwnedSemaphorePermit>,
         prepared_statements: bool,
     ) -> Self {
         Self(Connection {
-            lent: Lent::Transaction { transaction, permit },
+            lent: Lent::Transaction { transaction, permits },
             prepared_statements,
             failed: false,
         })
@@ -74,9 +74,9 @@ impl Transaction {
         if self.0.failed {
             return Err(CommitError::RolledBack(Error::Protocol("a statement failed before".to_owned())));
         }
-        let Lent::Transaction { transaction, permit } = self.0.lent else { return Ok(()) };
+        let Lent::Transaction { transaction, permits } = self.0.lent else { return Ok(()) };
         let committed = transaction.commit().await;
-        drop(permit);
+        drop(permits);
         committed.map_err(CommitError::new)
     }
 }

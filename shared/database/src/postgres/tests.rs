@@ -110,18 +110,22 @@ async fn whoever_waits_in_vain_for_a_connection_hears_that_the_store_is_unavaila
 }
 
 #[tokio::test]
-async fn transactions_leave_connections_for_those_who_only_read() {
+async fn costly_transactions_leave_connections_for_cheap_ones_and_those_for_who_only_reads() {
     let (_place, database) = database(4).await;
-    let held = join_all((0..2).map(|_| database.begin())).await;
-    let mut third = Box::pin(database.begin());
-    assert!(poll_immediate(&mut third).await.is_none(), "two of four are for reading");
-    let readers = join_all((0..2).map(|_| database.read())).await;
-    assert!(readers.iter().all(Result::is_ok));
-    for transaction in held {
+    let costly = join_all((0..2).map(|_| database.begin_costly())).await;
+    let mut third = Box::pin(database.begin_costly());
+    assert!(poll_immediate(&mut third).await.is_none(), "two of four are not for what is costly");
+    let cheap = database.begin().await.expect("begins");
+    let mut another = Box::pin(database.begin());
+    assert!(poll_immediate(&mut another).await.is_none(), "one of four is for reading");
+    let reader = database.read().await.expect("a connection");
+    for transaction in costly {
         transaction.expect("begins").commit().await.expect("commits");
     }
-    drop(readers);
-    third.await.expect("its turn");
+    another.await.expect("its turn").commit().await.expect("commits");
+    third.await.expect("its turn").commit().await.expect("commits");
+    cheap.commit().await.expect("commits");
+    drop(reader);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ impl<P: Ports> Context<P> {
         let checked = check.await;
         match &checked {
             Ok(Checked::Right(_) | Checked::Wrong) => {
-                let mut tx = self.store.begin().await?;
+                let mut tx = self.store.begin_costly().await?;
                 let standing = tx.lock_standing(&attempt).await?;
                 let after = match &checked {
                     Ok(Checked::Right(_)) => standing.succeeded(),
@@ -89,7 +89,7 @@ impl<P: Ports> Context<P> {
         if !admitted(self.store.reader().standing(attempt).await?.decide(policy))? {
             return Ok(None);
         }
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_costly().await?;
         let standing = tx.lock_standing(attempt).await?;
         if !admitted(standing.decide(policy))? {
             return Ok(None);
@@ -101,7 +101,7 @@ impl<P: Ports> Context<P> {
     }
 
     async fn give_back(&self, id: AttemptId) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_costly().await?;
         tx.release_attempt(id).await?;
         commit(tx).await
     }
@@ -133,7 +133,7 @@ impl<P: Ports> Context<P> {
         address: &ClientAddress,
         change: impl FnOnce(SignUps) -> Result<Option<AddressCount>, Error> + Send,
     ) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.begin_costly().await?;
         let count = change(tx.lock_sign_ups(address).await?)?;
         tx.write_sign_ups(address, count).await?;
         commit(tx).await

@@ -82,7 +82,7 @@ impl ChangePassword {
         hash: PasswordHash,
     ) -> Result<Opened, Error> {
         let id = seen.account.id;
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         let account = tx.lock_account(id).await?.ok_or(Error::Unauthenticated)?;
         if account.account.state == AccountState::Disabled || !account.same_credential(seen) {
             return Err(Error::Unauthenticated);

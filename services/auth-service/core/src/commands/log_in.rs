@@ -69,7 +69,7 @@ impl LogIn {
         rehashed: Option<PasswordHash>,
     ) -> Result<Opened, Error> {
         let id = seen.account.id;
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         let account = tx.lock_account(id).await?.ok_or(Error::InvalidCredentials)?;
         if !account.same_credential(seen) {
             return Err(Error::InvalidCredentials);

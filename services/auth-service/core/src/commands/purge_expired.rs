@@ -28,7 +28,7 @@ pub struct Purged {
 impl PurgeExpired {
     /// Deletes a batch of each kind.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Purged, Error> {
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         let rows = tx.purge(BATCH, KEPT_COUNTS).await?;
         // Whether it was committed is no question to settle: what is left over goes with the next batch.
         tx.commit().await?;

@@ -89,7 +89,7 @@ impl RegisterAccount {
 }
 
 async fn insert<P: Ports>(cx: &Context<P>, account: &NewAccount) -> Result<Insertion, Error> {
-    let mut tx = cx.store.begin().await?;
+    let mut tx = cx.store.begin_costly().await?;
     let now = tx.now().await?;
     let insertion = tx.insert_account(account, now).await?;
     if let Insertion::Inserted(added) = &insertion {

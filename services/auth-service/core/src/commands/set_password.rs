@@ -49,7 +49,7 @@ impl SetPassword {
         let hash = permit.hash(id, password.raw()).await?;
         drop(permit);
 
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         let stored = lock_expected(&mut tx, id, self.expected).await?;
         let now = tx.now().await?;
         let revoked_count = tx.end_sessions(id, None).await?;

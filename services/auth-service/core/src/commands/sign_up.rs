@@ -80,7 +80,7 @@ impl SignUp {
         cx: &Context<P>,
         account: &NewAccount,
     ) -> Result<Result<Account, SignUpRecord>, Error> {
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         if let Some(request_id) = self.request_id {
             let record = SignUpRecord { request_id, username: self.username.clone(), account_id: account.id };
             if let Claim::Known(known) = tx.claim_request(&record).await? {

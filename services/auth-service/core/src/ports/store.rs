@@ -16,6 +16,10 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a unit of work. Nothing of it remains unless it is committed.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
+    /// As [`begin`](Self::begin), for what comes with a hash: anybody may ask for it, so it must not take from the others what
+    /// the store has a limited number of.
+    fn begin_costly(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
+
     /// Single reads, outside any unit of work.
     fn reader(&self) -> &Self::Reader;
 }

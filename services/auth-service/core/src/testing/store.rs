@@ -116,6 +116,10 @@ impl Store for FakeStore {
         Ok(FakeTx { working: committed.clone(), committed, clock, faults })
     }
 
+    async fn begin_costly(&self) -> Result<FakeTx, StoreError> {
+        self.begin().await
+    }
+
     fn reader(&self) -> &FakeReader {
         &self.reader
     }

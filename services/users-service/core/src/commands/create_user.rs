@@ -116,7 +116,7 @@ impl CreateUser {
         id: UserId,
         claimed: &Mutex<Option<Timestamp>>,
     ) -> Result<Reserved, Error> {
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         let reserved = match self.request_id {
             Some(request_id) => {
                 // First of all, so that parallel repeats wait here for the id that they are all given.
@@ -168,7 +168,7 @@ impl CreateUser {
         if let Some(request_id) = self.request_id {
             let request = self.stored(account.id, actor, request_id);
             let confirmed = until_known(cx, || async {
-                let mut tx = cx.store.begin().await?;
+                let mut tx = cx.store.begin_costly().await?;
                 tx.confirm_request(&request).await?;
                 Ok(tx.commit().await?)
             });
@@ -215,7 +215,7 @@ impl CreateUser {
         let Some((request_id, time)) = self.request_id.zip(reserved.claimed) else { return Ok(()) };
         let request = self.stored(reserved.id, actor, request_id);
         until_known(cx, || async {
-            let mut tx = cx.store.begin().await?;
+            let mut tx = cx.store.begin_costly().await?;
             tx.release_request(&request, time).await?;
             Ok(tx.commit().await?)
         })
@@ -226,7 +226,7 @@ impl CreateUser {
 /// Undoes a reservation.
 pub(super) async fn give_up<P: Ports>(cx: &Context<P>, id: UserId) -> Result<(), Error> {
     until_known(cx, || async move {
-        let mut tx = cx.store.begin().await?;
+        let mut tx = cx.store.begin_costly().await?;
         tx.give_up(id).await?;
         Ok(tx.commit().await?)
     })

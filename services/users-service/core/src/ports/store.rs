@@ -24,6 +24,9 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a transaction.
     fn begin(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
 
+    /// As [`begin`](Self::begin), for what comes with a hash at the other service: it leaves connections to the others.
+    fn begin_costly(&self) -> impl Future<Output = Result<Self::Tx, StoreError>> + Send;
+
     /// What queries read from.
     fn reader(&self) -> &Self::Reader;
 

@@ -127,6 +127,10 @@ impl Store for MemoryStore {
         Ok(MemoryTransaction { shared: Arc::clone(&self.reader.0), rows, _writer: writer })
     }
 
+    async fn begin_costly(&self) -> Result<MemoryTransaction, StoreError> {
+        self.begin().await
+    }
+
     fn reader(&self) -> &MemoryReader {
         &self.reader
     }

@@ -116,6 +116,15 @@ async fn super_admins_are_demoted_and_helped_beside_a_running_service() {
     let said = refused(&pair.command_output(Service::Users, &demote("second")).await);
     assert!(said.contains("last active super admin"), "{said}");
 
+    let guessed = pair.write("guessed", "987654321098765").display().to_string();
+    for arguments in [
+        &["bootstrap-super-admin", "--username", "third", "--password-file", &guessed, "--force"][..],
+        &["reset-super-admin-password", "--username", "second", "--password-file", &guessed],
+    ] {
+        let said = refused(&pair.command_output(Service::Users, arguments).await);
+        assert!(said.contains("must not be mostly sequences"), "{said}");
+    }
+
     let new = pair.write("new", "another long secret").display().to_string();
     let reset = ["reset-super-admin-password", "--username", "second", "--password-file", &new];
     out(&pair.command_output(Service::Users, &reset).await);

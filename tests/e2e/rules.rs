@@ -1,6 +1,7 @@
 //! The rules of the reference system: usernames, passwords, roles, states.
 
-use api::auth::{GetCurrentSessionRequest, SignUpRequest};
+use api::auth::{ChangePasswordRequest, GetCurrentSessionRequest, SignUpRequest};
+use api::identity::{CheckCredentialRequest, RegisterAccountRequest, SetPasswordRequest};
 use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest,
     ListUserSessionsRequest, ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest,
@@ -82,14 +83,19 @@ async fn a_username_is_taken_in_any_case_by_whichever_way_it_was_made() {
 #[tokio::test]
 async fn passwords_are_counted_in_code_points_and_used_as_received() {
     let app = Pair::start().await;
-    let cases: [(&str, Option<&str>); 10] = [
+    let cases: [(&str, Option<&str>); 12] = [
         ("  spaces kept  ", None),
-        ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", None),
+        (
+            "\u{e9}\u{e0}\u{fc}\u{f8}\u{df}\u{f1}\u{e7}\u{e5}\u{e6}\u{153}\u{fe}\u{f0}\u{142}\u{17e}\u{151}",
+            None,
+        ),
         ("nul \0 is fine here", None),
-        ("\u{1f980}\u{1f980}\u{1f980}\u{1f980}\u{1f980}\u{1f980}\u{1f980}\u{1f980}", Some("TOO_SHORT")),
+        ("\u{1f980}\u{1f41f}\u{1f30a}\u{1f40c}\u{1f427}\u{1f333}\u{1f319}\u{1f98a}", Some("TOO_SHORT")),
         ("fourteen chars", Some("TOO_SHORT")),
         ("", Some("REQUIRED")),
         ("1234567890123456", Some("COMMON_PASSWORD")),
+        ("xyzxyzxyzxyzxyz", Some("REPETITIVE")),
+        ("987654321098765", Some("PREDICTABLE")),
         ("my name is NEWCOMER6 yes", Some("CONTAINS_USERNAME")),
         ("tandem bicycle ride", Some("CONTAINS_PRODUCT_NAME")),
         (&"x".repeat(257), Some("TOO_LONG")),
@@ -121,13 +127,59 @@ async fn passwords_are_counted_in_code_points_and_used_as_received() {
         };
         assert_eq!(app.anonymous.refused("INVALID_FIELD", request).await.broken(), [("password", rule)]);
     }
+    // No two of them are alike, and no two neighbours are side by side.
+    let longest = (0..256).filter_map(|number| char::from_u32(0x1f300 + number * 37 % 256)).collect();
     app.anonymous
-        .ok(SignUpRequest {
-            username: "longest".into(),
-            password: "\u{1f980}".repeat(256),
-            request_id: String::new(),
-        })
+        .ok(SignUpRequest { username: "longest".into(), password: longest, request_id: String::new() })
         .await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_easily_guessed_is_refused_by_every_setter() {
+    let app = Pair::start().await;
+    for (password, rule) in [
+        ("1q2w3e4r5t6y7u8i", "COMMON_PASSWORD"),
+        ("password1password1", "REPETITIVE"),
+        ("ABCDEFGH12345678", "PREDICTABLE"),
+    ] {
+        let (password, refusal) = (password.to_owned(), [("password", rule)]);
+        let request = SignUpRequest { password: password.clone(), ..sign_up("newcomer") };
+        assert_eq!(app.anonymous.refused("INVALID_FIELD", request).await.broken(), refusal);
+        let request =
+            ChangePasswordRequest { current_password: PASSWORD.into(), new_password: password.clone() };
+        let broken = app.user.refused("INVALID_FIELD", request).await;
+        assert_eq!(broken.broken(), [("new_password", rule)]);
+        let request = CreateUserRequest {
+            username: "newcomer".into(),
+            password: password.clone(),
+            role: UserRole::User.into(),
+            request_id: String::new(),
+        };
+        assert_eq!(app.admin.refused("INVALID_FIELD", request).await.broken(), refusal);
+        let request = SetUserPasswordRequest { user: by_id(&app.user.id), password: password.clone() };
+        assert_eq!(app.admin.refused("INVALID_FIELD", request).await.broken(), refusal);
+        let request = RegisterAccountRequest {
+            account_id: "0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c".into(),
+            username: "newcomer".into(),
+            password: password.clone(),
+            actor_id: String::new(),
+        };
+        assert_eq!(app.full.refused("INVALID_FIELD", request).await.broken(), refusal);
+        let request = SetPasswordRequest {
+            account_id: app.user.id.clone(),
+            password: password.clone(),
+            ..Default::default()
+        };
+        assert_eq!(app.full.refused("INVALID_FIELD", request).await.broken(), refusal);
+        for username in ["", "newcomer"] {
+            let request = CheckCredentialRequest { username: username.into(), password: password.clone() };
+            let found = app.full.ok(request).await.message.violations;
+            let found: Vec<_> = found.iter().map(|one| (one.field.as_str(), one.reason.as_str())).collect();
+            assert_eq!(found, refusal, "{username:?}");
+        }
+    }
+    app.user.ok(GetCurrentSessionRequest {}).await;
+    app.signed_up("newcomer").await;
 }
 
 #[tokio::test]

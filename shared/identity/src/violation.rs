@@ -23,7 +23,11 @@ pub enum Rule {
     ConsecutiveSeparators,
     /// One of the passwords that attackers try first.
     CommonPassword,
-    /// The password contains the username.
+    /// The password repeats a unit that could not be a password itself.
+    Repetitive,
+    /// Too many characters of the password follow from the ones before.
+    Predictable,
+    /// The password contains the username, or is a part of it.
     ContainsUsername,
     /// The password contains the product's name.
     ContainsProductName,
@@ -68,6 +72,8 @@ impl Rule {
             Self::SeparatorAtEdge => "SEPARATOR_AT_EDGE",
             Self::ConsecutiveSeparators => "CONSECUTIVE_SEPARATORS",
             Self::CommonPassword => "COMMON_PASSWORD",
+            Self::Repetitive => "REPETITIVE",
+            Self::Predictable => "PREDICTABLE",
             Self::ContainsUsername => "CONTAINS_USERNAME",
             Self::ContainsProductName => "CONTAINS_PRODUCT_NAME",
             Self::Unchanged => "UNCHANGED",
@@ -95,7 +101,11 @@ impl Rule {
             Self::SeparatorAtEdge => "must begin and end with a letter or digit".into(),
             Self::ConsecutiveSeparators => "must not have two of . _ - in a row".into(),
             Self::CommonPassword => "is one of the passwords that attackers try first".into(),
-            Self::ContainsUsername => "must not contain the username".into(),
+            Self::Repetitive => "must not repeat something that is too short or easily guessed".into(),
+            Self::Predictable => {
+                "must not be mostly sequences, neighbouring keys, repetitions or common passwords".into()
+            }
+            Self::ContainsUsername => "must not contain the username or be a part of it".into(),
             Self::ContainsProductName => "must not contain the product's name".into(),
             Self::Unchanged => "must differ from the current one".into(),
             Self::NotAUuid => "must be a UUID in its canonical form".into(),

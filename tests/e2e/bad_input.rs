@@ -6,7 +6,7 @@ use api::users::{
     RevokeUserSessionsRequest, SetUserPasswordRequest,
 };
 use api::{auth, identity as port};
-use e2e::{PASSWORD, Pair, by_id, by_name, sign_up};
+use e2e::{PASSWORD, Pair, Settings, by_id, by_name, sign_up};
 
 /// Texts that no id, name or token is.
 const STRANGE: [&str; 9] = [
@@ -68,7 +68,7 @@ async fn a_target_that_is_no_id_and_no_name_is_an_invalid_field_of_every_method(
 
 #[tokio::test]
 async fn strange_texts_in_every_field_are_answered_as_documented() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     let before = everybody(&app).await;
     for strange in STRANGE.into_iter().skip(1) {
         let request = auth::SignUpRequest {

@@ -115,10 +115,10 @@ async fn a_request_that_is_too_large_is_called_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_deadline_passes_is_told_so_by_the_server() {
-    // One hash after the other, each of them dear: the last ones have to wait for longer than they may.
+    // One hash after the other, each of which takes longer than anybody here waits.
     let settings = Settings::default()
         .auth("PASSWORD__ARGON2_MEMORY_KIB", "65536")
-        .auth("PASSWORD__ARGON2_ITERATIONS", "4")
+        .auth("PASSWORD__ARGON2_ITERATIONS", "16")
         .auth("PASSWORD__MAX_PARALLEL_HASHES", "1");
     let app = Pair::start_with(settings).await;
     let [address, ..] = app.listeners();
@@ -129,11 +129,14 @@ async fn a_call_whose_deadline_passes_is_told_so_by_the_server() {
         let request = LogInRequest { username: "alice".into(), password: PASSWORD.into() };
         client.clone().log_in(hurried.request(request)).await
     }));
-    let late: Vec<_> = calls.await.into_iter().filter_map(Result::err).collect();
-    assert!(!late.is_empty());
-    for status in late {
-        assert_eq!(Failure::of(&status, AUTH).reason, "DEADLINE_EXCEEDED", "{status:?}");
-    }
+    let refused = calls.await.into_iter().filter_map(Result::err);
+    let reasons: Vec<_> = refused.map(|status| Failure::of(&status, AUTH).reason).collect();
+    // Whoever finds somebody else's hash in front hears at once that it would be late.
+    let honest = |reason: &String| ["DEADLINE_EXCEEDED", "HASHER_BUSY"].contains(&reason.as_str());
+    assert!(
+        reasons.iter().all(honest) && reasons.iter().any(|reason| reason == "DEADLINE_EXCEEDED"),
+        "{reasons:?}"
+    );
     app.user.ok(GetCurrentSessionRequest {}).await;
 }
 
@@ -157,8 +160,8 @@ async fn a_creation_whose_deadline_passes_is_no_denial_and_can_be_repeated() {
         let hurried = app.super_admin.with("grpc-timeout", timeout);
         let Err(status) = client.create_user(hurried.request(request.clone())).await else { continue };
         let failure = Failure::of(&status, USERS);
-        let honest =
-            ["DEADLINE_EXCEEDED", "IDENTITY_PROVIDER_UNAVAILABLE"].contains(&failure.reason.as_str());
+        let honest = ["DEADLINE_EXCEEDED", "IDENTITY_PROVIDER_UNAVAILABLE", "HASHER_BUSY"]
+            .contains(&failure.reason.as_str());
         assert!(honest, "{timeout}: {failure:?}");
     }
     app.super_admin.ok(request).await;

@@ -66,6 +66,12 @@ impl Settings {
         self
     }
 
+    /// Lets passwords be tried and accounts be made as often as anybody likes: for throughput, timing and races.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        self.auth("RATE_LIMIT__ENABLED", "false")
+    }
+
     /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`.
     #[must_use]
     pub fn auth(mut self, key: &str, value: &str) -> Self {

@@ -147,7 +147,7 @@ async fn longest_idle_transaction(app: &Pair) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_lasts_however_many_calls_are_cut_off() {
     // Whoever logs in without hearing of it must not end the sessions that are known.
-    let settings = Settings::replicated(2).auth("SESSION__MAX_PER_USER", "10000");
+    let settings = Settings::replicated(2).unlimited().auth("SESSION__MAX_PER_USER", "10000");
     let common = Arc::new(Common {
         app: Pair::start_with(settings).await,
         cut: Tally::default(),

@@ -29,7 +29,7 @@ async fn listed(caller: &Caller, username: &str) -> Option<User> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_shows_on_the_other_replica_and_one_of_them_brings_it_all() {
-    let app = Pair::start_with(Settings::replicated(REPLICAS)).await;
+    let app = Pair::start_with(Settings::replicated(REPLICAS).unlimited()).await;
     let database = app.data().url(Service::Users);
     app.signed_up("first").await;
     eventually("somebody to lead", async || listed(&app.admin, "first").await).await;
@@ -68,7 +68,7 @@ async fn shows(app: &Pair, replica: usize, username: &str, state: UserState) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_one_that_brings_the_feed_is_killed_the_other_takes_over_and_misses_nothing() {
-    let mut pair = Processes::prepared(BINARIES, Settings::replicated(REPLICAS)).await;
+    let mut pair = Processes::prepared(BINARIES, Settings::replicated(REPLICAS).unlimited()).await;
     pair.run(Service::Auth, None).await;
     pair.run(Service::Users, None).await;
     pair.ready().await;
@@ -100,7 +100,7 @@ async fn when_the_one_that_brings_the_feed_is_killed_the_other_takes_over_and_mi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_has_little_to_do_while_nothing_happens() {
-    let app = Pair::start_with(Settings::replicated(REPLICAS)).await;
+    let app = Pair::start_with(Settings::replicated(REPLICAS).unlimited()).await;
     let urls = [Service::Auth, Service::Users].map(|service| app.data().url(service));
     let count = async |url: &str| -> i64 {
         let count = "select xact_commit from pg_stat_database where datname = current_database()";

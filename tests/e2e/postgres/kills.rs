@@ -17,7 +17,7 @@ const CLIENTS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_however_often_processes_are_killed() {
-    let mut pair = Processes::prepared(BINARIES, Settings::replicated(REPLICAS)).await;
+    let mut pair = Processes::prepared(BINARIES, Settings::replicated(REPLICAS).unlimited()).await;
     pair.run(Service::Auth, None).await;
     pair.run(Service::Users, None).await;
     pair.ready().await;

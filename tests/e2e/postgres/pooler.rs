@@ -18,7 +18,7 @@ const CALLERS: usize = 16;
 async fn many_callers_at_once_get_every_call_answered_over_two_connections() {
     let server = Cluster::start(&[]).await;
     let pooler = Pooler::start(&server.url(), CONNECTIONS).await;
-    let app = Pair::start_with(Settings::replicated(REPLICAS).at(&server).through(&pooler)).await;
+    let app = Pair::start_with(Settings::replicated(REPLICAS).unlimited().at(&server).through(&pooler)).await;
 
     let began = Instant::now();
     let cast = Cast { anonymous: &app.anonymous, root: &app.super_admin, admin: &app.admin, full: &app.full };
@@ -42,7 +42,7 @@ async fn many_callers_at_once_get_every_call_answered_over_two_connections() {
 async fn what_happened_wakes_users_service_up_past_the_pooler() {
     let server = Cluster::start(&[]).await;
     let pooler = Pooler::start(&server.url(), CONNECTIONS).await;
-    let app = Pair::start_with(Settings::replicated(REPLICAS).at(&server).through(&pooler)).await;
+    let app = Pair::start_with(Settings::replicated(REPLICAS).unlimited().at(&server).through(&pooler)).await;
     let listening = "select count(*) from pg_stat_activity where datname = current_database() \
                      and query ilike 'listen%'";
     eventually("both to listen", async || {

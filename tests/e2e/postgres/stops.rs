@@ -72,7 +72,7 @@ fn stops() -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_and_started_again_loses_nothing_that_was_acknowledged() {
     let server = Cluster::start(&[]).await;
-    let settings = Settings::replicated(2).at(&server);
+    let settings = Settings::replicated(2).unlimited().at(&server);
     // As they are by default: callers hear soon that somebody is away.
     let settings = settings.users("IDENTITY_PROVIDER__TIMEOUT", "2s").auth("PASSWORD__QUEUE_WAIT", "1s");
     let app = Arc::new(Pair::start_with(settings).await);

@@ -47,7 +47,7 @@ fn with_deadline(deadline: &'static str) -> impl Fn(&Caller) -> Caller {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_accounts_are_an_outage_and_nobody_loses_a_session() {
-    let app = Pair::start_with(impatient(Settings::replicated(2))).await;
+    let app = Pair::start_with(impatient(Settings::replicated(2).unlimited())).await;
     let mix = Mix::new(&app).await.dressed(with_deadline("25S"));
     let lock = app.data().withhold(Service::Auth).await;
     // Each makes one call of the port at least, or one of auth-service.
@@ -69,7 +69,7 @@ async fn locked_accounts_are_an_outage_and_nobody_loses_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_users_are_an_outage_of_users_service_only() {
-    let app = Pair::start_with(impatient(Settings::replicated(2))).await;
+    let app = Pair::start_with(impatient(Settings::replicated(2).unlimited())).await;
     let mix = Mix::new(&app).await.dressed(with_deadline("25S"));
     let lock = app.data().withhold(Service::Users).await;
     for (number, outcome) in all_at_once(&mix).await.into_iter().enumerate() {
@@ -85,7 +85,7 @@ async fn locked_users_are_an_outage_of_users_service_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_nothing_any_more_is_an_outage_until_it_goes_on() {
     let server = Cluster::start(&[]).await;
-    let app = Pair::start_with(impatient(Settings::replicated(2).at(&server))).await;
+    let app = Pair::start_with(impatient(Settings::replicated(2).unlimited().at(&server))).await;
     let mix = Mix::new(&app).await.dressed(with_deadline("5S"));
     server.freeze().await;
     for outcome in all_at_once(&mix).await {

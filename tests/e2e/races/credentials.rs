@@ -47,7 +47,7 @@ async fn log_in_until_refused(app: &Pair, username: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_password_change_only_its_own_new_session_is_alive() {
-    let app = Pair::start_with(Settings::default().auth("SESSION__MAX_PER_USER", "100")).await;
+    let app = Pair::start_with(Settings::default().unlimited().auth("SESSION__MAX_PER_USER", "100")).await;
     let (mut before, mut after) = (0, 0);
     for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
@@ -86,7 +86,7 @@ async fn after_a_password_change_only_its_own_new_session_is_alive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_parallel_changes_from_one_password_one_succeeds() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let devices = join_all((0..8).map(|_| app.log_in(&bob.username))).await;
@@ -110,7 +110,7 @@ async fn of_parallel_changes_from_one_password_one_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_password_was_set_no_session_of_the_old_one_is_alive() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
         let setting = async {

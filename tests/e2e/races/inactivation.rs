@@ -5,14 +5,14 @@ use api::users::{
     GetCurrentUserRequest, InactivateUserRequest, ListUsersRequest, ReactivateUserRequest,
     RevokeAdminRequest, UserRole,
 };
-use e2e::{Pair, by_id, rounds};
+use e2e::{Pair, Settings, by_id, rounds};
 use futures::future::join_all;
 
 use super::{good, live, log_in_at_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_in_under_way_slips_past_an_inactivation() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     let target = app.somebody(UserRole::User).await;
     let (mut before, mut after) = (0, 0);
     for round in 0..rounds(100) {
@@ -42,7 +42,7 @@ async fn no_log_in_under_way_slips_past_an_inactivation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_that_begins_after_an_inactivation_is_accepted() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     let mut before = 0;
     for round in 0..rounds(100) {
         let target = app.somebody(UserRole::User).await;
@@ -81,7 +81,7 @@ async fn no_call_that_begins_after_an_inactivation_is_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_that_begins_after_a_revoked_admin_role_has_the_old_right() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     let mut before = 0;
     for round in 0..rounds(30) {
         let target = app.somebody(UserRole::Admin).await;

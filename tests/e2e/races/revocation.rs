@@ -16,7 +16,7 @@ use super::{HeadStart, good, live, log_in_at_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
-    let app = Pair::start_with(Settings::default().auth("SESSION__MAX_PER_USER", "100")).await;
+    let app = Pair::start_with(Settings::default().unlimited().auth("SESSION__MAX_PER_USER", "100")).await;
     let (mut before, mut after) = (0, 0);
     for round in 0..rounds(100) {
         let bob = app.somebody(UserRole::User).await;
@@ -58,7 +58,7 @@ async fn every_session_from_before_is_dead_and_what_is_alive_is_listed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_loses_whole() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     let (mut won, mut lost) = (0, 0);
     let mut head_start = HeadStart::default();
     for round in 0..rounds(100) {
@@ -105,7 +105,7 @@ async fn a_change_of_the_password_from_a_session_that_is_being_revoked_wins_or_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     let mut people = Vec::new();
     while people.len() < rounds(40) * 2 {
         people.extend(join_all((0..40).map(|_| app.somebody(UserRole::User))).await);
@@ -133,7 +133,7 @@ async fn a_renewal_in_the_metadata_never_brings_an_ended_session_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_revocations_leave_nothing_and_count_every_session_once() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     for round in 0..rounds(20) {
         let bob = app.somebody(UserRole::User).await;
         let devices = join_all((0..7).map(|_| app.log_in(&bob.username))).await;

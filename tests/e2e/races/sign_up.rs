@@ -1,12 +1,12 @@
 //! One name, a hundred sign-ups.
 
 use api::users::{CreateUserRequest, ListUsersRequest, UserRole};
-use e2e::{PASSWORD, Pair, rounds};
+use e2e::{PASSWORD, Pair, Settings, rounds};
 use futures::future::join_all;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_sign_ups_of_one_name_in_different_case_one_succeeds() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     for round in 0..rounds(3) {
         let name = format!("contested-{round}");
         let spelled = |number: usize| -> String {
@@ -35,7 +35,7 @@ async fn of_a_hundred_sign_ups_of_one_name_in_different_case_one_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sign_ups_and_creations_of_one_name_one_succeeds() {
-    let app = Pair::start().await;
+    let app = Pair::start_with(Settings::default().unlimited()).await;
     for round in 0..rounds(5) {
         let name = format!("contested-{round}");
         let create = CreateUserRequest {

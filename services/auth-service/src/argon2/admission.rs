@@ -33,7 +33,7 @@ pub(super) struct Admission(Arc<Queue>);
 struct Queue {
     permits: Arc<Semaphore>,
     permit_count: usize,
-    queue_wait: Duration,
+    patience: Duration,
     waiting: AtomicUsize,
     /// What a turn took lately, in nanoseconds.
     usual_turn: AtomicU64,
@@ -54,7 +54,7 @@ impl Admission {
         Self(Arc::new(Queue {
             permits: Arc::new(Semaphore::new(permits)),
             permit_count: permits.max(1),
-            queue_wait,
+            patience: queue_wait,
             waiting: AtomicUsize::new(0),
             usual_turn: AtomicU64::new(nanoseconds(first_turn)),
         }))
@@ -113,7 +113,7 @@ impl Admission {
 impl Queue {
     /// Until when someone with so many ahead waits, if waiting makes sense.
     fn check(&self, ahead: usize, arrived: Instant) -> Result<Instant, Refused> {
-        let patience = arrived + self.queue_wait;
+        let patience = arrived + self.patience;
         let deadline = call::deadline();
         let expected = arrived + self.expected_wait(ahead);
         if ahead >= MAX_QUEUED || expected > patience {
@@ -136,7 +136,7 @@ impl Queue {
     /// back all at once.
     fn refusal(&self, reason: &'static str, ahead: usize) -> Refused {
         let [spread] = random::<1>();
-        let wait = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.queue_wait.max(SHORTEST_RETRY));
+        let wait = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
         let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
         Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }
     }

@@ -74,15 +74,12 @@ fn what_does_not_exist_yet_is_refused_and_not_ignored() {
     for (key, value) in [
         ("AUTH__SERVER__TLS_CERT_FILE", "/tls/cert.pem"),
         ("AUTH__SERVER__INTERNAL_CLIENT_CA_FILE", "/tls/ca.pem"),
-        ("AUTH__RATE_LIMIT__ENABLED", "true"),
-        ("AUTH__RATE_LIMIT__FREE_FAILURES", "3"),
         ("AUTH__WORKLOAD__CLIENTS__0__SAN", "spiffe://x/y"),
     ] {
         let refused = read(folder.path(), &[(key, value)]).unwrap_err();
         assert!(refused.contains("not supported by this version"), "{key}: {refused}");
         assert!(refused.contains(key), "the source is named: {refused}");
     }
-    assert!(read(folder.path(), &[("AUTH__RATE_LIMIT__ENABLED", "false")]).is_ok());
 }
 
 #[test]

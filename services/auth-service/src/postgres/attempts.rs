@@ -30,9 +30,8 @@ impl Lock<'_> {
             Lock::Address(address) => ("address", address.as_str()),
             Lock::SignUps(address) => ("sign-ups", address.as_str()),
         };
-        let digest: [u8; 32] = Sha256::digest(format!("tandem {kind} {name}")).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
-        i64::from_be_bytes([a, b, c, d, e, f, g, h])
+        let digest = Sha256::digest(format!("tandem {kind} {name}"));
+        i64::from_be_bytes(*digest.first_chunk().expect("32 bytes have 8"))
     }
 }
 

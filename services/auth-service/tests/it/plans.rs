@@ -90,10 +90,11 @@ async fn plan(connection: &mut PgConnection, statement: &str, types: &[String]) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_statement_is_executed_by_an_index() {
     let sent = Mutex::new(Statements::new());
-    on::all_on_postgres(async |database| {
+    // As large as all behaviours of the contract together.
+    Box::pin(on::all_on_postgres(async |database| {
         let statements = statements(database).await;
         sent.lock().unwrap().extend(statements);
-    })
+    }))
     .await;
     let sent = sent.into_inner().unwrap();
     assert!(sent.len() >= 20, "the statements were not seen: {sent:?}");

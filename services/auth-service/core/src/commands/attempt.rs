@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::Context;
-use crate::domain::{AddressCount, Attempt, AttemptId, ClientAddress, Decision, SignUps, ThrottlePolicy};
+use crate::domain::{
+    AddressCount, Attempt, AttemptId, ClientAddress, Decision, SignUps, Standing, ThrottlePolicy,
+};
 use crate::ports::{Ids as _, PasswordHasher as _, Ports, Reader as _, Store, Transaction, Turns};
 use crate::{Error, StoreError};
 
@@ -31,39 +33,56 @@ pub(super) enum Patience {
 }
 
 impl<P: Ports> Context<P> {
-    /// Looks at a password, which `check` does, when and if that may be done now. `check` must not be in a unit of work
-    /// that is open.
-    pub(super) async fn counted<T>(
+    /// Looks at a password, which `check` does, when and if that may be done now. No unit of work may be open meanwhile.
+    pub(super) async fn counted<T: Send + Sync>(
         &self,
         attempt: Attempt,
         patience: Patience,
         check: impl Future<Output = Result<Checked<T>, Error>> + Send,
     ) -> Result<Checked<T>, Error> {
         let Some(policy) = &self.throttle else { return check.await };
-        // Held until it is settled.
-        let (id, _turn) = match patience {
-            Patience::Waits => self.wait_and_reserve(policy, &attempt).await?,
-            Patience::None => match self.reserve(policy, &attempt).await? {
-                Some(id) => (id, None),
-                None => return Err(Error::HasherBusy { retry_after: RETRY }),
-            },
-        };
+        // Boxed, so that those who wait for a hash have nothing in memory of what is before and after it.
+        let (id, _turn) = Box::pin(self.admitted(policy, &attempt, patience)).await?;
         let checked = check.await;
-        match &checked {
-            Ok(Checked::Right(_) | Checked::Wrong) => {
-                let mut tx = self.store.begin_costly().await?;
-                let standing = tx.lock_standing(&attempt).await?;
-                let after = match &checked {
-                    Ok(Checked::Right(_)) => standing.succeeded(),
-                    _ => standing.failed(),
-                };
-                tx.settle_attempt(id, &attempt, &standing, &after).await?;
-                commit(tx).await?;
-            }
-            // It never came to a decision. If it cannot be given back it lapses.
-            Ok(Checked::Inactive) | Err(_) => drop(self.give_back(id).await),
-        }
+        Box::pin(self.settled(id, &attempt, &checked)).await?;
         checked
+    }
+
+    /// The turn is to be held until the attempt is settled.
+    async fn admitted(
+        &self,
+        policy: &ThrottlePolicy,
+        attempt: &Attempt,
+        patience: Patience,
+    ) -> Result<(AttemptId, Option<<P::Turns as Turns>::Turn>), Error> {
+        match patience {
+            Patience::Waits => self.wait_and_reserve(policy, attempt).await,
+            Patience::None => match self.reserve(policy, attempt).await? {
+                Some(id) => Ok((id, None)),
+                None => Err(Error::HasherBusy { retry_after: RETRY }),
+            },
+        }
+    }
+
+    async fn settled<T: Sync>(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        checked: &Result<Checked<T>, Error>,
+    ) -> Result<(), Error> {
+        let outcome = match checked {
+            Ok(Checked::Right(_)) => Standing::succeeded,
+            Ok(Checked::Wrong) => Standing::failed,
+            Ok(Checked::Inactive) | Err(_) => {
+                // It never came to a decision. If it cannot be given back it lapses.
+                let _ = self.give_back(id).await;
+                return Ok(());
+            }
+        };
+        let mut tx = self.store.begin_costly().await?;
+        let before = tx.lock_standing(attempt).await?;
+        tx.settle_attempt(id, attempt, &before, &outcome(&before)).await?;
+        commit(tx).await
     }
 
     async fn wait_and_reserve(
@@ -115,15 +134,15 @@ impl<P: Ports> Context<P> {
         let Some(policy) = &self.throttle else { return sign_up.await };
         self.hasher.expect_turn()?;
         admitted(self.store.reader().sign_ups(address).await?.decide(policy))?;
-        self.change_sign_ups(address, |sign_ups| {
+        Box::pin(self.change_sign_ups(address, |sign_ups| {
             admitted(sign_ups.decide(policy))?;
             Ok(Some(sign_ups.one_more()))
-        })
+        }))
         .await?;
         let signed_up = sign_up.await;
         if let Err(Error::HasherBusy { .. } | Error::Store(_)) = &signed_up {
             // If it cannot be given back it counts for the rest of the hour.
-            drop(self.change_sign_ups(address, |sign_ups| Ok(sign_ups.one_less())).await);
+            let _ = Box::pin(self.change_sign_ups(address, |sign_ups| Ok(sign_ups.one_less()))).await;
         }
         signed_up
     }

@@ -52,7 +52,7 @@ impl ChangePassword {
             username: self.principal.account.username.clone(),
             address: ClientAddress::of(self.client.peer_address),
         };
-        match cx.counted(attempt, Patience::Waits, self.check(cx)).await? {
+        match cx.counted(attempt, Patience::Waits, Box::pin(self.check(cx))).await? {
             Checked::Right((seen, hash)) => self.change(cx, &seen, hash).await,
             Checked::Wrong => Err(Error::CurrentPasswordMismatch),
             Checked::Inactive => Err(Error::Unauthenticated),

@@ -35,7 +35,7 @@ impl LogIn {
             username: self.username.clone(),
             address: ClientAddress::of(self.client.peer_address),
         };
-        match cx.counted(attempt, Patience::Waits, self.check(cx)).await? {
+        match cx.counted(attempt, Patience::Waits, Box::pin(self.check(cx))).await? {
             Checked::Right((seen, rehashed)) => self.open(cx, &seen, rehashed).await,
             Checked::Inactive => Err(Error::AccountInactive),
             Checked::Wrong => Err(Error::InvalidCredentials),

@@ -47,7 +47,7 @@ impl SignUp {
     /// Looks the name up, hashes, and lets the store's constraint decide.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
         let address = self.address.clone();
-        cx.counted_sign_up(&address, self.sign_up(cx)).await
+        cx.counted_sign_up(&address, Box::pin(self.sign_up(cx))).await
     }
 
     async fn sign_up<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {

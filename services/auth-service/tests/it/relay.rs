@@ -42,7 +42,7 @@ impl Relay {
         self.next.store(cut as u8, Ordering::SeqCst);
     }
 
-    /// How often something was sent to the server so far: the store waits for the answer each time.
+    /// How often the server was asked something so far: the store waits for the answer each time.
     pub(crate) fn round_trips(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -61,7 +61,10 @@ async fn relayed(
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 let message = &asked[..length];
-                round_trips.fetch_add(1, Ordering::SeqCst);
+                // Not what asks whether the connection is still good: how often that comes depends on the time.
+                if message[0] != b'S' {
+                    round_trips.fetch_add(1, Ordering::SeqCst);
+                }
                 let is_commit = message == b"Q\0\0\0\x0bCOMMIT\0";
                 let cut = if is_commit { next.swap(Cut::Never as u8, Ordering::SeqCst) } else { Cut::Never as u8 };
                 if cut == Cut::Before as u8 {

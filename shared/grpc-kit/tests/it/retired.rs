@@ -6,7 +6,7 @@ use futures::future::join_all;
 use grpc_kit::{ServerSettings, client::was_not_processed};
 use tokio::time::{Instant, timeout};
 use tonic::{
-    Request, Status,
+    Code, Request, Status,
     client::Grpc,
     codegen::http::uri::PathAndQuery,
     transport::{Channel, Endpoint},
@@ -38,7 +38,7 @@ async fn a_call_that_a_retiring_connection_refused_was_seen_by_no_handler() {
         probe::start_with(ServerSettings { max_connection_age: age, ..ServerSettings::default() }).await;
     let channel = channel(running.address);
     let end = Instant::now() + SOON;
-    let (mut answered, mut refused) = (0, 0);
+    let (mut answered, mut refused, mut broken) = (0, 0, 0);
     while refused < 20 {
         assert!(
             Instant::now() < end,
@@ -47,14 +47,17 @@ async fn a_call_that_a_retiring_connection_refused_was_seen_by_no_handler() {
         for outcome in join_all((0..50).map(|_| check(&channel, ""))).await {
             match outcome {
                 Ok(()) => answered += 1,
+                Err(status) if was_not_processed(&status) => refused += 1,
+                // It wrote to a connection that was gone before it read the GOAWAY that said so: nobody can tell.
                 Err(status) => {
-                    assert!(was_not_processed(&status), "{status:?}");
-                    refused += 1;
+                    assert_eq!(status.code(), Code::Unknown, "{status:?}");
+                    broken += 1;
                 }
             }
         }
     }
-    assert_eq!(running.handled.load(Ordering::Relaxed), answered);
+    let handled = running.handled.load(Ordering::Relaxed);
+    assert!((answered..=answered + broken).contains(&handled), "{handled} of {answered} and {broken}");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// The answer to Authenticate: the message in protobuf, in hexadecimal digits.
     #[arg(long, default_value = "")]
     authenticate: String,
-    /// The answer to GetCurrentSession.
+    /// The answer to `GetCurrentSession`.
     #[arg(long, default_value = "")]
     get_current_session: String,
 }

@@ -14,7 +14,6 @@ mod machine;
 mod memory;
 mod process;
 mod start;
-mod usage;
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -22,6 +21,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::argon2_rate::Rate;
 use figures::Section;
 use home::Home;
 use process::pinned;
@@ -109,13 +109,13 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// How many passwords a second are hashed on the servers' cores by something that does nothing else.
-    pub(crate) async fn argon2_rate(&self, seconds: f64) -> f64 {
+    /// How many passwords are hashed on the servers' cores by something that does nothing else.
+    pub(crate) async fn argon2_rate(&self, seconds: f64) -> Rate {
         let mut command = pinned(&self.cores, &self.this_program);
         command.args(["argon2-rate", "--seconds", &seconds.to_string()]);
         let output = command.output().await.expect("it runs");
-        let rate = String::from_utf8_lossy(&output.stdout).trim().parse();
-        rate.unwrap_or_else(|_| panic!("no rate: {}", String::from_utf8_lossy(&output.stderr)))
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.parse().unwrap_or_else(|_| panic!("no rate: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Says how far it is.
@@ -177,7 +177,8 @@ pub(crate) async fn run(arguments: &Arguments) {
 
 /// How many there are in a list of `taskset`'s.
 async fn cores(list: &str) -> usize {
-    let output = pinned(list, Path::new("nproc")).output().await.expect("taskset is in the package util-linux");
+    let output =
+        pinned(list, Path::new("nproc")).output().await.expect("taskset is in the package util-linux");
     let count = String::from_utf8_lossy(&output.stdout).trim().parse();
     count.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }

@@ -13,6 +13,7 @@ mod drive;
 mod echo;
 mod load;
 mod stores;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
@@ -34,7 +35,7 @@ enum Command {
     Load(load::Arguments),
     /// Makes calls and prints how they ended, how many there were a second and how long they took.
     Drive(drive::Arguments),
-    /// Serves constant answers to Authenticate and GetCurrentSession: the least that a gRPC server can cost.
+    /// Serves constant answers to `Authenticate` and `GetCurrentSession`: the least that a gRPC server can cost.
     Echo(echo::Arguments),
     /// Prints how many passwords a second one thread hashes that does nothing else.
     Argon2Rate(argon2_rate::Arguments),

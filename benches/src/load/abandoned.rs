@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::Bench;
 use super::figures::{Figure, Section, Unit};
 use super::home::Home;
-use super::usage::CpuTime;
-use super::Bench;
 use crate::drive::{Window, as_f64, closed_loop};
+use crate::usage::CpuTime;
 
 /// How many log-ins.
 const LOG_INS: usize = 500;
@@ -27,7 +27,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
     let auth = home.auth().await;
     let calls = home.log_ins();
     let server = auth.process.id();
-    let (mut whole, mut left, mut next) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut arrived, mut whole, mut left, mut next) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut answered = 0;
     for round in 0..bench.rounds {
         bench.progress("abandoned log-ins", round);
@@ -39,6 +39,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         let alone = one_by_one.latencies().millis(0.5);
 
         let idle = used_in(server, AFTERWARDS).await;
+        let known = auth.log_ins_that_arrived().await;
         let begin = CpuTime::of(server);
         for wave in 0..LOG_INS / AT_ONCE {
             let mut under_way = JoinSet::new();
@@ -53,6 +54,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         let gone = CpuTime::of(server);
         sleep(AFTERWARDS).await;
         let end = CpuTime::of(server);
+        arrived.push(auth.log_ins_that_arrived().await - known);
         whole.push(end.since(&begin).cpu.as_secs_f64() / one);
         left.push((end.since(&gone).cpu.as_secs_f64() - idle) / one);
 
@@ -62,6 +64,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
     }
     auth.process.end().await;
     let figures = vec![
+        Figure::median("log-ins that reached the server", Unit::Count, arrived),
         Figure::median("CPU time in the 2 s after they were gone, in log-ins", Unit::FineCount, left)
             .at_most(LEFT),
         Figure::median("CPU time from the first one on, in log-ins", Unit::FineCount, whole),

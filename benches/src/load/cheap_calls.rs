@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::Bench;
 use super::figures::{Figure, Section, Unit};
 use super::home::{Auth, Home, connections};
 use super::process::Process;
-use super::Bench;
-use crate::drive::{Call, Target, Tally, Window, as_f64, closed_loop, open_loop};
+use crate::drive::{Call, Tally, Target, Window, as_f64, closed_loop, open_loop};
 
 /// Of each of the three, in a second.
 const RATE: f64 = 70.0;
@@ -30,8 +30,7 @@ impl Probes {
             (auth.public, Call::get_current_session(&token)),
             (users.addresses[0], Call::get_current_user(&token)),
         ];
-        let [one, two, three] =
-            calls.map(async |(address, call)| (connections(address, 2 * 16).await, call));
+        let [one, two, three] = calls.map(async |(address, call)| (connections(address, 2 * 16).await, call));
         Self([one.await, two.await, three.await])
     }
 
@@ -64,7 +63,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
     let users = home.users(&auth).await;
     let probes = Probes::new(home, &auth, &users).await;
     let log_ins = home.log_ins();
-    let storm_rate = STORM * bench.argon2_rate(2.0).await;
+    let storm_rate = STORM * bench.argon2_rate(2.0).await.a_second;
     let mut rounds: [Rounds; 3] = Default::default();
     let mut notes = vec![String::new()];
     for round in 0..bench.rounds {

@@ -9,10 +9,10 @@ use tonic::Request;
 use super::figures::{Figure, Section, Unit};
 use super::home::{Auth, Home, connections};
 use super::process::{Process, pinned};
-use super::usage::CpuTime;
 use super::{Bench, Engine};
-use crate::drive::{Call, Target, Window, as_f64, closed_loop};
+use crate::drive::{Call, Target, Window, closed_loop};
 use crate::echo::hexadecimal;
+use crate::usage::CpuTime;
 
 /// Enough that there always is a call that waits for the server.
 const CALLERS: usize = 64;
@@ -48,8 +48,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home, engine: Engine) -> Section {
     let auth = home.auth().await;
     let token = home.token(&auth).await;
     let echo = start_echo(bench, home, &auth, &token).await;
-    let calls =
-        [Call::authenticate(&home.workload_token, &token), Call::get_current_session(&token)];
+    let calls = [Call::authenticate(&home.workload_token, &token), Call::get_current_session(&token)];
     let subjects = [connections(auth.internal, CALLERS).await, auth.target(CALLERS).await];
     let echoes = connections(echo.addresses[0], CALLERS).await;
     let mut rounds: [Rounds; 2] = Default::default();
@@ -66,8 +65,9 @@ pub(crate) async fn run(bench: &Bench, home: &Home, engine: Engine) -> Section {
     auth.process.end().await;
     echo.end().await;
     let figures = NAMES.into_iter().zip(rounds).flat_map(|(name, rounds)| rounds.figures(name)).collect();
-    let note = "Calls per second of the server's CPU time. Where the server's core was not busy all the time, the \
-                driver's was: then calls a second say nothing about the server, the CPU time of a call does.";
+    let note = "The ratio is that of calls per second of the server's CPU time. Where the server did not use its core all \
+                the time, the driver's core was the bottleneck: then calls a second say little about the server, and \
+                the CPU time of a call what it costs.";
     let title = match engine {
         Engine::Sqlite => "The cost of a cheap call, on SQLite",
         Engine::Postgres => "The cost of a cheap call, on PostgreSQL",
@@ -81,7 +81,8 @@ async fn start_echo(bench: &Bench, home: &Home, auth: &Auth, token: &str) -> Pro
     let mut request = Request::new(GetCurrentSessionRequest::default());
     request.metadata_mut().insert("authorization", bearer(token));
     let session = auth.connection().await.auth().get_current_session(request).await.expect("a session");
-    let mut request = Request::new(AuthenticateRequest { access_token: token.to_owned(), skip_renewal: false });
+    let mut request =
+        Request::new(AuthenticateRequest { access_token: token.to_owned(), skip_renewal: false });
     request.metadata_mut().insert("authorization", bearer(&home.workload_token));
     let internal = crate::drive::Connection::open(auth.internal).await.expect("it listens");
     let principal = internal.identity().authenticate(request).await.expect("an outcome");
@@ -94,17 +95,12 @@ async fn start_echo(bench: &Bench, home: &Home, auth: &Auth, token: &str) -> Pro
 
 async fn measure(bench: &Bench, target: &Target, call: &Call, server: u32) -> Served {
     let window = Window::new(WARM_UP, bench.window / 2);
-    let used = async {
-        window.opens().await;
-        let before = CpuTime::of(server);
-        window.closes().await;
-        CpuTime::of(server).since(&before)
-    };
+    let used = CpuTime::within(window, server);
     let (tally, used) = tokio::join!(closed_loop(target, std::slice::from_ref(call), CALLERS, window), used);
     let (successes, total) = (tally.successes(), tally.total());
     assert!(successes == total, "of {total} calls only {successes} were OK:\n{tally}");
-    let busy = used.cpu.as_secs_f64() / used.wall.as_secs_f64();
-    Served { per_core: tally.goodput() / busy, throughput: as_f64(successes) / window.seconds(), busy }
+    let busy = used.of_a_core();
+    Served { per_core: tally.goodput() / busy, throughput: tally.goodput(), busy }
 }
 
 impl Side {
@@ -117,8 +113,8 @@ impl Side {
     fn figures(self, name: &str) -> [Figure; 3] {
         [
             Figure::median(format!("{name}: CPU time of a call"), Unit::Micros, self.micros),
-            Figure::median("calls a second", Unit::PerSecond, self.throughput),
-            Figure::median("how busy the server's core was", Unit::Share, self.busy),
+            Figure::median(format!("{name}: calls a second"), Unit::PerSecond, self.throughput),
+            Figure::median(format!("{name}: of the core's time"), Unit::Share, self.busy),
         ]
     }
 }
@@ -128,7 +124,7 @@ impl Rounds {
         let ratio = format!("{name}, calls per second of a core, to the echo server's");
         let mut figures = vec![Figure::median(ratio, Unit::Ratio, self.ratios)];
         figures.extend(self.subject.figures(name));
-        figures.extend(self.echo.figures("the echo server"));
+        figures.extend(self.echo.figures(&format!("{name} of the echo server")));
         figures
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use api::auth::LogInRequest;
 use tonic::{Request, Status};
 
+use super::Bench;
 use super::figures::{Figure, Section, Unit, median};
 use super::home::{Home, INACTIVE, PASSWORD, PROBER};
-use super::Bench;
 use crate::drive::Connection;
 
 /// Of each kind.
@@ -15,8 +15,7 @@ const LOG_INS: u32 = 500;
 const WRONG: &str = "a stone in the mud of time";
 /// The same in every call, so that what tells calls apart does not tell answers apart.
 const REQUEST_ID: &str = "benchmark";
-const KINDS: [&str; 3] =
-    ["an unknown username", "a wrong password", "an inactive account, a wrong password"];
+const KINDS: [&str; 3] = ["an unknown username", "a wrong password", "an inactive account, a wrong password"];
 
 /// Measures.
 pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {

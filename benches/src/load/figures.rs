@@ -180,9 +180,8 @@ mod tests {
 
     #[test]
     fn a_figure_says_whether_its_limit_is_met() {
-        let shown = |value: f64| {
-            Figure::median("log-ins", Unit::Ratio, vec![value, value]).at_least(0.9).to_string()
-        };
+        let shown =
+            |value: f64| Figure::median("log-ins", Unit::Ratio, vec![value, value]).at_least(0.9).to_string();
         assert_eq!(shown(0.934), "| log-ins | 0.93 | 0.93 to 0.93 | ≥ 0.90 | met |");
         assert_eq!(shown(0.85), "| log-ins | 0.85 | 0.85 to 0.85 | ≥ 0.90 | **not met** |");
         assert_eq!(shown(f64::NAN), "| log-ins | none |  | ≥ 0.90 | nothing to measure |");

@@ -13,6 +13,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use database::testing::TestDatabase;
 use futures::{StreamExt as _, stream};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tonic::{Code, Request};
 
@@ -83,8 +85,10 @@ impl Home {
     /// Starts auth-service.
     pub(crate) async fn auth(&self) -> Auth {
         let process = Process::start(self.auth_command("serve"), 3, &self.log("auth")).await;
-        let [public, internal, _] = process.addresses[..] else { unreachable!("as many as asked for") };
-        Auth { process, public, internal }
+        let [public, internal, operations] = process.addresses[..] else {
+            unreachable!("as many as asked for")
+        };
+        Auth { process, public, internal, operations }
     }
 
     /// Starts users-service, which asks this auth-service.
@@ -187,12 +191,26 @@ pub(crate) struct Auth {
     pub(crate) public: SocketAddr,
     /// Where `IdentityProviderService` is.
     pub(crate) internal: SocketAddr,
+    operations: SocketAddr,
 }
 
 impl Auth {
     /// A connection to the public listener.
     pub(crate) async fn connection(&self) -> Connection {
         Connection::open(self.public).await.expect("it listens")
+    }
+
+    /// How many log-ins it has been asked for, by its own metrics.
+    pub(crate) async fn log_ins_that_arrived(&self) -> f64 {
+        let mut stream = TcpStream::connect(self.operations).await.expect("it listens");
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("it reads");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.expect("it answers");
+        let lines = page.lines().filter(|line| line.starts_with("grpc_server_started_total"));
+        let line = lines.into_iter().find(|line| line.contains("\"LogIn\""));
+        let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        count.expect("it counts its calls")
     }
 
     /// As many connections to it as these callers need.

@@ -28,7 +28,9 @@ pub(crate) async fn describe(bench: &Bench, home: &Home, engine: Engine) {
         "Servers on core {}, driver and PostgreSQL on core {own}, {} rounds. Load average at the start: {load}.",
         bench.cores, bench.rounds
     );
-    println!("Each figure is the median of the rounds unless it says otherwise, with the least and the most.");
+    println!(
+        "Each figure is the median of the rounds unless it says otherwise, with the least and the most."
+    );
 }
 
 fn read(path: &str) -> String {

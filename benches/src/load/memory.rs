@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use tokio::time::sleep;
 
+use super::Bench;
 use super::figures::{Figure, Section, Unit};
 use super::home::{Auth, Home};
-use super::usage::{most_resident_kib, resident_kib};
-use super::Bench;
 use crate::drive::{Call, Connection, Window, as_f64, open_loop};
+use crate::usage::{most_resident_kib, resident_kib};
 
 /// How many times as many log-ins as can be hashed.
 const STORM: f64 = 20.0;
@@ -33,7 +33,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         token
     };
     let call = Call::get_current_session(&token);
-    let storm_rate = STORM * bench.argon2_rate(2.0).await;
+    let storm_rate = STORM * bench.argon2_rate(2.0).await.a_second;
     let permits = as_f64(bench.permits);
     let (mut bases, mut storms, mut growths, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::drive::Window;
+
 /// The time that each thread of a process has spent on a core, and when that was read.
 #[derive(Debug)]
 pub(crate) struct CpuTime {
@@ -11,7 +13,7 @@ pub(crate) struct CpuTime {
     threads: HashMap<String, u64>,
 }
 
-/// How much of a core was used.
+/// What was used between two times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
     /// The time on a core.
@@ -37,6 +39,14 @@ impl CpuTime {
         Self { read, threads }
     }
 
+    /// What the process uses while calls are made, within their window.
+    pub(crate) async fn within(window: Window, pid: u32) -> Used {
+        window.opens().await;
+        let before = Self::of(pid);
+        window.closes().await;
+        Self::of(pid).since(&before)
+    }
+
     /// What was used since. Of a thread that has ended in between, nothing is known: its last use is not in it.
     pub(crate) fn since(&self, earlier: &Self) -> Used {
         let used = |(thread, on_cpu): (&String, &u64)| {
@@ -44,6 +54,13 @@ impl CpuTime {
         };
         let cpu = Duration::from_nanos(self.threads.iter().map(used).sum());
         Used { cpu, wall: self.read - earlier.read }
+    }
+}
+
+impl Used {
+    /// How much of one core that was.
+    pub(crate) fn of_a_core(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.wall.as_secs_f64()
     }
 }
 

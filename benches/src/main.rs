@@ -1,47 +1,71 @@
-//! What the stores on PostgreSQL cost as their tables grow, as ratios taken in one run.
+//! What Tandem costs, measured. Nothing is asserted here: everything prints tables, of ratios wherever that is possible,
+//! because absolute times are the machine's.
 //!
-//!     tests/postgres run cargo run --release --package benches
+//!     tests/postgres run cargo run --release --package benches    the stores, as their tables grow
+//!     benches/run                                                 both services under load, over gRPC
 //!
-//! makes a cluster, fills databases of several sizes, and prints a table. Each figure is a median; the things that are
-//! compared take turns, so that a machine that others use as well slows all of them down alike. Nothing is asserted here.
+//! The first is the commands' default and calls the stores themselves ([`stores`]). The second starts the real programs and
+//! is made of [`drive`], a load driver that is a command by itself, of [`load`], the measurements made with it, and of two
+//! things to compare with: [`argon2_rate`] and [`echo`].
 
-mod auth;
-mod authenticate;
-mod lists;
-mod log_in;
-mod population;
-mod sampling;
+mod argon2_rate;
+mod drive;
+mod echo;
+mod load;
+mod stores;
+mod usage;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 
-/// How much there is to be measured.
+/// What Tandem costs. Without a command: what the stores on PostgreSQL cost as their tables grow.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Users in each of the databases that lists are read from; the first is what the others are compared with.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
-    users: Vec<u32>,
-    /// Expired sessions that log-in is slowed down by, if it is.
-    #[arg(long, default_value_t = 10_000_000)]
-    dead_sessions: u32,
-    /// How often each thing is measured.
-    #[arg(long, default_value_t = 201)]
-    rounds: u32,
-    /// Only these: lists, authenticate, log-in.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    stores: stores::Arguments,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+#[derive(Subcommand)]
+enum Command {
+    /// Measures both services under load. `benches/run` builds what this needs and starts it as it should be.
+    Load(load::Arguments),
+    /// Makes calls and prints how they ended, how many there were a second and how long they took.
+    Drive(drive::Arguments),
+    /// Serves constant answers to `Authenticate` and `GetCurrentSession`: the least that a gRPC server can cost.
+    Echo(echo::Arguments),
+    /// Prints how many passwords a second one thread hashes that does nothing else.
+    Argon2Rate(argon2_rate::Arguments),
+}
+
+fn main() {
     let arguments = Arguments::parse();
-    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
-    if wanted("lists") {
-        lists::run(&arguments.users, arguments.rounds).await;
+    match arguments.command {
+        None => one_thread().block_on(stores::run(&arguments.stores)),
+        Some(Command::Load(load)) => one_thread().block_on(until_interrupted(load::run(&load))),
+        Some(Command::Drive(drive)) => one_thread().block_on(drive::run(&drive)),
+        // As the services have it: a thread for each core that the process may use.
+        Some(Command::Echo(echo)) => {
+            Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(echo::serve(&echo));
+        }
+        Some(Command::Argon2Rate(rate)) => argon2_rate::run(&rate),
     }
-    if wanted("authenticate") {
-        authenticate::run(arguments.rounds).await;
-    }
-    if wanted("log-in") {
-        log_in::run(arguments.dead_sessions, arguments.rounds).await;
+}
+
+fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Whatever the work has started goes with it, which a signal's own way to end a process does not do.
+async fn until_interrupted(work: impl Future<Output = ()>) {
+    let mut terminated = signal(SignalKind::terminate()).expect("signals can be waited for");
+    let mut interrupted = signal(SignalKind::interrupt()).expect("signals can be waited for");
+    tokio::select! {
+        () = work => {}
+        _ = terminated.recv() => panic!("terminated"),
+        _ = interrupted.recv() => panic!("interrupted"),
     }
 }

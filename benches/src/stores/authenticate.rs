@@ -3,8 +3,8 @@
 use auth_core::commands::Authenticate;
 use uuid::Uuid;
 
-use crate::auth::Auth;
-use crate::sampling::{Sample, micros, once, ratio};
+use super::auth::Auth;
+use super::sampling::{Sample, micros, once, ratio};
 
 /// Measures and prints.
 pub(crate) async fn run(rounds: u32) {

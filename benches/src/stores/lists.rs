@@ -7,8 +7,8 @@ use users_core::ports::{Reader as _, Store as _};
 use users_core::queries::{Direction, ListUsers, Order, SortBy, UserFilter};
 use users_service::PgStore;
 
-use crate::population::Population;
-use crate::sampling::{Sample, micros, once, ratio};
+use super::population::Population;
+use super::sampling::{Sample, micros, once, ratio};
 
 const PAGE: i32 = 20;
 

@@ -3,8 +3,8 @@
 
 use sqlx::Executor as _;
 
-use crate::auth::Auth;
-use crate::sampling::{Sample, micros, once, ratio};
+use super::auth::Auth;
+use super::sampling::{Sample, micros, once, ratio};
 
 /// How many live sessions somebody else has.
 const LIVE: i32 = 100_000;

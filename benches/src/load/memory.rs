@@ -1,0 +1,93 @@
+//! How large auth-service becomes.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use tokio::time::sleep;
+
+use super::Bench;
+use super::figures::{Figure, Section, Unit};
+use super::home::{Auth, Home};
+use crate::drive::{Call, Connection, Window, as_f64, open_loop};
+use crate::usage::{most_resident_kib, resident_kib};
+
+/// How many times as many log-ins as can be hashed.
+const STORM: f64 = 20.0;
+/// Connections that do nothing.
+const IDLE: usize = 2_000;
+/// Until a server has done whatever it does afterwards.
+const SETTLES: Duration = Duration::from_secs(1);
+
+/// What may be used, in MiB.
+const BASE: f64 = 20.0;
+const BEYOND_HASHES: f64 = 64.0;
+/// Of one hash, by auth-service's default parameters.
+const HASH: f64 = 19_456.0 / 1024.0;
+
+/// Measures.
+pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
+    let token = {
+        let auth = home.auth().await;
+        let token = home.token(&auth).await;
+        auth.process.end().await;
+        token
+    };
+    let call = Call::get_current_session(&token);
+    let storm_rate = STORM * bench.argon2_rate(2.0).await.a_second;
+    let permits = as_f64(bench.permits);
+    let (mut bases, mut storms, mut growths, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..bench.rounds {
+        bench.progress("memory", round);
+        let auth = home.auth().await;
+        succeeds(&call, &auth.connection().await).await;
+        sleep(SETTLES).await;
+        let base = resident_kib(auth.process.id()) / 1024.0;
+        let target = auth.target(16 * 32).await;
+        let window = Window::new(Duration::ZERO, bench.window);
+        open_loop(&target, &home.log_ins(), storm_rate, window).await;
+        let most = most_resident_kib(auth.process.id()) / 1024.0;
+        auth.process.end().await;
+        bases.push(base);
+        storms.push(most);
+        growths.push(most - base);
+        let auth = home.auth().await;
+        idle.push(per_connection(&auth, &call).await);
+        auth.process.end().await;
+    }
+    let figures = vec![
+        Figure::median("after the start, one call answered, nothing hashed", Unit::Mib, bases).at_most(BASE),
+        Figure::median("the most through a storm of log-ins", Unit::Mib, storms),
+        Figure::median("of that beyond the first figure", Unit::Mib, growths)
+            .at_most(permits.mul_add(HASH, BEYOND_HASHES)),
+        Figure::median("a connection that had one call and is idle", Unit::Kib, idle).at_most(8.0),
+    ];
+    let note = format!(
+        "Resident memory of the process. The storm: {storm_rate:.0} log-ins a second for {:.0} s; {permits:.0} hashes \
+         at a time, each of 19 MiB. Idle connections: what {IDLE} of them add, divided by their number.",
+        bench.window.as_secs_f64()
+    );
+    Section { title: "Memory of auth-service", figures, notes: vec![note] }
+}
+
+/// In KiB.
+async fn per_connection(auth: &Auth, call: &Call) -> f64 {
+    // Whatever the server makes once, it has made after these.
+    let first = auth.connection().await;
+    stream::iter(0..1000).for_each_concurrent(16, async |_| succeeds(call, &first).await).await;
+    sleep(SETTLES).await;
+    let before = resident_kib(auth.process.id());
+    let open = async |_| {
+        let connection = auth.connection().await;
+        succeeds(call, &connection).await;
+        connection
+    };
+    let connections: Vec<Connection> = stream::iter(0..IDLE).map(open).buffer_unordered(16).collect().await;
+    sleep(SETTLES).await;
+    let after = resident_kib(auth.process.id());
+    (after - before) / as_f64(connections.len())
+}
+
+async fn succeeds(call: &Call, connection: &Connection) {
+    let ending = call.make(connection).await;
+    assert!(ending.is_ok(), "a call ended {}", ending.label);
+}

@@ -1,0 +1,69 @@
+//! Programs that run on the server's cores.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// How long a start may take before it is a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    /// A process whose output nobody takes would be in trouble if it said more.
+    _output: Lines<BufReader<ChildStdout>>,
+    /// Where it listens, in the order in which it says so.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl Process {
+    /// Starts it and waits until it has said so many times where it listens. What it logs goes to a file.
+    pub(crate) async fn start(mut command: Command, listeners: usize, log: &Path) -> Self {
+        let log_file = File::options().append(true).create(true).open(log).expect("a file for the log");
+        command.stdout(Stdio::piped()).stderr(log_file).kill_on_drop(true);
+        let mut child = command.spawn().expect("taskset is in the package util-linux");
+        let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let said = timeout(PATIENCE, said_addresses(&mut output, listeners)).await;
+        match said {
+            Ok(addresses) if addresses.len() == listeners => Self { child, _output: output, addresses },
+            _ => panic!(
+                "a server does not say where it listens:\n{}",
+                std::fs::read_to_string(log).unwrap_or_default()
+            ),
+        }
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("nobody has waited for its end")
+    }
+
+    /// Ends it and waits until it is gone.
+    pub(crate) async fn end(mut self) {
+        self.child.kill().await.expect("it is killed");
+    }
+}
+
+/// In so many lines; fewer if it ends before.
+async fn said_addresses(output: &mut Lines<BufReader<ChildStdout>>, listeners: usize) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    while addresses.len() < listeners {
+        let Some(line) = output.next_line().await.expect("its output") else { break };
+        addresses.extend(line.rsplit(' ').next().and_then(|word| word.parse::<SocketAddr>().ok()));
+    }
+    addresses
+}
+
+/// A program that may run on these cores only, and knows nothing of the environment that this runs in.
+pub(crate) fn pinned(cores: &str, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", cores]).arg(program).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+}

@@ -48,7 +48,7 @@ impl Relay {
         let relay = Self { port: listener.local_addr().unwrap().port(), next: Arc::default() };
         let next = Arc::clone(&relay.next);
         tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            while let Ok((client, _)) = grpc_kit::listen::accept(&listener).await {
                 let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
                 tokio::spawn(relayed(client, server, Arc::clone(&next)));
             }

@@ -32,10 +32,6 @@ pub(super) async fn run(
     settings: ServerSettings,
     shutdown: Shutdown,
 ) {
-    // Small answers must not wait for the peer's acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY cannot be set");
-    }
     let info = stream.connect_info();
     let io = tokio::select! {
         greeted = preface::expect(stream, settings.preface_timeout) => match greeted {

@@ -26,7 +26,8 @@ pub(super) enum Renewal {
 /// The caller of a method that needs a session.
 pub(super) struct Caller {
     pub(super) principal: Principal,
-    pub(super) client: Client,
+    metadata: MetadataMap,
+    extensions: Extensions,
     renewed: Option<RenewedToken>,
 }
 
@@ -58,8 +59,7 @@ impl<P: Ports> UseCases<P> {
                 used.renewed
             }
         };
-        let client = client(&metadata, &extensions);
-        Ok((Caller { principal, client, renewed }, message))
+        Ok((Caller { principal, metadata, extensions, renewed }, message))
     }
 
     /// Admits callers without a good token only. Renews and writes nothing.
@@ -76,6 +76,11 @@ impl<P: Ports> UseCases<P> {
 }
 
 impl Caller {
+    /// What is known of the client, for a session that it opens.
+    pub(super) fn client(&self) -> Client {
+        client(&self.metadata, &self.extensions)
+    }
+
     /// The answer, with the renewed token in its metadata, on errors too.
     pub(super) fn answer<T>(self, outcome: Result<T, Status>) -> Result<Response<T>, Status> {
         let Some(renewed) = self.renewed else { return outcome.map(Response::new) };

@@ -24,9 +24,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 mod connection;
+mod kept;
 mod open_error;
 
 pub use connection::{CommitError, Connection, Transaction};
+use kept::{Kept, Turn};
 pub use open_error::OpenError;
 use open_error::STANDBY;
 pub(crate) use open_error::place;
@@ -99,6 +101,7 @@ impl fmt::Debug for PostgresOptions {
 #[derive(Clone)]
 pub struct Postgres {
     pool: PgPool,
+    kept: Arc<Kept>,
     /// The right to have a transaction.
     transactions: Arc<Semaphore>,
     direct: Arc<PgConnectOptions>,
@@ -137,8 +140,10 @@ impl Postgres {
     fn new(options: &PostgresOptions, pool: PoolOptions<sqlx::Postgres>) -> Self {
         let max = options.max_connections;
         let transactions = if max < LARGE_POOL { max } else { max - KEPT_FOR_READING };
+        let pool = pool.connect_lazy_with(without_floats(&options.connect));
         Self {
-            pool: pool.connect_lazy_with(without_floats(&options.connect)),
+            kept: Arc::new(Kept::new(pool.clone(), max)),
+            pool,
             transactions: Arc::new(Semaphore::new(transactions as usize)),
             direct: Arc::new(without_floats(&options.direct)),
             prepared_statements: options.prepared_statements,
@@ -147,29 +152,40 @@ impl Postgres {
 
     /// A connection for statements that each stand alone and change nothing.
     pub async fn read(&self) -> Result<Connection, sqlx::Error> {
-        if self.prepared_statements {
-            Ok(Connection::single(self.pool.acquire().await?))
-        } else {
-            Ok(self.begin_holding(None).await?.into_connection())
-        }
+        within(ACQUIRE_WAIT, async {
+            let turn = self.kept.turn().await?;
+            if self.prepared_statements {
+                Ok(Connection::single(self.kept.lend(turn).await?))
+            } else {
+                Ok(self.begin_holding(turn, None).await?.into_connection())
+            }
+        })
+        .await
     }
 
     /// Begins a transaction. Rolled back when it is dropped.
     pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        // Both waits together. What is begun after that ends by itself.
-        let begun = timeout(ACQUIRE_WAIT, async {
+        // All waits together. What is begun after that ends by itself.
+        within(ACQUIRE_WAIT, async {
             let permit = Arc::clone(&self.transactions).acquire_owned().await;
-            self.begin_holding(permit.ok()).await
-        });
-        begun.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            let turn = self.kept.turn().await?;
+            self.begin_holding(turn, permit.ok()).await
+        })
+        .await
     }
 
-    async fn begin_holding(&self, permit: Option<OwnedSemaphorePermit>) -> Result<Transaction, sqlx::Error> {
+    async fn begin_holding(
+        &self,
+        turn: Turn,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Transaction, sqlx::Error> {
+        self.kept.make_room();
         let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, permit)) }).await;
+        let rights = Rights { _turn: turn, _permit: permit };
+        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, rights)) }).await;
         // The task neither panics nor is aborted, but for a runtime that ends.
-        let (transaction, permit) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
-        Ok(Transaction::new(transaction, permit, self.prepared_statements))
+        let (transaction, rights) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
+        Ok(Transaction::new(transaction, rights, self.prepared_statements))
     }
 
     /// A connection of its own, past the pool and any pooler. Closed when it is dropped.
@@ -204,10 +220,26 @@ impl Postgres {
 
     /// Waits for the connections in use, but not for those of a server that says nothing any more, and closes them all.
     pub async fn close(&self) {
-        if timeout(CLOSE_WAIT, self.pool.close()).await.is_err() {
+        // Closing from here on, not from the first poll on.
+        let closed = self.pool.close();
+        self.kept.clear();
+        if timeout(CLOSE_WAIT, closed).await.is_err() {
             tracing::warn!(database = ?self, "connections in use were left behind");
         }
     }
+}
+
+/// The rights to have a transaction.
+struct Rights {
+    _turn: Turn,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+async fn within<T>(
+    wait: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    timeout(wait, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 fn pool_options(options: &PostgresOptions) -> PoolOptions<sqlx::Postgres> {

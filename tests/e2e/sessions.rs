@@ -64,6 +64,25 @@ async fn a_session_that_was_logged_out_is_over_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_good_a_moment_ago_ends_with_its_session_and_with_its_time() {
+    let app = Pair::start().await;
+    let device = app.log_in("alice").await;
+    let used = async |device: &Caller| {
+        for _ in 0..3 {
+            device.ok(GetCurrentSessionRequest {}).await;
+        }
+    };
+    used(&device).await;
+    app.user.ok(RevokeSessionRequest { session_id: device.session.session_id.clone() }).await;
+    device.refused("UNAUTHENTICATED", GetCurrentSessionRequest {}).await;
+
+    let device = app.log_in("alice").await;
+    used(&device).await;
+    app.clock.advance(TimeDelta::hours(1));
+    device.refused("UNAUTHENTICATED", GetCurrentSessionRequest {}).await;
+}
+
+#[tokio::test]
 async fn a_user_ends_its_own_sessions_and_nobody_elses() {
     let app = Pair::start().await;
     let other = app.log_in("alice").await;

@@ -104,7 +104,7 @@ fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<()
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log)?;
     let metrics = telemetry::record_metrics()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;

@@ -3,6 +3,11 @@
 //!
 //! One algorithm, whatever a token's header says. `exp` is not compared with a clock here: the use case does that, with
 //! the service's clock. Anything unexpected, a claim too many included, makes a token no token of ours.
+//!
+//! A token that was good is not verified again (see [`verified`]). Keys come and go with the process, and with it what it
+//! remembers.
+
+mod verified;
 
 use std::collections::HashMap;
 
@@ -16,6 +21,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{SigningKey, VerificationKey};
+use verified::VerifiedTokens;
 
 const TYPE: &str = "at+jwt";
 
@@ -40,6 +46,7 @@ pub(crate) struct JwtSigner {
     signing_key: EncodingKey,
     verification_keys: HashMap<String, DecodingKey>,
     validation: Validation,
+    verified: VerifiedTokens,
     jwks: String,
 }
 
@@ -73,7 +80,18 @@ impl JwtSigner {
             signing_key: EncodingKey::from_ed_der(settings.signing_key.pkcs8.expose_secret()),
             verification_keys,
             validation,
+            verified: VerifiedTokens::new(),
         })
+    }
+
+    /// Checks everything about a token but the time.
+    fn check(&self, token: &str) -> Option<Claims> {
+        let header = decode_header(token).ok()?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
+            return None;
+        }
+        let key = self.verification_keys.get(header.kid.as_deref()?)?;
+        decode::<WireClaims>(token, key, &self.validation).ok()?.claims.into_claims()
     }
 
     /// The public keys as a JWK set (RFC 7517).
@@ -136,12 +154,7 @@ impl TokenSigner for JwtSigner {
     }
 
     fn verify(&self, token: &str) -> Option<Claims> {
-        let header = decode_header(token).ok()?;
-        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
-            return None;
-        }
-        let key = self.verification_keys.get(header.kid.as_deref()?)?;
-        decode::<WireClaims>(token, key, &self.validation).ok()?.claims.into_claims()
+        self.verified.recall_or(token, |token| self.check(token))
     }
 }
 
@@ -192,6 +205,43 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_remembered_says_what_it_said_when_it_was_verified() {
+        let signer = signer(key(), Vec::new());
+        let token = signer.sign(&claims()).unwrap();
+        let checked = signer.check(token.expose());
+        assert_eq!(signer.verify(token.expose()), checked, "the first time");
+        assert_eq!(signer.verify(token.expose()), checked, "from memory");
+    }
+
+    #[test]
+    fn every_other_spelling_of_a_remembered_token_is_refused() {
+        let signer = signer(key(), Vec::new());
+        let token = signer.sign(&claims()).unwrap().expose().to_owned();
+        assert!(signer.verify(&token).is_some());
+        for position in 0..token.len() {
+            for bit in 0..7 {
+                let mut changed = token.clone().into_bytes();
+                changed[position] ^= 1 << bit;
+                let changed = String::from_utf8(changed).unwrap();
+                assert!(signer.verify(&changed).is_none(), "position {position}, bit {bit}");
+            }
+            let mut shorter = token.clone();
+            shorter.remove(position);
+            assert!(signer.verify(&shorter).is_none(), "without position {position}");
+        }
+        for changed in [
+            format!("{token}="),
+            format!("{token}A"),
+            format!("{token}."),
+            format!(" {token}"),
+            format!("{token}\n"),
+        ] {
+            assert!(signer.verify(&changed).is_none(), "{changed:?}");
+        }
+        assert!(signer.verify(&token).is_some(), "and the good one is good still");
+    }
+
+    #[test]
     fn any_changed_character_makes_it_no_token() {
         let signer = signer(key(), Vec::new());
         let token = signer.sign(&claims()).unwrap().expose().to_owned();
@@ -202,6 +252,7 @@ mod tests {
             let changed = String::from_utf8(changed).unwrap();
             assert!(signer.verify(&changed).is_none(), "position {position}");
         }
+        assert!(signer.verify(&token).is_some());
     }
 
     #[test]

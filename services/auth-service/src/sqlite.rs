@@ -228,7 +228,7 @@ impl Reader for SqliteReader {
     }
 
     async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
-        sessions::live(self.database.reader(), id, self.clock.now()).await
+        sessions::live(&self.database, id, self.clock.now()).await
     }
 
     async fn live_sessions(

@@ -25,7 +25,7 @@ pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
 async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     let directory = DataDir::open(data_dir)?;
     let (auth, mut users) = settings(&directory)?;
-    telemetry::init_log(&auth.log)?;
+    let _log = telemetry::init_log(&auth.log)?;
     let metrics = telemetry::record_metrics()?;
     let signals = Shutdown::on_signals()?;
 

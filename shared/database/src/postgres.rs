@@ -24,9 +24,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 mod connection;
+mod kept;
 mod open_error;
 
 pub use connection::{CommitError, Connection, Transaction};
+use kept::{Kept, Turn};
 pub use open_error::OpenError;
 use open_error::STANDBY;
 pub(crate) use open_error::place;
@@ -101,6 +103,7 @@ impl fmt::Debug for PostgresOptions {
 #[derive(Clone)]
 pub struct Postgres {
     pool: PgPool,
+    kept: Arc<Kept>,
     /// The right to have a transaction.
     transactions: Arc<Semaphore>,
     /// The right to have a costly one, which is needed on top.
@@ -142,8 +145,10 @@ impl Postgres {
         let max = options.max_connections;
         let allowed =
             |kept| Arc::new(Semaphore::new((if max < LARGE_POOL { max } else { max - kept }) as usize));
+        let pool = pool.connect_lazy_with(without_floats(&options.connect));
         Self {
-            pool: pool.connect_lazy_with(without_floats(&options.connect)),
+            kept: Arc::new(Kept::new(pool.clone(), max)),
+            pool,
             transactions: allowed(KEPT_FOR_READING),
             costly: allowed(KEPT_FROM_COSTLY),
             direct: Arc::new(without_floats(&options.direct)),
@@ -153,11 +158,15 @@ impl Postgres {
 
     /// A connection for statements that each stand alone and change nothing.
     pub async fn read(&self) -> Result<Connection, sqlx::Error> {
-        if self.prepared_statements {
-            Ok(Connection::single(self.pool.acquire().await?))
-        } else {
-            Ok(self.begin_holding(Vec::new()).await?.into_connection())
-        }
+        within(ACQUIRE_WAIT, async {
+            let turn = self.kept.turn().await?;
+            if self.prepared_statements {
+                Ok(Connection::single(self.kept.lend(turn).await?))
+            } else {
+                Ok(self.begin_holding(turn, Vec::new()).await?.into_connection())
+            }
+        })
+        .await
     }
 
     /// Begins a transaction. Rolled back when it is dropped.
@@ -172,22 +181,29 @@ impl Postgres {
 
     async fn begin_within(&self, rights: &[&Arc<Semaphore>]) -> Result<Transaction, sqlx::Error> {
         // All waits together. What is begun after that ends by itself.
-        let begun = timeout(ACQUIRE_WAIT, async {
+        within(ACQUIRE_WAIT, async {
             let mut permits = Vec::with_capacity(rights.len());
             for right in rights {
                 permits.extend(Arc::clone(right).acquire_owned().await);
             }
-            self.begin_holding(permits).await
-        });
-        begun.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            let turn = self.kept.turn().await?;
+            self.begin_holding(turn, permits).await
+        })
+        .await
     }
 
-    async fn begin_holding(&self, permits: Vec<OwnedSemaphorePermit>) -> Result<Transaction, sqlx::Error> {
+    async fn begin_holding(
+        &self,
+        turn: Turn,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<Transaction, sqlx::Error> {
+        self.kept.make_room();
         let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, permits)) }).await;
+        let rights = Rights { _turn: turn, _permits: permits };
+        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, rights)) }).await;
         // The task neither panics nor is aborted, but for a runtime that ends.
-        let (transaction, permits) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
-        Ok(Transaction::new(transaction, permits, self.prepared_statements))
+        let (transaction, rights) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
+        Ok(Transaction::new(transaction, rights, self.prepared_statements))
     }
 
     /// A connection of its own, past the pool and any pooler. Closed when it is dropped.
@@ -222,10 +238,26 @@ impl Postgres {
 
     /// Waits for the connections in use, but not for those of a server that says nothing any more, and closes them all.
     pub async fn close(&self) {
-        if timeout(CLOSE_WAIT, self.pool.close()).await.is_err() {
+        // Closing from here on, not from the first poll on.
+        let closed = self.pool.close();
+        self.kept.clear();
+        if timeout(CLOSE_WAIT, closed).await.is_err() {
             tracing::warn!(database = ?self, "connections in use were left behind");
         }
     }
+}
+
+/// The rights to have a transaction.
+struct Rights {
+    _turn: Turn,
+    _permits: Vec<OwnedSemaphorePermit>,
+}
+
+async fn within<T>(
+    wait: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    timeout(wait, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 fn pool_options(options: &PostgresOptions) -> PoolOptions<sqlx::Postgres> {

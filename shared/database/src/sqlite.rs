@@ -9,6 +9,8 @@
 //! tests hold it to that.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
@@ -17,11 +19,14 @@ use sqlx::{Connection, Transaction};
 use tokio::time::{Instant, sleep};
 
 use crate::error::sqlite_result;
+use at_once::AtOnce;
 
+mod at_once;
 mod file;
 mod open_error;
 mod serving_lock;
 
+pub use at_once::{NotAtOnce, Parameter, Row};
 pub use open_error::OpenError;
 pub use serving_lock::ServingLock;
 
@@ -49,7 +54,8 @@ const JOURNAL_SIZE_LIMIT: &str = "67108864";
 pub struct SqliteOptions {
     /// The file. It is created if it is absent; its folder is not.
     pub path: PathBuf,
-    /// Connections in all, the one that writes included. There is always at least one to read.
+    /// Connections in all, the one that writes included. There is always at least one to read; from three on, some of
+    /// them read at once, see [`Sqlite::read_at_once`].
     pub max_connections: u32,
 }
 
@@ -59,6 +65,7 @@ pub struct Sqlite {
     path: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    at_once: Arc<AtOnce>,
 }
 
 impl Sqlite {
@@ -80,10 +87,11 @@ impl Sqlite {
         let read = connect.pragma("query_only", "on");
 
         let writer = writer(write).await.map_err(|cause| OpenError::from_engine(path, cause))?;
-        let readers =
-            pool(READER_WAIT, options.max_connections.saturating_sub(1).max(1)).connect_lazy_with(read);
+        let (pooled, at_once) = shares(options.max_connections);
+        let readers = pool(READER_WAIT, pooled).connect_lazy_with(read);
+        let at_once = Arc::new(AtOnce::new(path, at_once));
 
-        let database = Self { path: path.clone(), writer, readers };
+        let database = Self { path: path.clone(), writer, readers, at_once };
         database.prove_usable().await.map_err(|cause| OpenError::from_engine(path, cause))?;
         Ok(database)
     }
@@ -105,6 +113,19 @@ impl Sqlite {
         &self.readers
     }
 
+    /// Reads a row by its key on this very thread, if that can be done without waiting; see the module `at_once`.
+    ///
+    /// For statements that find at most a few rows by an index, and on every call: what takes long would hold up
+    /// everything else that this thread has to do.
+    pub fn read_at_once<T>(
+        &self,
+        sql: &'static str,
+        parameters: &[Parameter<'_>],
+        read: impl FnOnce(&Row<'_>) -> Result<T, NotAtOnce>,
+    ) -> Result<Option<T>, NotAtOnce> {
+        self.at_once.read(sql, parameters, read)
+    }
+
     /// Waits for the turn to write and begins a transaction that holds the write lock from the start, so
     /// that what it reads cannot change before it writes. Rolled back when it is dropped.
     pub async fn write(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
@@ -114,6 +135,7 @@ impl Sqlite {
     /// Waits for the connections in use and closes them all. The writer is the last: it folds the
     /// write-ahead log back into the file.
     pub async fn close(&self) {
+        self.at_once.close();
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -123,6 +145,16 @@ impl Sqlite {
         self.write().await?.rollback().await?;
         self.readers.acquire().await?.ping().await
     }
+}
+
+/// How many of the connections that read are in the pool, and how many read at once. More than there are threads to read
+/// on would never be used.
+fn shares(max_connections: u32) -> (u32, usize) {
+    let readers = max_connections.saturating_sub(1).max(1);
+    let threads =
+        available_parallelism().map_or(1, |threads| u32::try_from(threads.get()).unwrap_or(u32::MAX));
+    let at_once = (readers / 2).min(threads);
+    (readers - at_once, at_once as usize)
 }
 
 /// The connection that writes. Of several processes that turn the write-ahead log on at once, one does and the others are

@@ -24,7 +24,8 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
+use tokio::time::Instant;
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
@@ -124,7 +125,19 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.handle(request).map(Ok).boxed()
+    }
+}
+
+impl<S> CallService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    /// Handles a call. On the heap, in two parts: what is handed from one to the next on the way is moved each time, and
+    /// a call with all that it waits for is some kilobytes.
+    pub(crate) fn handle(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let path = request.uri().path().to_owned();
         let kind = self.layer.methods.kind(&path);
         let call = Arc::new(admit(&mut request, kind));
@@ -132,10 +145,11 @@ where
         let observation = Observation::begin(self.layer.methods.clone(), kind, path, &call);
         let span = observation.span().clone();
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
-        let inner = self.inner.clone();
+        let handler = AssertUnwindSafe(self.inner.clone().oneshot(request)).catch_unwind();
+        let handler = call::scope_shared(Arc::clone(&call), handler).boxed();
         async move {
-            let response = outcome(inner, request, &call, completion.domain()).await;
-            Ok(finish(response, call, completion, observation, drain))
+            let response = outcome(handler, call.deadline, completion.domain()).await;
+            finish(response, call, completion, observation, drain)
         }
         .instrument(span)
         .boxed()
@@ -159,26 +173,20 @@ fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
 }
 
 /// Runs the call until it answers, panics or its deadline passes.
-async fn outcome<S>(
-    inner: S,
-    request: Request<Body>,
-    call: &Arc<Call>,
+async fn outcome(
+    handler: BoxFuture<'static, Result<Result<Response<Body>, Infallible>, Box<dyn Any + Send>>>,
+    deadline: Option<Instant>,
     domain: &'static str,
-) -> Response<Body>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
-    S::Future: Send,
-{
-    let handler = AssertUnwindSafe(async move { inner.oneshot(request).await }).catch_unwind();
+) -> Response<Body> {
     let expiry = async {
-        match call.deadline {
+        match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => pending().await,
         }
     };
     tokio::select! {
         biased;
-        outcome = call::scope_shared(Arc::clone(call), handler) => match outcome {
+        outcome = handler => match outcome {
             Ok(Ok(response)) => response,
             Err(panic) => panicked(panic.as_ref(), domain).into_http(),
         },
@@ -194,7 +202,9 @@ fn finish(
     mut observation: Observation,
     drain: Option<Shutdown>,
 ) -> Response<Body> {
-    if let Ok(value) = call.request_id.parse() {
+    if let Ok(mut value) = HeaderValue::from_str(&call.request_id) {
+        // No secret, but never the same again: header compression is to remember what comes back.
+        value.set_sensitive(true);
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let trailers_only = completion.complete(response.headers_mut(), Part::Headers);

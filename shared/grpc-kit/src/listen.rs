@@ -1,9 +1,9 @@
-//! Binding a socket that a setting names.
+//! Binding a socket that a setting names, and taking connections from it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,18 @@ pub struct BindError {
 /// Binds an address; an error names the setting that it comes from.
 pub async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|cause| BindError { key, address, cause })
+}
+
+/// The next connection, which sends what is written to it at once (`TCP_NODELAY`): an answer must not wait for the peer's
+/// acknowledgement of the one before. The only way to a connection, by `clippy.toml`.
+#[expect(clippy::disallowed_methods, reason = "this is where the option is set that others would forget")]
+pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    // Of a connection that is gone already; whoever reads from it will hear of that.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "TCP_NODELAY cannot be set");
+    }
+    Ok((stream, peer))
 }
 
 /// Where a listener is reached from this machine: who listens on every address is asked on loopback.
@@ -40,6 +52,14 @@ mod tests {
         let first = bind("server.listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let refused = bind("server.listen", first.local_addr().unwrap()).await.unwrap_err().to_string();
         assert!(refused.starts_with("server.listen = 127.0.0.1:"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once() {
+        let listener = bind("server.listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = accept(&listener).await.unwrap();
+        assert!(accepted.nodelay().unwrap());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::Shutdown;
+use crate::{Shutdown, listen};
 
 /// How long a peer may take to send the head of its request; also how long a connection may be idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = listen::accept(&listener) => match accepted {
                 Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                     connections.spawn(connection(stream, router.clone(), shutdown.clone()));
                 }

@@ -19,7 +19,7 @@ use tokio::{
 use tonic::service::Routes;
 use tower::Layer as _;
 
-use crate::{CallLayer, Shutdown};
+use crate::{CallLayer, Shutdown, listen};
 
 /// What a listener allows its peers. The defaults are what every listener of Tandem has.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     const LONGEST: Duration = Duration::from_secs(1);
     let mut pause = SHORTEST;
     loop {
-        match listener.accept().await {
+        match listen::accept(listener).await {
             Ok(accepted) => return accepted,
             Err(error) if of_the_peer(&error) => {}
             Err(error) => {

@@ -2,13 +2,20 @@
 //!
 //! Knows no service. Traces are not here yet.
 
-use std::io::IsTerminal as _;
+mod buffered;
+mod json;
+
+use std::io::{IsTerminal as _, Stderr, stderr};
 
 use configuration::Reader;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use buffered::Buffered;
+use json::JsonLine;
 
 /// The settings `log.level` and `log.format`.
 #[derive(Clone, Debug)]
@@ -55,25 +62,40 @@ pub enum TelemetryError {
     /// Another log was set up before.
     #[error("the log is set up already: {0}")]
     Log(#[from] TryInitError),
+    /// There is no thread that could write it.
+    #[error("the log cannot be written: {0}")]
+    Writer(#[from] std::io::Error),
     /// Another recorder of metrics was set up before.
     #[error("metrics cannot be recorded: {0}")]
     Metrics(#[from] BuildError),
 }
 
+/// The process's log. To be held to the end: what waits to be written is written when it is dropped.
+#[derive(Debug)]
+#[must_use = "lines are lost that wait when the process ends"]
+pub struct Log(Buffered<Stderr>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
 /// Sets the process's log up, on standard error: standard output is for what a command answers.
-pub fn init_log(settings: &LogSettings) -> Result<(), TelemetryError> {
+pub fn init_log(settings: &LogSettings) -> Result<Log, TelemetryError> {
     let json = match settings.format {
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(parse(&settings.level)?).with_writer(std::io::stderr);
+    let lines = Buffered::start(stderr())?;
+    let log = tracing_subscriber::fmt().with_env_filter(parse(&settings.level)?).with_writer(lines.clone());
     if json {
-        log.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?;
+        log.fmt_fields(JsonFields::new()).event_format(JsonLine).finish().try_init()?;
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?;
+        log.with_ansi(stderr().is_terminal()).finish().try_init()?;
     }
-    Ok(())
+    Ok(Log(lines))
 }
 
 /// Upper bounds of the buckets of durations, in seconds: from a cheap call to the deadline.

@@ -49,7 +49,8 @@ const CORE_MAY_USE: [&str; 8] =
 const FAKES_MAY_USE: [&str; 2] = ["tokio", "uuid"];
 
 /// Packages that only the named ones may depend on (tests included, so that the exception is visible here).
-const OWNED: [(&str, &[&str]); 5] = [
+const OWNED: [(&str, &[&str]); 6] = [
+    ("rusqlite", &["database"]),
     ("sqlx", &["auth-service", "benches", "database", "users-service"]),
     ("tonic-prost-build", &["api"]),
     ("protox", &["api"]),
@@ -188,6 +189,7 @@ mod tests {
     #[test]
     fn what_has_an_owner_is_used_by_its_owner() {
         assert!(broken("grpc-kit", "sqlx", Kind::Normal, false));
+        assert!(broken("auth-service", "rusqlite", Kind::Normal, false));
         assert!(broken("auth-service", "protox", Kind::Build, false));
         assert!(!broken("database", "sqlx", Kind::Normal, false));
         assert!(!broken("api", "protox", Kind::Build, false));

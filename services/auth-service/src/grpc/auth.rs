@@ -153,7 +153,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         request: Request<ChangePasswordRequest>,
     ) -> Result<Response<ChangePasswordResponse>, Status> {
         let (caller, message) = self.0.authenticated(request, Renewal::Skipped).await?;
-        let (principal, client) = (caller.principal.clone(), caller.client.clone());
+        let (principal, client) = (caller.principal.clone(), self.0.client_of(&caller));
         let policy = &self.0.commands.passwords;
         let parsed =
             ChangePassword::parse(policy, principal, message.current_password, message.new_password, client);

@@ -27,7 +27,8 @@ pub(super) enum Renewal {
 /// The caller of a method that needs a session.
 pub(super) struct Caller {
     pub(super) principal: Principal,
-    pub(super) client: Client,
+    metadata: MetadataMap,
+    extensions: Extensions,
     renewed: Option<RenewedToken>,
 }
 
@@ -59,8 +60,7 @@ impl<P: Ports> UseCases<P> {
                 used.renewed
             }
         };
-        let client = self.client(&metadata, &extensions);
-        Ok((Caller { principal, client, renewed }, message))
+        Ok((Caller { principal, metadata, extensions, renewed }, message))
     }
 
     /// Admits callers without a good token only. Renews and writes nothing.
@@ -73,6 +73,11 @@ impl<P: Ports> UseCases<P> {
             }
         }
         Ok((self.client(&metadata, &extensions), message))
+    }
+
+    /// What is known of a caller's client: for a session that it opens.
+    pub(super) fn client_of(&self, caller: &Caller) -> Client {
+        self.client(&caller.metadata, &caller.extensions)
     }
 
     fn client(&self, metadata: &MetadataMap, extensions: &Extensions) -> Client {

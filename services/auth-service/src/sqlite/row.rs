@@ -4,6 +4,7 @@ use std::fmt;
 
 use auth_core::StoreError;
 use auth_core::domain::{Account, Client, PasswordHash, Session, SessionId, StoredAccount};
+use database::sqlite::{NotAtOnce, Row};
 use database::time::from_micros;
 use identity::{AccountVersion, Timestamp, UserId};
 use uuid::Uuid;
@@ -40,6 +41,19 @@ pub(super) struct AccountRow {
 }
 
 impl AccountRow {
+    /// The columns from `first` on, in the order of the fields.
+    pub(super) fn at(row: &Row<'_>, first: usize) -> Result<Self, NotAtOnce> {
+        Ok(Self {
+            id: row.blob(first)?.to_owned(),
+            username: row.text(first + 1)?.to_owned(),
+            state: i16::try_from(row.integer(first + 2)?).map_err(|_| NotAtOnce)?,
+            create_time: row.integer(first + 3)?,
+            update_time: row.integer(first + 4)?,
+            version: row.integer(first + 5)?,
+            epoch: row.text(first + 6)?.to_owned(),
+        })
+    }
+
     pub(super) fn read(self) -> Result<Account, StoreError> {
         const TABLE: &str = "accounts";
         let id = id(TABLE, "id", &self.id)?;
@@ -91,6 +105,21 @@ pub(super) struct SessionRow {
 }
 
 impl SessionRow {
+    /// The columns from `first` on, in the order of the fields.
+    pub(super) fn at(row: &Row<'_>, first: usize) -> Result<Self, NotAtOnce> {
+        Ok(Self {
+            id: row.text(first)?.to_owned(),
+            account_id: row.blob(first + 1)?.to_owned(),
+            create_time: row.integer(first + 2)?,
+            expire_time: row.integer(first + 3)?,
+            absolute_expire_time: row.integer(first + 4)?,
+            last_used_time: row.integer(first + 5)?,
+            authenticated_time: row.integer(first + 6)?,
+            user_agent: row.text(first + 7)?.to_owned(),
+            peer_address: row.optional_text(first + 8)?.map(str::to_owned),
+        })
+    }
+
     pub(super) fn read(self) -> Result<Session, StoreError> {
         const TABLE: &str = "sessions";
         let id = SessionId::parse(&self.id).ok_or_else(|| unreadable(TABLE, "id", &self.id))?;

@@ -2,6 +2,7 @@
 
 use auth_core::StoreError;
 use auth_core::domain::{LiveSession, Session, SessionId, SessionPosition};
+use database::sqlite::{NotAtOnce, Parameter, Sqlite};
 use database::time::to_micros;
 use identity::{Timestamp, UserId};
 use sqlx::{FromRow as _, SqliteConnection, SqlitePool};
@@ -103,25 +104,42 @@ pub(super) async fn note_use(
     used.map(SessionRow::read).transpose()
 }
 
+/// Session, account and epoch in one read: every call of every client begins with it.
+const LIVE: &str =
+    "select s.id as session_id, s.account_id as session_account_id, s.create_time as session_create_time,
+            s.expire_time, s.absolute_expire_time, s.last_used_time, s.authenticated_time, s.user_agent,
+            s.peer_address,
+            a.id as account_id, a.username, a.state, a.create_time as account_create_time, a.update_time,
+            a.version, (select epoch from feed) as epoch
+     from sessions s join accounts a on a.id = s.account_id
+     where s.id = $1 and s.expire_time > $2";
+
 pub(super) async fn live(
-    db: &SqlitePool,
+    db: &Sqlite,
     id: &SessionId,
     now: Timestamp,
 ) -> Result<Option<LiveSession>, StoreError> {
-    let query = sqlx::query(
-        "select s.id as session_id, s.account_id as session_account_id, s.create_time as session_create_time,
-                s.expire_time, s.absolute_expire_time, s.last_used_time, s.authenticated_time, s.user_agent,
-                s.peer_address,
-                a.id as account_id, a.username, a.state, a.create_time as account_create_time, a.update_time,
-                a.version, (select epoch from feed) as epoch
-         from sessions s join accounts a on a.id = s.account_id
-         where s.id = $1 and s.expire_time > $2",
-    );
-    let found = query.bind(id.as_str()).bind(to_micros(now)).fetch_optional(db).await.map_err(failed)?;
-    let Some(row) = found else { return Ok(None) };
-    let session = SessionRow::from_row(&row).map_err(failed)?.read()?;
-    let account = AccountRow::from_row(&row).map_err(failed)?.read()?;
-    Ok(Some(LiveSession { session, account, now }))
+    let parameters = [Parameter::Text(id.as_str()), Parameter::Integer(to_micros(now))];
+    let at_once =
+        db.read_at_once(LIVE, &parameters, |row| Ok((SessionRow::at(row, 0)?, AccountRow::at(row, 9)?)));
+    let found = match at_once {
+        Ok(found) => found,
+        Err(NotAtOnce) => live_by_the_pool(db.reader(), id, now).await?,
+    };
+    let Some((session, account)) = found else { return Ok(None) };
+    Ok(Some(LiveSession { session: session.read()?, account: account.read()?, now }))
+}
+
+async fn live_by_the_pool(
+    db: &SqlitePool,
+    id: &SessionId,
+    now: Timestamp,
+) -> Result<Option<(SessionRow, AccountRow)>, StoreError> {
+    let query = sqlx::query(LIVE).bind(id.as_str()).bind(to_micros(now));
+    let Some(row) = query.fetch_optional(db).await.map_err(failed)? else { return Ok(None) };
+    let session = SessionRow::from_row(&row).map_err(failed)?;
+    let account = AccountRow::from_row(&row).map_err(failed)?;
+    Ok(Some((session, account)))
 }
 
 pub(super) async fn live_of_user(

@@ -30,7 +30,7 @@ impl Relay {
         let relay = Self { port: own_port, next: Arc::default(), asked: Arc::default() };
         let (next, asked) = (Arc::clone(&relay.next), Arc::clone(&relay.asked));
         tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            while let Ok((client, _)) = grpc_kit::listen::accept(&listener).await {
                 let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
                 tokio::spawn(relayed(client, server, Arc::clone(&next), Arc::clone(&asked)));
             }

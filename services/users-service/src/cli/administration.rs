@@ -17,6 +17,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 pub(super) async fn bootstrap(config: Config, whom: Whom, place: PasswordPlace, force: bool) -> Outcome {
     let username = whom.parse()?;
     let password = NewPassword::prepare(place)?;
+    let _log = telemetry::init_log(&config.log)?;
     let administration = open(&config).await?;
     let prepared = administration.prepare_super_admin(username, force).await.map_err(explained)?;
     let password = password.hand_out()?;
@@ -27,6 +28,7 @@ pub(super) async fn bootstrap(config: Config, whom: Whom, place: PasswordPlace, 
 
 pub(super) async fn demote(config: Config, whom: Whom) -> Outcome {
     let username = whom.parse()?;
+    let _log = telemetry::init_log(&config.log)?;
     let user = open(&config).await?.demote_super_admin(username).await.map_err(explained)?;
     println!("{} is a user without sessions", user.username);
     Ok(())
@@ -35,6 +37,7 @@ pub(super) async fn demote(config: Config, whom: Whom) -> Outcome {
 pub(super) async fn reset_password(config: Config, whom: Whom, place: PasswordPlace) -> Outcome {
     let username = whom.parse()?;
     let password = NewPassword::prepare(place)?;
+    let _log = telemetry::init_log(&config.log)?;
     let administration = open(&config).await?;
     administration.require_super_admin(username.clone()).await.map_err(explained)?;
     let password = password.hand_out()?;
@@ -47,7 +50,6 @@ pub(super) async fn reset_password(config: Config, whom: Whom, place: PasswordPl
 }
 
 async fn open(config: &Config) -> Result<Administration, Box<dyn Error>> {
-    telemetry::init_log(&config.log)?;
     Ok(Administration::open(config, SystemClock::default()).await?)
 }
 

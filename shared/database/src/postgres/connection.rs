@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::task::Poll;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
-use sqlx::pool::PoolConnection;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
-use tokio::sync::OwnedSemaphorePermit;
+
+use super::Rights;
+use super::kept::Lease;
 
 /// A connection on which statements are executed.
 pub struct Connection {
@@ -21,22 +23,27 @@ pub struct Connection {
 }
 
 enum Lent {
-    Single(PoolConnection<Postgres>),
+    Single(Lease),
     Transaction {
         transaction: sqlx::Transaction<'static, Postgres>,
-        /// The rights to have one. Dropped after it.
-        permits: Vec<OwnedSemaphorePermit>,
+        /// The right to have one. Dropped after it.
+        rights: Rights,
     },
 }
 
 impl Connection {
-    pub(super) const fn single(connection: PoolConnection<Postgres>) -> Self {
+    pub(super) const fn single(connection: Lease) -> Self {
         Self { lent: Lent::Single(connection), prepared_statements: true, failed: false }
     }
 
     fn raw(&mut self) -> &mut PgConnection {
         match &mut self.lent {
-            Lent::Single(connection) => connection,
+            Lent::Single(lease) => {
+                let (connection, at_rest) = lease.parts();
+                // What is done with it this way nobody follows.
+                *at_rest = false;
+                connection
+            }
             Lent::Transaction { transaction, .. } => transaction,
         }
     }
@@ -55,11 +62,11 @@ pub struct Transaction(Connection);
 impl Transaction {
     pub(super) const fn new(
         transaction: sqlx::Transaction<'static, Postgres>,
-        permits: Vec<OwnedSemaphorePermit>,
+        rights: Rights,
         prepared_statements: bool,
     ) -> Self {
         Self(Connection {
-            lent: Lent::Transaction { transaction, permits },
+            lent: Lent::Transaction { transaction, rights },
             prepared_statements,
             failed: false,
         })
@@ -74,9 +81,9 @@ impl Transaction {
         if self.0.failed {
             return Err(CommitError::RolledBack(Error::Protocol("a statement failed before".to_owned())));
         }
-        let Lent::Transaction { transaction, permits } = self.0.lent else { return Ok(()) };
+        let Lent::Transaction { transaction, rights } = self.0.lent else { return Ok(()) };
         let committed = transaction.commit().await;
-        drop(permits);
+        drop(rights);
         committed.map_err(CommitError::new)
     }
 }
@@ -128,11 +135,31 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         let query = Remembered { query, prepared: self.prepared_statements };
         let Connection { lent, failed, .. } = self;
-        let connection: &mut PgConnection = match lent {
-            Lent::Single(connection) => connection,
-            Lent::Transaction { transaction, .. } => transaction,
+        let (connection, mut at_rest): (&mut PgConnection, Option<&mut bool>) = match lent {
+            Lent::Single(lease) => {
+                let (connection, at_rest) = lease.parts();
+                (connection, Some(at_rest))
+            }
+            Lent::Transaction { transaction, .. } => (transaction, None),
         };
-        connection.fetch_many(query).inspect_err(|_| *failed = true).boxed()
+        let mut rest = move |rests| {
+            if let Some(at_rest) = &mut at_rest {
+                **at_rest = rests;
+            }
+        };
+        rest(false);
+        let mut rows = connection.fetch_many(query);
+        stream::poll_fn(move |cx| {
+            let polled = rows.poll_next_unpin(cx);
+            match &polled {
+                Poll::Ready(Some(Err(_))) => *failed = true,
+                // The server has said that it waits for the next statement.
+                Poll::Ready(None) => rest(!*failed),
+                Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+            }
+            polled
+        })
+        .boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>

@@ -75,6 +75,73 @@ async fn end_all_sessions(connection: &mut PgConnection) {
     .expect("ends them");
 }
 
+async fn session_of(database: &Postgres) -> i32 {
+    let mut connection = database.read().await.expect("a connection");
+    sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.expect("reads")
+}
+
+#[tokio::test]
+async fn reads_take_turns_on_a_connection_and_a_transaction_takes_it_from_them() {
+    let (_place, database) = database(1).await;
+    let first = session_of(&database).await;
+    for n in 0..20 {
+        assert_eq!(session_of(&database).await, first);
+        let begun = Instant::now();
+        add_entry(&database, n).await.expect("writes");
+        assert!(begun.elapsed() < ACQUIRE_WAIT / 2, "it waited for a connection that nobody used");
+    }
+    assert_eq!(entries(&database).await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_connection_is_not_kept_in_the_middle_of_a_statement_or_after_one_that_failed() {
+    let (_place, database) = database(1).await;
+    for _ in 0..20 {
+        let mut connection = database.read().await.expect("a connection");
+        let query = sqlx::query_scalar::<_, i32>("select 1 from pg_sleep(0.01)");
+        assert!(poll_immediate(query.fetch_one(&mut connection)).await.is_none(), "it is under way");
+        drop(connection);
+        assert!(session_of(&database).await > 1, "the answer to this one and not to the one before");
+
+        let mut connection = database.read().await.expect("a connection");
+        let query = sqlx::query_scalar::<_, i32>("select 1 / n from generate_series(0, 0) n");
+        assert!(query.fetch_one(&mut connection).await.is_err());
+        drop(connection);
+        assert!(session_of(&database).await > 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_and_writers_share_few_connections_without_waiting_for_kept_ones() {
+    for connections in [2, 3, 4, 5] {
+        let (_place, database) = database(connections).await;
+        let callers = (0..64).map(|n| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                for round in 0..10 {
+                    if (n + round) % 3 == 0 {
+                        add_entry(&database, n * 10 + round).await.expect("writes");
+                    } else {
+                        session_of(&database).await;
+                    }
+                }
+            })
+        });
+        for caller in timeout(PATIENCE, join_all(callers)).await.expect("nobody hangs") {
+            caller.expect("nobody failed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_closed_with_the_others() {
+    let (_place, database) = database(4).await;
+    session_of(&database).await;
+    timeout(ACQUIRE_WAIT, database.close()).await.expect("nobody waits for what is kept");
+    assert!(database.read().await.is_err());
+    assert_eq!(sessions_in(&database, "idle").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_serves_sixty_four_callers() {
     let (_place, database) = database(1).await;

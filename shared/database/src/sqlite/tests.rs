@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{join_all, poll_immediate};
 use tempfile::TempDir;
 
-use super::{OpenError, Sqlite, SqliteOptions};
+use super::{NotAtOnce, OpenError, Parameter, Sqlite, SqliteOptions};
 use crate::error::is_unavailable;
 
 async fn open(folder: &TempDir) -> Result<Sqlite, OpenError> {
@@ -191,4 +191,73 @@ async fn a_second_serving_process_is_refused() {
     assert!(matches!(refusal, OpenError::InUse { pid: Some(pid), .. } if pid == std::process::id()));
     drop(lock);
     assert!(database.serving_lock().is_ok());
+}
+
+const COUNT: &str = "select count(*), max(n), 'text', null, x'01' from entry where n >= $1";
+
+fn count_at_once(database: &Sqlite) -> Result<Option<i64>, NotAtOnce> {
+    database.read_at_once(COUNT, &[Parameter::Integer(0)], |row| row.integer(0))
+}
+
+#[tokio::test]
+async fn what_is_read_at_once_is_what_was_committed_just_before() {
+    let (_folder, database) = database().await;
+    for count in 0..100 {
+        assert_eq!(count_at_once(&database), Ok(Some(count)));
+        add_entry(&database).await.expect("writes");
+    }
+    let mut transaction = database.write().await.expect("begins");
+    sqlx::query("insert into entry values (7)").execute(&mut *transaction).await.expect("inserts");
+    assert_eq!(count_at_once(&database), Ok(Some(100)), "and nothing else");
+}
+
+#[tokio::test]
+async fn columns_are_read_as_what_they_are() {
+    let (_folder, database) = database().await;
+    add_entry(&database).await.expect("writes");
+    let read = database.read_at_once(COUNT, &[Parameter::Integer(0)], |row| {
+        assert_eq!(row.text(0), Err(NotAtOnce));
+        assert_eq!(row.integer(2), Err(NotAtOnce));
+        assert_eq!(row.text(3), Err(NotAtOnce));
+        assert_eq!(row.integer(9), Err(NotAtOnce));
+        Ok((
+            row.integer(1)?,
+            row.text(2)?.to_owned(),
+            row.optional_text(3)?.is_none(),
+            row.blob(4)?.to_owned(),
+        ))
+    });
+    assert_eq!(read, Ok(Some((0, "text".to_owned(), true, vec![1]))));
+    let nothing = database
+        .read_at_once("select n from entry where n = $1", &[Parameter::Text("x")], |row| row.integer(0));
+    assert_eq!(nothing, Ok(None));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_at_once_is_left_to_the_pool() {
+    let (folder, database) = database().await;
+    let wrong = database.read_at_once("select nonsense", &[], |row| row.integer(0));
+    assert_eq!(wrong, Err(NotAtOnce));
+    let write = database.read_at_once("insert into entry values (1) returning n", &[], |row| row.integer(0));
+    assert_eq!(write, Err(NotAtOnce), "it only reads");
+    assert_eq!(count_at_once(&database), Ok(Some(0)), "and it goes on");
+
+    // Of three that read, one reads at once: while it is lent, there is no other.
+    let nested = database.read_at_once(COUNT, &[Parameter::Integer(0)], |_| count_at_once(&database));
+    assert_eq!(nested, Err(NotAtOnce));
+
+    database.close().await;
+    assert_eq!(count_at_once(&database), Err(NotAtOnce), "closed is closed");
+    let wal = folder.path().join("auth.sqlite-wal");
+    assert!(!wal.exists(), "whoever closes last folds the log back");
+}
+
+#[tokio::test]
+async fn who_may_have_one_connection_to_read_reads_none_at_once() {
+    let folder = TempDir::new().expect("a folder");
+    let options = SqliteOptions { path: folder.path().join("auth.sqlite"), max_connections: 2 };
+    let database = Sqlite::open(&options).await.expect("opens");
+    assert_eq!(database.read_at_once("select 1", &[], |row| row.integer(0)), Err(NotAtOnce));
+    let one: i64 = sqlx::query_scalar("select 1").fetch_one(database.reader()).await.expect("reads");
+    assert_eq!(one, 1);
 }

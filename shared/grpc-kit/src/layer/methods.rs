@@ -6,8 +6,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
+
+use metrics::{Counter, Histogram, counter, histogram};
+use tonic::Code;
 
 /// How many messages flow in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,36 +41,91 @@ impl Kind {
     }
 }
 
-/// A method's name in metrics and logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
+/// A method in metrics and logs. What is counted on every call is looked up once, when the method becomes known: the
+/// names and labels of a metric make a key that takes longer to compare than the rest of the counting.
+pub(super) struct Method {
     pub(super) service: Arc<str>,
     pub(super) method: Arc<str>,
+    grpc_type: &'static str,
+    started: Counter,
+    succeeded: Counter,
+    seconds: Histogram,
 }
 
-impl Name {
+// Derived, it would ask for what metrics are not.
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.service, self.method)
+    }
+}
+
+impl Method {
     /// The one name of all methods that are not there.
-    pub(super) fn unknown() -> Self {
-        Self { service: "unknown".into(), method: "unknown".into() }
+    pub(super) fn unknown(kind: Kind) -> Self {
+        Self::new("unknown", "unknown", kind)
     }
 
-    fn of(path: &str) -> Self {
+    fn of(path: &str, kind: Kind) -> Self {
         let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-        Self { service: service.into(), method: method.into() }
+        Self::new(service, method, kind)
     }
+
+    fn new(service: &str, method: &str, kind: Kind) -> Self {
+        let (service, method): (Arc<str>, Arc<str>) = (service.into(), method.into());
+        let grpc_type = kind.label();
+        let started = counter!(
+            "grpc_server_started_total",
+            "grpc_type" => grpc_type,
+            "grpc_service" => Arc::clone(&service),
+            "grpc_method" => Arc::clone(&method),
+        );
+        let seconds = histogram!(
+            "grpc_server_handling_seconds",
+            "grpc_type" => grpc_type,
+            "grpc_service" => Arc::clone(&service),
+            "grpc_method" => Arc::clone(&method),
+        );
+        let succeeded = handled(grpc_type, &service, &method, Code::Ok);
+        Self { service, method, grpc_type, started, succeeded, seconds }
+    }
+
+    /// A call has begun.
+    pub(super) fn count_start(&self) {
+        self.started.increment(1);
+    }
+
+    /// A call has ended.
+    pub(super) fn count_end(&self, code: Code, took: Duration) {
+        if code == Code::Ok {
+            self.succeeded.increment(1);
+        } else {
+            handled(self.grpc_type, &self.service, &self.method, code).increment(1);
+        }
+        self.seconds.record(took);
+    }
+}
+
+fn handled(grpc_type: &'static str, service: &Arc<str>, method: &Arc<str>, code: Code) -> Counter {
+    counter!(
+        "grpc_server_handled_total",
+        "grpc_type" => grpc_type,
+        "grpc_service" => Arc::clone(service),
+        "grpc_method" => Arc::clone(method),
+        "grpc_code" => code_name(code),
+    )
 }
 
 /// The methods of one listener. Clones share what they have learned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Methods {
-    streaming: HashSet<String>,
-    served: Arc<RwLock<HashMap<String, Name>>>,
+    streaming: Arc<HashSet<String>>,
+    served: Arc<RwLock<HashMap<String, Arc<Method>>>>,
 }
 
 impl Methods {
     /// These paths are of server-streaming methods.
     pub(super) fn add_streaming(&mut self, paths: &[&str]) {
-        self.streaming.extend(paths.iter().map(|path| (*path).to_owned()));
+        Arc::make_mut(&mut self.streaming).extend(paths.iter().map(|path| (*path).to_owned()));
     }
 
     /// The kind of the method at `path`.
@@ -79,16 +139,40 @@ impl Methods {
         }
     }
 
-    /// The name of the method at `path`, if it is known to be served.
-    pub(super) fn served(&self, path: &str) -> Option<Name> {
+    /// The method at `path`, if it is known to be served.
+    pub(super) fn served(&self, path: &str) -> Option<Arc<Method>> {
         // Nothing panics while it holds the lock; what is in it is whole in any case.
         self.served.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
     /// Remembers that there is a method at `path`.
-    pub(super) fn learn(&self, path: &str) -> Name {
+    pub(super) fn learn(&self, path: &str) -> Arc<Method> {
         let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        served.entry(path.to_owned()).or_insert_with(|| Name::of(path)).clone()
+        let method = || Arc::new(Method::of(path, self.kind(path)));
+        Arc::clone(served.entry(path.to_owned()).or_insert_with(method))
+    }
+}
+
+/// The code as the gRPC specification writes it.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 
@@ -99,10 +183,10 @@ mod tests {
     #[test]
     fn a_method_has_a_name_once_it_was_served() {
         let methods = Methods::default();
-        assert_eq!(methods.served("/a.B/C"), None);
-        let name = methods.clone().learn("/a.B/C");
-        assert_eq!((&*name.service, &*name.method), ("a.B", "C"));
-        assert_eq!(methods.served("/a.B/C"), Some(name));
+        assert!(methods.served("/a.B/C").is_none());
+        let learned = methods.clone().learn("/a.B/C");
+        assert_eq!((&*learned.service, &*learned.method), ("a.B", "C"));
+        assert!(Arc::ptr_eq(&methods.served("/a.B/C").unwrap(), &learned));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The name of a call: the caller's own, where it is fit to be echoed and logged.
 
+use std::time::SystemTime;
+
 use http::HeaderMap;
-use uuid::Uuid;
+use uuid::Builder;
 
 use super::X_REQUEST_ID;
 
@@ -22,15 +24,19 @@ fn valid(value: &[u8]) -> Option<&str> {
     fits.then(|| std::str::from_utf8(value).ok())?
 }
 
+/// Random bits from this thread's generator: one of the system's own for each call is a system call for each.
 #[expect(clippy::disallowed_methods, reason = "names a call in logs; no rule of the domain depends on it")]
 fn new() -> String {
-    Uuid::now_v7().to_string()
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+    Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use uuid::Uuid;
 
     fn of_values(values: &[&str]) -> String {
         let mut headers = HeaderMap::new();

@@ -11,7 +11,6 @@ use tonic::{
     service::Routes,
     transport::server::{Connected as _, TcpConnectInfo},
 };
-use tower::ServiceExt as _;
 
 use super::{
     ServerSettings,
@@ -32,10 +31,6 @@ pub(super) async fn run(
     settings: ServerSettings,
     shutdown: Shutdown,
 ) {
-    // Small answers must not wait for the peer's acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY cannot be set");
-    }
     let info = stream.connect_info();
     let io = tokio::select! {
         greeted = preface::expect(stream, settings.preface_timeout) => match greeted {
@@ -45,8 +40,8 @@ pub(super) async fn run(
         () = shutdown.requested() => return,
     };
 
-    let in_flight = InFlight::new();
-    let handle = service_fn(|request| answer(service.clone(), request, info.clone(), in_flight.clone()));
+    let in_flight = InFlight::default();
+    let handle = service_fn(|request| answer(&service, request, info.clone(), &in_flight));
     let mut connection = pin!(builder(&settings).serve_connection(io, handle));
     let aged = tokio::select! {
         ended = connection.as_mut() => return log(peer, ended),
@@ -80,18 +75,19 @@ fn builder(settings: &ServerSettings) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-async fn answer(
-    service: CallService<Routes>,
+/// The answer to a call, which begins to be handled at once.
+fn answer(
+    service: &CallService<Routes>,
     request: Request<Incoming>,
     info: TcpConnectInfo,
-    in_flight: InFlight,
-) -> Result<http::Response<CountedBody<Body>>, std::convert::Infallible> {
+    in_flight: &InFlight,
+) -> impl Future<Output = Result<http::Response<CountedBody<Body>>, std::convert::Infallible>> + use<> {
     let counted = in_flight.count();
     let mut request = request.map(Body::new);
     // Where `tonic::Request::remote_addr` looks for it.
     request.extensions_mut().insert(info);
-    let response = service.oneshot(request).await?;
-    Ok(response.map(|body| CountedBody::new(body, counted)))
+    let answered = service.handle(request);
+    async move { Ok(answered.await.map(|body| CountedBody::new(body, counted))) }
 }
 
 /// A tenth more or less, at random.

@@ -1,38 +1,49 @@
 //! How many calls a connection has: what tells an idle peer from a busy one.
 
 use std::{
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use http_body::{Body, Frame, SizeHint};
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::Notify, time::sleep};
 
 /// The calls of one connection. Clones count the same ones.
-#[derive(Clone)]
-pub(super) struct InFlight(Arc<watch::Sender<usize>>);
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<Calls>);
+
+/// Counted on every call, and waited for at the end of a connection only.
+#[derive(Default)]
+struct Calls {
+    now: AtomicUsize,
+    changed: Notify,
+}
 
 impl InFlight {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-
     /// Counts a call, until what is returned is dropped.
     pub(super) fn count(&self) -> Counted {
-        self.0.send_modify(|calls| *calls += 1);
+        self.0.now.fetch_add(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
         Counted(Arc::clone(&self.0))
     }
 
     /// Waits until there has been no call for this long.
     pub(super) async fn quiet_for(&self, quiet: Duration) {
-        let mut calls = self.0.subscribe();
         loop {
-            // The sender is in `self`: it is never closed.
-            let _ = calls.wait_for(|calls| *calls == 0).await;
+            let mut changed = pin!(self.0.changed.notified());
+            // From here on no change is missed, and what was before it is looked at.
+            changed.as_mut().enable();
+            if self.0.now.load(Ordering::SeqCst) > 0 {
+                changed.await;
+                continue;
+            }
             tokio::select! {
-                _ = calls.changed() => {}
+                () = changed => {}
                 () = sleep(quiet) => return,
             }
         }
@@ -40,11 +51,12 @@ impl InFlight {
 }
 
 /// One call.
-pub(super) struct Counted(Arc<watch::Sender<usize>>);
+pub(super) struct Counted(Arc<Calls>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.send_modify(|calls| *calls -= 1);
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -80,5 +92,31 @@ impl<B: Body> Body for CountedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_quiet_when_no_call_was_there_for_long_enough() {
+        const QUIET: Duration = Duration::from_secs(1);
+        let calls = InFlight::default();
+        let first = calls.count();
+        let mut quiet = pin!(calls.quiet_for(QUIET));
+        assert!(quiet.as_mut().now_or_never().is_none());
+        advance(QUIET * 2).await;
+        assert!(quiet.as_mut().now_or_never().is_none(), "there is a call");
+        drop(first);
+        assert!(quiet.as_mut().now_or_never().is_none());
+        advance(QUIET / 2).await;
+        drop(calls.count());
+        let since = Instant::now();
+        quiet.await;
+        assert_eq!(since.elapsed(), QUIET, "a short call in between begins it anew");
     }
 }

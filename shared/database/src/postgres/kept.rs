@@ -1,0 +1,149 @@
+//! Connections between two reads.
+//!
+//! sqlx asks the server whether it is still there whenever a connection comes back to its pool, which is a second round
+//! trip for each single read, and a task for it. A connection whose statement came to its end need not be asked. So it
+//! is not given back to the pool: it is kept here for the next one. Any other (a statement failed, or its caller went
+//! away in the middle of it) goes back to the pool, which finds out what state it is in.
+//!
+//! The pool knows nothing of what is kept, so nobody may wait there for a connection that lies here. That is why
+//! whoever wants one, for a read or a transaction, takes a *turn* first, of which there are as many as connections, and
+//! then takes a kept one away, if there is one: `turns without a connection + lent + kept <= connections` always, so
+//! that the pool has one for every turn.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Connection as _, Error, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::{IDLE_TIMEOUT, MAX_LIFETIME, TRUSTED_IDLE};
+
+/// The right to have a connection.
+pub(super) type Turn = OwnedSemaphorePermit;
+
+/// The connections of a pool that are kept, the one used last at the end.
+pub(super) struct Kept {
+    pool: PgPool,
+    turns: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: PoolConnection<Postgres>,
+    /// When it was taken from the pool, which knows nothing of its age meanwhile.
+    taken: Instant,
+    since: Instant,
+}
+
+impl Kept {
+    /// Of a pool of so many connections.
+    pub(super) fn new(pool: PgPool, connections: u32) -> Self {
+        Self { pool, turns: Arc::new(Semaphore::new(connections as usize)), idle: Mutex::default() }
+    }
+
+    /// Waits for a turn. Limiting the wait is the caller's.
+    pub(super) async fn turn(&self) -> Result<Turn, Error> {
+        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::PoolClosed)
+    }
+
+    /// A connection for a read.
+    pub(super) async fn lend(self: &Arc<Self>, turn: Turn) -> Result<Lease, Error> {
+        let (connection, taken) = match self.usable().await {
+            Some(usable) => usable,
+            None => (self.pool.acquire().await?, Instant::now()),
+        };
+        Ok(Lease { kept: Arc::clone(self), connection: Some(connection), taken, at_rest: true, _turn: turn })
+    }
+
+    /// Gives a kept one back to the pool, for whoever has a turn and takes its connection from there.
+    pub(super) fn make_room(&self) {
+        drop(self.take());
+    }
+
+    /// One that is neither old nor lost.
+    async fn usable(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
+        let Idle { mut connection, taken, since } = self.take()?;
+        if taken.elapsed() > MAX_LIFETIME || since.elapsed() > IDLE_TIMEOUT {
+            return None;
+        }
+        if since.elapsed() > TRUSTED_IDLE {
+            connection.ping().await.ok()?;
+        }
+        Some((connection, taken))
+    }
+
+    fn take(&self) -> Option<Idle> {
+        self.idle().pop()
+    }
+
+    fn keep(&self, connection: PoolConnection<Postgres>, taken: Instant) {
+        let now = Instant::now();
+        let mut idle = self.idle();
+        // Dropped after the lock, into the pool, which closes what nobody needs any more.
+        let unused = match idle.first() {
+            Some(oldest) if now - oldest.since > IDLE_TIMEOUT => Some(idle.remove(0)),
+            _ => None,
+        };
+        // The other half of this is in `clear`.
+        let refused = if self.pool.is_closed() {
+            Some(connection)
+        } else {
+            idle.push(Idle { connection, taken, since: now });
+            None
+        };
+        drop(idle);
+        drop((unused, refused));
+    }
+
+    /// Gives everything back to the pool, which must be closing already, so that nothing is kept after this.
+    pub(super) fn clear(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        drop(idle);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        // Nothing panics while it holds the lock.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that is lent for reading.
+pub(super) struct Lease {
+    kept: Arc<Kept>,
+    /// There until it is dropped.
+    connection: Option<PoolConnection<Postgres>>,
+    taken: Instant,
+    /// No statement is under way, and none failed.
+    at_rest: bool,
+    /// Dropped last, when the connection can be had again.
+    _turn: Turn,
+}
+
+impl Lease {
+    /// The connection, and whether it is at rest; to be set by whoever uses it.
+    pub(super) fn parts(&mut self) -> (&mut PgConnection, &mut bool) {
+        let Self { connection, at_rest, .. } = self;
+        // It is taken out by `drop` only.
+        let Some(connection) = connection else {
+            unreachable!("a lease has its connection until it is dropped")
+        };
+        (connection, at_rest)
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("at_rest", &self.at_rest).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| self.at_rest) {
+            self.kept.keep(connection, self.taken);
+        }
+    }
+}

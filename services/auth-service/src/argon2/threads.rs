@@ -1,7 +1,8 @@
 //! The threads that hash, each with the memory of one hash.
 //!
 //! They are not tokio's: a hash takes a core for as long as a thousand cheap calls, so the workers that serve those must
-//! never be the ones that hash. The memory is kept, because the kernel takes about as long to give out 19 MiB of new pages
+//! never be the ones that hash, nor wait for them: where there are more threads than cores, those that hash step back. The
+//! memory is kept, because the kernel takes about as long to give out 19 MiB of new pages
 //! as Argon2 to fill a few of them; it is first asked for by the first hash.
 
 use std::io;
@@ -28,9 +29,10 @@ impl Threads {
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..count {
             let queue = Arc::clone(&queue);
-            thread::Builder::new()
-                .name(format!("hash-{number}"))
-                .spawn(move || work_off(&queue, Memory { blocks: Vec::new(), kept_blocks }))?;
+            thread::Builder::new().name(format!("hash-{number}")).spawn(move || {
+                step_back();
+                work_off(&queue, Memory { blocks: Vec::new(), kept_blocks });
+            })?;
         }
         Ok(Self(jobs))
     }
@@ -49,6 +51,23 @@ impl Threads {
         result.await.map_err(|_| "hashing panicked")?
     }
 }
+
+/// Asks the scheduler to run this thread when no other of the process wants the core (`SCHED_IDLE`), which needs no
+/// privilege. With an equal share a call would wait for a slice of a hash, some 3 ms, each time that it has something to do.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(cause) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy) {
+        tracing::warn!(?cause, "threads that hash cannot step back behind those that serve calls");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn step_back() {}
 
 fn work_off(queue: &Mutex<Receiver<Job>>, mut memory: Memory) {
     loop {
@@ -98,6 +117,15 @@ mod tests {
         let broken = threads.run(|_| -> Result<(), Cause> { panic!("boom") }).await;
         assert!(broken.is_err());
         assert_eq!(threads.run(|_| Ok(1)).await.unwrap(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn threads_that_hash_step_back() {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
+        let threads = Threads::start(1, 8).unwrap();
+        let policy = threads.run(|_| Ok(thread_schedule_policy().unwrap())).await.unwrap();
+        assert_eq!(policy, ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle));
     }
 
     #[tokio::test]

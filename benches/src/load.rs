@@ -1,7 +1,8 @@
 //! Both services under load: the real programs, as processes on the server's cores, driven over gRPC from the others.
 //!
 //! Each measurement is a module. What is compared takes turns in each of a number of rounds, the ratio is that of the round,
-//! and the median of the rounds is what counts. Nothing is asserted: a limit that is not met is said to be so.
+//! and the median of the rounds is what counts. Nothing is asserted: a limit that is not met is said to be so. What is
+//! printed is the part of docs/performance.md that has the figures.
 
 mod abandoned;
 mod cheap_calls;
@@ -138,7 +139,6 @@ pub(crate) async fn run(arguments: &Arguments) {
     };
     let has_postgres = arguments.database_url.is_some();
     let engine = if has_postgres { arguments.engine } else { Engine::Sqlite };
-    println!("# The services under load\n");
     let home = Home::new(&bench, engine, PEOPLE).await;
     machine::describe(&bench, &home, engine).await;
     let other = match engine {

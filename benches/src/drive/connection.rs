@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use api::auth::auth_service_client::AuthServiceClient;
@@ -13,8 +14,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tonic::body::Body;
 use tower::Service;
+
+use super::Call;
+use super::ending::Ending;
 
 /// Why there is no connection.
 pub(crate) type Unreachable = Box<dyn std::error::Error + Send + Sync>;
@@ -68,20 +73,57 @@ impl Service<Request<Body>> for Connection {
     }
 }
 
-/// A server and the connections to it, which calls take in turn.
+/// A server and the connections to it, which calls take in turn. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Target {
-    connections: Vec<Connection>,
+    address: SocketAddr,
+    connections: Arc<[Mutex<Connection>]>,
 }
 
 impl Target {
     /// Makes this many connections.
     pub(crate) async fn connect(address: SocketAddr, connections: usize) -> Result<Self, Unreachable> {
         let connections = (0..connections.max(1)).map(|_| Connection::open(address));
-        Ok(Self { connections: try_join_all(connections).await? })
+        let connections = try_join_all(connections).await?.into_iter().map(Mutex::new).collect();
+        Ok(Self { address, connections })
     }
 
-    /// Whose turn it is.
-    pub(crate) fn connection(&self, number: usize) -> &Connection {
-        &self.connections[number % self.connections.len()]
+    /// The one whose turn it is: a new one in place of one that has ended, since servers end them when they come to their
+    /// age.
+    pub(crate) async fn connection(&self, number: usize) -> Result<Connection, Unreachable> {
+        let mut connection = self.connections[number % self.connections.len()].lock().await;
+        if connection.sender.is_closed() {
+            *connection = Connection::open(self.address).await?;
+        }
+        Ok(connection.clone())
+    }
+
+    /// Makes a call over it.
+    pub(crate) async fn call(&self, number: usize, call: &Call) -> Ending {
+        match self.connection(number).await {
+            Ok(connection) => call.make(&connection).await,
+            Err(_) => Ending::plain(Ending::UNREACHABLE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_has_ended_is_replaced() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");
+        let address = listener.local_addr().expect("it is bound");
+        let target = Target::connect(address, 1).await.expect("it listens");
+        drop(listener.accept().await.expect("the first"));
+        while !target.connections[0].lock().await.sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let second = target.connection(7).await.expect("it listens still");
+        let _stream = listener.accept().await.expect("the second");
+        assert!(!second.sender.is_closed());
     }
 }

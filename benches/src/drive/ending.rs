@@ -20,6 +20,8 @@ impl Ending {
     pub(crate) const OK: &'static str = "OK";
     /// The label of a refusal because the hasher has too much to do.
     pub(crate) const BUSY: &'static str = "UNAVAILABLE HASHER_BUSY";
+    /// The label of a call for which there was no connection.
+    pub(crate) const UNREACHABLE: &'static str = "NO CONNECTION";
 
     /// One without anything to say about it.
     pub(crate) const fn plain(label: &'static str) -> Self {

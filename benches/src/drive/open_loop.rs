@@ -16,10 +16,10 @@ pub(crate) async fn open_loop(target: &Target, calls: &[Call], rate: f64, window
     let mut under_way = JoinSet::new();
     let mut number = 0;
     while let Some(intended) = due.recv().await {
-        let connection = target.connection(number).clone();
+        let target = target.clone();
         let call = calls[number % calls.len()].clone();
         under_way.spawn(async move {
-            let ending = call.make(&connection).await;
+            let ending = target.call(number, &call).await;
             (intended, intended.elapsed(), ending)
         });
         number += 1;

@@ -44,9 +44,9 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         for wave in 0..LOG_INS / AT_ONCE {
             let mut under_way = JoinSet::new();
             for number in 0..AT_ONCE {
-                let connection = target.connection(number).clone();
+                let target = target.clone();
                 let call = calls[(wave * AT_ONCE + number) % calls.len()].clone();
-                under_way.spawn(async move { timeout(PATIENCE, call.make(&connection)).await.is_ok() });
+                under_way.spawn(async move { timeout(PATIENCE, target.call(number, &call)).await.is_ok() });
             }
             let ends = under_way.join_all().await;
             answered += ends.into_iter().filter(|in_time| *in_time).count();

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Display};
 
+/// The longest line of text.
+const LINE: usize = 120;
+
 /// How a figure is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -143,16 +146,34 @@ pub(crate) struct Section {
 
 impl Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n## {}\n", self.title)?;
+        writeln!(f, "\n### {}\n", self.title)?;
         writeln!(f, "| | figure | over the rounds | limit | |\n|---|---|---|---|---|")?;
         for figure in &self.figures {
             writeln!(f, "{figure}")?;
         }
         for note in &self.notes {
-            writeln!(f, "\n{note}")?;
+            writeln!(f, "\n{}", wrapped(note))?;
         }
         Ok(())
     }
+}
+
+/// In lines that are no longer than those of the rest of the page.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > LINE {
+            lines.push('\n');
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += width;
+    }
+    lines
 }
 
 /// The middle one; of an even number the mean of the two in the middle. NaNs do not count.
@@ -176,6 +197,14 @@ mod tests {
         assert!((median(&[3.0, f64::NAN, 1.0, 2.0]) - 2.0).abs() < 1e-9);
         assert!((median(&[4.0, 1.0]) - 2.5).abs() < 1e-9);
         assert!(median(&[f64::NAN]).is_nan());
+    }
+
+    #[test]
+    fn a_note_has_no_long_lines_and_all_its_words() {
+        let note = "what everybody says ".repeat(20).trim_end().to_owned();
+        let shown = wrapped(&note);
+        assert!(shown.lines().all(|line| line.len() <= LINE), "{shown}");
+        assert_eq!(shown.replace('\n', " "), note);
     }
 
     #[test]

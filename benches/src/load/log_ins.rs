@@ -86,7 +86,8 @@ impl Rounds {
         ]);
         let mut notes = vec![format!(
             "By CPU time: log-ins per second that auth-service spent on the core, to hashes per second that Argon2id \
-             spent there. It is the same ratio if nothing else runs on the core, and lets PostgreSQL wait. {} refusals: who is refused waits for as long as RetryInfo says and tries again, as \
+             spent there. Where nothing else runs on the core, the two ratios differ by the time in which the core had \
+             nothing to do. {} refusals: who is refused waits for as long as RetryInfo says and tries again, as \
              the contract asks.",
             self.refused
         )];

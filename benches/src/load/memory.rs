@@ -33,7 +33,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         token
     };
     let call = Call::get_current_session(&token);
-    let storm_rate = STORM * bench.argon2_rate(2.0).await.a_second;
+    let storm_rate = STORM * bench.argon2_rate(2.0).await.a_cpu_second;
     let permits = as_f64(bench.permits);
     let (mut bases, mut storms, mut growths, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds {

@@ -157,7 +157,7 @@ impl Postgres {
             if self.prepared_statements {
                 Ok(Connection::single(self.kept.lend(turn).await?))
             } else {
-                Ok(self.begin_holding(turn, None).await?.into_connection())
+                Ok(Box::pin(self.begin_holding(turn, None)).await?.into_connection())
             }
         })
         .await
@@ -179,10 +179,15 @@ impl Postgres {
         turn: Turn,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Transaction, sqlx::Error> {
-        self.kept.make_room();
+        let waiting = self.kept.make_room();
         let pool = self.pool.clone();
         let rights = Rights { _turn: turn, _permit: permit };
-        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, rights)) }).await;
+        let begun = tokio::spawn(async move {
+            let begun = pool.begin().await;
+            drop(waiting);
+            begun.map(|begun| (begun, rights))
+        })
+        .await;
         // The task neither panics nor is aborted, but for a runtime that ends.
         let (transaction, rights) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
         Ok(Transaction::new(transaction, rights, self.prepared_statements))

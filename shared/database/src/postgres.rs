@@ -163,7 +163,7 @@ impl Postgres {
             if self.prepared_statements {
                 Ok(Connection::single(self.kept.lend(turn).await?))
             } else {
-                Ok(self.begin_holding(turn, Vec::new()).await?.into_connection())
+                Ok(Box::pin(self.begin_holding(turn, Vec::new())).await?.into_connection())
             }
         })
         .await
@@ -197,10 +197,15 @@ impl Postgres {
         turn: Turn,
         permits: Vec<OwnedSemaphorePermit>,
     ) -> Result<Transaction, sqlx::Error> {
-        self.kept.make_room();
+        let waiting = self.kept.make_room();
         let pool = self.pool.clone();
         let rights = Rights { _turn: turn, _permits: permits };
-        let begun = tokio::spawn(async move { pool.begin().await.map(|begun| (begun, rights)) }).await;
+        let begun = tokio::spawn(async move {
+            let begun = pool.begin().await;
+            drop(waiting);
+            begun.map(|begun| (begun, rights))
+        })
+        .await;
         // The task neither panics nor is aborted, but for a runtime that ends.
         let (transaction, rights) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
         Ok(Transaction::new(transaction, rights, self.prepared_statements))

@@ -172,9 +172,12 @@ fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
     }
 }
 
+type Answer = Result<Response<Body>, Infallible>;
+type Panic = Box<dyn Any + Send>;
+
 /// Runs the call until it answers, panics or its deadline passes.
 async fn outcome(
-    handler: BoxFuture<'static, Result<Result<Response<Body>, Infallible>, Box<dyn Any + Send>>>,
+    handler: BoxFuture<'static, Result<Answer, Panic>>,
     deadline: Option<Instant>,
     domain: &'static str,
 ) -> Response<Body> {

@@ -15,7 +15,9 @@ const CALLERS: usize = 64;
 const CALLS: usize = KINDS;
 
 fn one_connection() -> Settings {
+    // Many log in as one user before the first of them gets to log out: that must not end the session of all the others.
     Settings::on(Engine::Postgres)
+        .auth("SESSION__MAX_PER_USER", "10000")
         .auth("DATABASE__MAX_CONNECTIONS", "1")
         .users("DATABASE__MAX_CONNECTIONS", "1")
 }

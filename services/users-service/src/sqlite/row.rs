@@ -1,5 +1,6 @@
 //! Columns of SQLite and the values they stand for.
 
+use database::sqlite::{NotAtOnce, Row};
 use identity::{AccountVersion, Timestamp, UserId};
 use sqlx::FromRow;
 use users_core::StoreError;
@@ -28,6 +29,25 @@ pub(super) struct UserRow {
     epoch: String,
     account_version: i64,
     update_time: i64,
+}
+
+impl UserRow {
+    /// The columns in the order of the fields.
+    pub(super) fn at(row: &Row<'_>) -> Result<Self, NotAtOnce> {
+        Ok(Self {
+            id: row.blob(0)?.to_owned(),
+            username: row.text(1)?.to_owned(),
+            role: row.integer(2)?,
+            role_version: row.integer(3)?,
+            role_time: row.integer(4)?,
+            state: row.integer(5)?,
+            create_time: row.integer(6)?,
+            account_update_time: row.integer(7)?,
+            epoch: row.text(8)?.to_owned(),
+            account_version: row.integer(9)?,
+            update_time: row.integer(10)?,
+        })
+    }
 }
 
 impl TryFrom<UserRow> for User {

@@ -1,5 +1,6 @@
 //! Users: the projection of accounts, and the roles.
 
+use database::sqlite::{NotAtOnce, Parameter, Sqlite};
 use database::time::to_micros;
 use identity::{AccountVersion, ConsistencyToken, Epoch, UserId};
 use sqlx::{SqliteExecutor, SqlitePool};
@@ -21,7 +22,10 @@ impl Reader for SqliteReader {
     }
 
     async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
-        find(self.0.reader(), key).await
+        match key {
+            UserKey::Id(id) => by_id(&self.0, *id).await,
+            UserKey::Username(_) => find(self.0.reader(), key).await,
+        }
     }
 
     async fn list_users(&self, query: &ListUsers) -> Result<UserPage, StoreError> {
@@ -29,17 +33,26 @@ impl Reader for SqliteReader {
     }
 }
 
+/// The columns in the order of [`UserRow`], and not `users.*`: they are read by their number as well.
+const BY_ID: &str =
+    "select users.id, username, role, role_version, role_time, state, create_time, account_update_time,
+            feed_epochs.epoch, account_version, update_time
+     from users join feed_epochs on feed_epochs.ordinal = users.epoch_ordinal
+     where users.id = $1";
+
+/// The role of a caller: every call begins with it, so it is read at once where that is possible.
+async fn by_id(db: &Sqlite, id: UserId) -> Result<Option<User>, StoreError> {
+    let parameters = [Parameter::Blob(id.as_bytes())];
+    match db.read_at_once(BY_ID, &parameters, UserRow::at) {
+        Ok(found) => found.map(User::try_from).transpose(),
+        Err(NotAtOnce) => find(db.reader(), &UserKey::Id(id)).await,
+    }
+}
+
 async fn find(executor: impl SqliteExecutor<'_>, key: &UserKey) -> Result<Option<User>, StoreError> {
     let found = match key {
         UserKey::Id(id) => {
-            sqlx::query_as::<_, UserRow>(
-                "select users.*, feed_epochs.epoch from users
-                 join feed_epochs on feed_epochs.ordinal = users.epoch_ordinal
-                 where users.id = $1",
-            )
-            .bind(id.as_bytes().as_slice())
-            .fetch_optional(executor)
-            .await
+            sqlx::query_as::<_, UserRow>(BY_ID).bind(id.as_bytes().as_slice()).fetch_optional(executor).await
         }
         UserKey::Username(username) => {
             sqlx::query_as::<_, UserRow>(

@@ -8,7 +8,8 @@
 //! The pool knows nothing of what is kept, so nobody may wait there for a connection that lies here. That is why
 //! whoever wants one, for a read or a transaction, takes a *turn* first, of which there are as many as connections, and
 //! then takes a kept one away, if there is one: `turns without a connection + lent + kept <= connections` always, so
-//! that the pool has one for every turn.
+//! that the pool has one for every turn. It may be long in coming where the pool waits for the end of a statement that
+//! somebody gave up. So nothing is kept while anybody waits in the pool.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +29,14 @@ pub(super) type Turn = OwnedSemaphorePermit;
 pub(super) struct Kept {
     pool: PgPool,
     turns: Arc<Semaphore>,
-    idle: Mutex<Vec<Idle>>,
+    here: Mutex<Here>,
+}
+
+#[derive(Default)]
+struct Here {
+    idle: Vec<Idle>,
+    /// How many wait in the pool.
+    waiting: usize,
 }
 
 struct Idle {
@@ -41,7 +49,7 @@ struct Idle {
 impl Kept {
     /// Of a pool of so many connections.
     pub(super) fn new(pool: PgPool, connections: u32) -> Self {
-        Self { pool, turns: Arc::new(Semaphore::new(connections as usize)), idle: Mutex::default() }
+        Self { pool, turns: Arc::new(Semaphore::new(connections as usize)), here: Mutex::default() }
     }
 
     /// Waits for a turn. Limiting the wait is the caller's.
@@ -49,64 +57,91 @@ impl Kept {
         Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::PoolClosed)
     }
 
-    /// A connection for a read.
+    /// A connection for a read. What happens seldom is on the heap: it would make the future of every call large.
     pub(super) async fn lend(self: &Arc<Self>, turn: Turn) -> Result<Lease, Error> {
         let (connection, taken) = match self.usable().await {
-            Some(usable) => usable,
-            None => (self.pool.acquire().await?, Instant::now()),
+            Ok(usable) => usable,
+            Err(_waiting) => (Box::pin(self.pool.acquire()).await?, Instant::now()),
         };
         Ok(Lease { kept: Arc::clone(self), connection: Some(connection), taken, at_rest: true, _turn: turn })
     }
 
-    /// Gives a kept one back to the pool, for whoever has a turn and takes its connection from there.
-    pub(super) fn make_room(&self) {
-        drop(self.take());
+    /// Whoever has a turn takes its connection from the pool, to which a kept one is given back for that. To be held
+    /// until it has one.
+    pub(super) fn make_room(self: &Arc<Self>) -> Waiting {
+        let mut here = self.here();
+        here.waiting += 1;
+        let given_back = here.idle.pop();
+        drop(here);
+        drop(given_back);
+        Waiting(Arc::clone(self))
     }
 
-    /// One that is neither old nor lost.
-    async fn usable(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
+    /// One that is neither old nor lost; else the right to wait in the pool.
+    async fn usable(self: &Arc<Self>) -> Result<(PoolConnection<Postgres>, Instant), Waiting> {
         let Idle { mut connection, taken, since } = self.take()?;
-        if taken.elapsed() > MAX_LIFETIME || since.elapsed() > IDLE_TIMEOUT {
-            return None;
+        let fresh = taken.elapsed() <= MAX_LIFETIME && since.elapsed() <= IDLE_TIMEOUT;
+        if fresh && (since.elapsed() <= TRUSTED_IDLE || Box::pin(connection.ping()).await.is_ok()) {
+            return Ok((connection, taken));
         }
-        if since.elapsed() > TRUSTED_IDLE {
-            connection.ping().await.ok()?;
-        }
-        Some((connection, taken))
+        drop(connection);
+        Err(self.make_room())
     }
 
-    fn take(&self) -> Option<Idle> {
-        self.idle().pop()
+    fn take(self: &Arc<Self>) -> Result<Idle, Waiting> {
+        let mut here = self.here();
+        here.idle.pop().ok_or_else(|| {
+            here.waiting += 1;
+            Waiting(Arc::clone(self))
+        })
     }
 
     fn keep(&self, connection: PoolConnection<Postgres>, taken: Instant) {
         let now = Instant::now();
-        let mut idle = self.idle();
+        let mut here = self.here();
         // Dropped after the lock, into the pool, which closes what nobody needs any more.
-        let unused = match idle.first() {
-            Some(oldest) if now - oldest.since > IDLE_TIMEOUT => Some(idle.remove(0)),
+        let unused = match here.idle.first() {
+            Some(oldest) if now - oldest.since > IDLE_TIMEOUT => Some(here.idle.remove(0)),
             _ => None,
         };
-        // The other half of this is in `clear`.
-        let refused = if self.pool.is_closed() {
+        // The other half of being closed is in `clear`.
+        let refused = if here.waiting > 0 || self.pool.is_closed() {
             Some(connection)
         } else {
-            idle.push(Idle { connection, taken, since: now });
+            here.idle.push(Idle { connection, taken, since: now });
             None
         };
-        drop(idle);
+        drop(here);
         drop((unused, refused));
     }
 
     /// Gives everything back to the pool, which must be closing already, so that nothing is kept after this.
     pub(super) fn clear(&self) {
-        let idle = std::mem::take(&mut *self.idle());
+        let idle = std::mem::take(&mut self.here().idle);
         drop(idle);
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn here(&self) -> MutexGuard<'_, Here> {
         // Nothing panics while it holds the lock.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever drops a pool without closing it may be outside of any runtime, where nothing can go back to it any more.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        for idle in self.here().idle.drain(..) {
+            drop(idle.connection.leak());
+        }
+    }
+}
+
+/// Somebody who waits in the pool.
+pub(super) struct Waiting(Arc<Kept>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.here().waiting -= 1;
     }
 }
 

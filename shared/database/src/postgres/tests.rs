@@ -134,6 +134,22 @@ async fn readers_and_writers_share_few_connections_without_waiting_for_kept_ones
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_statement_that_was_given_up_while_another_connection_is_free() {
+    let (_place, database) = database(2).await;
+    let mut free = database.read().await.expect("a connection");
+    let mut given_up = database.read().await.expect("a connection");
+    let query = sqlx::query("select pg_sleep(10)").execute(&mut given_up);
+    assert!(timeout(Duration::from_millis(100), query).await.is_err(), "it is under way");
+    drop(given_up);
+
+    let mut next = Box::pin(session_of(&database));
+    assert!(poll_immediate(&mut next).await.is_none(), "both are in use");
+    sqlx::query("select 1").execute(&mut free).await.expect("reads");
+    drop(free);
+    timeout(ACQUIRE_WAIT / 2, next).await.expect("the one that is free");
+}
+
+#[tokio::test]
 async fn a_kept_connection_is_closed_with_the_others() {
     let (_place, database) = database(4).await;
     session_of(&database).await;

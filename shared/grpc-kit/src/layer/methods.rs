@@ -45,7 +45,7 @@ impl Kind {
 /// names and labels of a metric make a key that takes longer to compare than the rest of the counting.
 pub(super) struct Method {
     pub(super) service: Arc<str>,
-    pub(super) method: Arc<str>,
+    pub(super) name: Arc<str>,
     grpc_type: &'static str,
     started: Counter,
     succeeded: Counter,
@@ -55,7 +55,7 @@ pub(super) struct Method {
 // Derived, it would ask for what metrics are not.
 impl fmt::Debug for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.service, self.method)
+        write!(f, "{}/{}", self.service, self.name)
     }
 }
 
@@ -70,23 +70,23 @@ impl Method {
         Self::new(service, method, kind)
     }
 
-    fn new(service: &str, method: &str, kind: Kind) -> Self {
-        let (service, method): (Arc<str>, Arc<str>) = (service.into(), method.into());
+    fn new(service: &str, name: &str, kind: Kind) -> Self {
+        let (service, name): (Arc<str>, Arc<str>) = (service.into(), name.into());
         let grpc_type = kind.label();
         let started = counter!(
             "grpc_server_started_total",
             "grpc_type" => grpc_type,
             "grpc_service" => Arc::clone(&service),
-            "grpc_method" => Arc::clone(&method),
+            "grpc_method" => Arc::clone(&name),
         );
         let seconds = histogram!(
             "grpc_server_handling_seconds",
             "grpc_type" => grpc_type,
             "grpc_service" => Arc::clone(&service),
-            "grpc_method" => Arc::clone(&method),
+            "grpc_method" => Arc::clone(&name),
         );
-        let succeeded = handled(grpc_type, &service, &method, Code::Ok);
-        Self { service, method, grpc_type, started, succeeded, seconds }
+        let succeeded = handled(grpc_type, &service, &name, Code::Ok);
+        Self { service, name, grpc_type, started, succeeded, seconds }
     }
 
     /// A call has begun.
@@ -99,18 +99,18 @@ impl Method {
         if code == Code::Ok {
             self.succeeded.increment(1);
         } else {
-            handled(self.grpc_type, &self.service, &self.method, code).increment(1);
+            handled(self.grpc_type, &self.service, &self.name, code).increment(1);
         }
         self.seconds.record(took);
     }
 }
 
-fn handled(grpc_type: &'static str, service: &Arc<str>, method: &Arc<str>, code: Code) -> Counter {
+fn handled(grpc_type: &'static str, service: &Arc<str>, name: &Arc<str>, code: Code) -> Counter {
     counter!(
         "grpc_server_handled_total",
         "grpc_type" => grpc_type,
         "grpc_service" => Arc::clone(service),
-        "grpc_method" => Arc::clone(method),
+        "grpc_method" => Arc::clone(name),
         "grpc_code" => code_name(code),
     )
 }
@@ -185,7 +185,7 @@ mod tests {
         let methods = Methods::default();
         assert!(methods.served("/a.B/C").is_none());
         let learned = methods.clone().learn("/a.B/C");
-        assert_eq!((&*learned.service, &*learned.method), ("a.B", "C"));
+        assert_eq!((&*learned.service, &*learned.name), ("a.B", "C"));
         assert!(Arc::ptr_eq(&methods.served("/a.B/C").unwrap(), &learned));
     }
 

@@ -82,7 +82,7 @@ impl Observation {
             target: "grpc",
             code = code_name(code),
             rpc.service = &*method.service,
-            rpc.method = &*method.method,
+            rpc.method = &*method.name,
             duration_ms,
             request_id = self.call.request_id,
             trace_id,

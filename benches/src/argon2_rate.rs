@@ -1,5 +1,6 @@
-//! What log-ins are compared with: Argon2id and nothing else, with the service's own parameters, on one thread, in memory
-//! that is used again for every hash. A process of its own, so that it can be run where the service runs otherwise.
+//! What log-ins are compared with: Argon2id and nothing else, with the service's own parameters, on one thread, in
+//! memory that is used again for every hash. A process of its own, so that it can be run where the service runs
+//! otherwise.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;

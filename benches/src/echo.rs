@@ -1,5 +1,5 @@
-//! What cheap calls are compared with: a bare tonic server that answers two of them at once, with a constant, and knows of
-//! nothing. It decodes requests and encodes answers as the real one does, and has none of the layers around that.
+//! What cheap calls are compared with: a bare tonic server that answers two of them at once, with a constant, and knows
+//! of nothing. It decodes requests and encodes answers as the real one does, and has none of the layers around that.
 
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr};

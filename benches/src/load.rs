@@ -1,8 +1,8 @@
 //! Both services under load: the real programs, as processes on the server's cores, driven over gRPC from the others.
 //!
-//! Each measurement is a module. What is compared takes turns in each of a number of rounds, the ratio is that of the round,
-//! and the median of the rounds is what counts. Nothing is asserted: a limit that is not met is said to be so. What is
-//! printed is the part of docs/performance.md that has the figures.
+//! Each measurement is a module. What is compared takes turns in each of a number of rounds, the ratio is that of the
+//! round, and the median of the rounds is what counts. Nothing is asserted: a limit that is not met is said to be so.
+//! What is printed is the part of docs/performance.md that has the figures.
 
 mod abandoned;
 mod cheap_calls;

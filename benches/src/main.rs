@@ -1,12 +1,12 @@
-//! What Tandem costs, measured. Nothing is asserted here: everything prints tables, of ratios wherever that is possible,
-//! because absolute times are the machine's.
+//! What Tandem costs, measured. Nothing is asserted here: everything prints tables, of ratios wherever that is
+//! possible, because absolute times are the machine's.
 //!
 //!     tests/postgres run cargo run --release --package benches    the stores, as their tables grow
 //!     benches/run                                                 both services under load, over gRPC
 //!
-//! The first is the commands' default and calls the stores themselves ([`stores`]). The second starts the real programs and
-//! is made of [`drive`], a load driver that is a command by itself, of [`load`], the measurements made with it, and of two
-//! things to compare with: [`argon2_rate`] and [`echo`].
+//! The first is the commands' default and calls the stores themselves ([`stores`]). The second starts the real programs
+//! and is made of [`drive`], a load driver that is a command by itself, of [`load`], the measurements made with it, and
+//! of two things to compare with: [`argon2_rate`] and [`echo`].
 
 mod argon2_rate;
 mod drive;

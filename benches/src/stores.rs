@@ -1,8 +1,9 @@
-//! What the stores on PostgreSQL cost as their tables grow, as ratios taken in one run: fills databases of several sizes
-//! and prints a table. Knows nothing of gRPC: the use cases are called here, over a real store and otherwise fakes.
+//! What the stores on PostgreSQL cost as their tables grow, as ratios taken in one run: fills databases of several
+//! sizes and prints a table. Knows nothing of gRPC: the use cases are called here, over a real store and otherwise
+//! fakes.
 //!
-//! Each figure is a median; the things that are compared take turns, so that a machine that others use as well slows all of
-//! them down alike.
+//! Each figure is a median; the things that are compared take turns, so that a machine that others use as well slows
+//! all of them down alike.
 
 mod auth;
 mod authenticate;

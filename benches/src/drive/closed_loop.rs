@@ -12,8 +12,8 @@ use super::{Call, Target, Window};
 /// Until somebody tries again who got no connection.
 const UNREACHABLE: Duration = Duration::from_millis(100);
 
-/// This many callers, each with its own of the calls and one of the connections, call as fast as they are answered. Who is
-/// told when to come again waits for that long, as the contract asks. Counts whatever is answered within the window.
+/// This many callers, each with its own of the calls and one of the connections, call as fast as they are answered. Who
+/// is told when to come again waits for that long, as the contract asks. Counts whatever is answered within the window.
 pub(crate) async fn closed_loop(target: &Target, calls: &[Call], callers: usize, window: Window) -> Tally {
     let mut under_way = JoinSet::new();
     for number in 0..callers {

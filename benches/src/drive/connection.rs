@@ -24,8 +24,8 @@ use super::ending::Ending;
 /// Why there is no connection.
 pub(crate) type Unreachable = Box<dyn std::error::Error + Send + Sync>;
 
-/// One HTTP/2 connection for tonic's clients, without tonic's own channel: that sends each call through a queue to a task,
-/// which costs the driver more than a cheap call costs the server. Clones are the same connection.
+/// One HTTP/2 connection for tonic's clients, without tonic's own channel: that sends each call through a queue to a
+/// task, which costs the driver more than a cheap call costs the server. Clones are the same connection.
 #[derive(Clone)]
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
@@ -88,8 +88,8 @@ impl Target {
         Ok(Self { address, connections })
     }
 
-    /// The one whose turn it is: a new one in place of one that has ended, since servers end them when they come to their
-    /// age.
+    /// The one whose turn it is: a new one in place of one that has ended, since servers end them when they come to
+    /// their age.
     pub(crate) async fn connection(&self, number: usize) -> Result<Connection, Unreachable> {
         let mut connection = self.connections[number % self.connections.len()].lock().await;
         if connection.sender.is_closed() {

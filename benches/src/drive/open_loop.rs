@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use super::tally::{Tally, as_f64};
 use super::{Call, Target, Window};
 
-/// Makes the calls in turn, so many a second, and waits for all the answers. Counts every call that was meant to be sent
-/// within the window, and its latency from then on.
+/// Makes the calls in turn, so many a second, and waits for all the answers. Counts every call that was meant to be
+/// sent within the window, and its latency from then on.
 pub(crate) async fn open_loop(target: &Target, calls: &[Call], rate: f64, window: Window) -> Tally {
     let mut due = times(rate, window);
     let mut under_way = JoinSet::new();
@@ -34,8 +34,8 @@ pub(crate) async fn open_loop(target: &Target, calls: &[Call], rate: f64, window
     tally
 }
 
-/// When the calls are to be sent, each time at that time. The runtime's own clock goes by milliseconds, which is as long as
-/// a call takes; that of a thread does not.
+/// When the calls are to be sent, each time at that time. The runtime's own clock goes by milliseconds, which is as
+/// long as a call takes; that of a thread does not.
 fn times(rate: f64, window: Window) -> UnboundedReceiver<Instant> {
     let (sender, receiver) = unbounded_channel();
     thread::spawn(move || {

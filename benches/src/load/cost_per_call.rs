@@ -65,9 +65,9 @@ pub(crate) async fn run(bench: &Bench, home: &Home, engine: Engine) -> Section {
     auth.process.end().await;
     echo.end().await;
     let figures = NAMES.into_iter().zip(rounds).flat_map(|(name, rounds)| rounds.figures(name)).collect();
-    let note = "The ratio is that of calls per second of the server's CPU time. Where the server did not use its core all \
-                the time, the driver's core was the bottleneck: then calls a second say little about the server, and \
-                the CPU time of a call what it costs.";
+    let note = "The ratio is that of calls per second of the server's CPU time. Where the server did not use its core \
+                all the time, the driver's core was the bottleneck: then calls a second say little about the server, \
+                and the CPU time of a call what it costs.";
     let title = match engine {
         Engine::Sqlite => "The cost of a cheap call, on SQLite",
         Engine::Postgres => "The cost of a cheap call, on PostgreSQL",

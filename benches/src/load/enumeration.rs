@@ -63,8 +63,8 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         Figure::of("different answers", Unit::Count, different, Vec::new()).at_most(1.0),
     ]);
     let note = format!(
-        "{} log-ins of each kind in turn, one at a time. Answers are compared byte by byte: code, message, details, and \
-         all metadata but `date`; every call has the same request id.",
+        "{} log-ins of each kind in turn, one at a time. Answers are compared byte by byte: code, message, details, \
+         and all metadata but `date`; every call has the same request id.",
         millis[0].len()
     );
     let mut notes = vec![note];

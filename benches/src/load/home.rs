@@ -1,4 +1,5 @@
-//! What a measurement is made on: a pair of databases on one engine, the secrets of the services, and people who can log in.
+//! What a measurement is made on: a pair of databases on one engine, the secrets of the services, and people who can
+//! log in.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;

@@ -36,8 +36,8 @@ pub(crate) async fn run(bench: &Bench, home: &Home, engine: Engine) -> Figure {
 /// The table.
 pub(crate) fn section(figures: Vec<Figure>) -> Section {
     let note = format!(
-        "On a migrated database. Each round is the median of {STARTS} starts; `taskset`, which starts the program, is in \
-         it, and so are the connection and the call."
+        "On a migrated database. Each round is the median of {STARTS} starts; `taskset`, which starts the program, is \
+         in it, and so are the connection and the call."
     );
     Section { title: "Start of auth-service", figures, notes: vec![note] }
 }

@@ -1,3 +1,5 @@
+//! The port of the store: units of work and single reads. Knows no engine.
+
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 
 use crate::StoreError;

@@ -1,3 +1,5 @@
+//! A store in memory, which is held to the same behaviour as the real ones by the store contract.
+
 mod throttle;
 
 use std::collections::{BTreeMap, VecDeque};

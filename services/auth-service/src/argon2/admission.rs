@@ -196,6 +196,7 @@ impl Drop for Turn {
 mod tests {
     use futures::FutureExt as _;
     use grpc_kit::Call;
+    use metrics_exporter_prometheus::PrometheusBuilder;
     use tokio::time::advance;
 
     use super::*;
@@ -293,5 +294,32 @@ mod tests {
         }
         let learnt = admission.0.expected_wait(0);
         assert!((TURN / 10..TURN / 8).contains(&learnt), "{learnt:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_queue_is_measured() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let admission = admission(1);
+        let held = admission.admit().await.unwrap();
+        let mut first = Box::pin(admission.admit());
+        let mut second = Box::pin(admission.admit());
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        let within = call::scope(call_until(Instant::now()), admission.admit()).now_or_never();
+        assert_eq!(within.expect("at once").unwrap_err().reason, "deadline");
+        let said = |line: &str| {
+            let page = recorder.handle().render();
+            assert!(page.lines().any(|said| said == line), "{line} is not in:\n{page}");
+        };
+        said("tandem_hash_queue_length 2");
+        said("tandem_hash_refusals_total{reason=\"deadline\"} 1");
+        advance(TURN).await;
+        drop(held);
+        drop(first.await.unwrap());
+        drop(second);
+        said("tandem_hash_queue_length 0");
+        said("tandem_hash_queue_wait_seconds_count 2");
+        said("tandem_hash_queue_wait_seconds_sum 0.1");
     }
 }

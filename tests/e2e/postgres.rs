@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod followers;
+mod guesses;
 mod kills;
 mod life;
 mod load;

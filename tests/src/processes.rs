@@ -109,6 +109,11 @@ impl Processes {
         self.anonymous = Caller::anonymous(endpoints);
     }
 
+    /// Where operators look at each process of auth-service.
+    pub fn auth_ops(&self) -> impl Iterator<Item = SocketAddr> {
+        self.replicas.iter().map(|replica| replica.auth[2])
+    }
+
     /// Ends all processes of a service as `kill -9` does.
     pub async fn kill(&mut self, service: Service) {
         for replica in &mut self.replicas {

@@ -148,7 +148,6 @@ impl Home {
             ("AUTH__TOKEN__SIGNING_KEY_FILE", &self.file("signing-key.pem")),
             ("AUTH__WORKLOAD__TOKEN_FILE", &self.file("workload-token")),
             ("AUTH__RATE_LIMIT__ENABLED", "false"),
-            ("AUTH__LOG__LEVEL", "warn"),
         ]);
         command
     }
@@ -161,7 +160,6 @@ impl Home {
             ("USERS__DATABASE__URL", &self.urls[1]),
             ("USERS__IDENTITY_PROVIDER__URL", &format!("http://{port}")),
             ("USERS__IDENTITY_PROVIDER__TOKEN_FILE", &self.file("workload-token")),
-            ("USERS__LOG__LEVEL", "warn"),
         ]);
         command
     }

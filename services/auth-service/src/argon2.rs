@@ -130,6 +130,7 @@ impl Permit {
         if call::is_abandoned() {
             return Err(self.admission.abandoned().into());
         }
+        self.turn.hashes();
         let (settings, turn) = (Arc::clone(&self.settings), Arc::clone(&self.turn));
         let hashed = self.threads.run(move |memory| {
             let began = Instant::now();

@@ -38,6 +38,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/auth/postgres
 #[derive(Clone, Debug)]
 pub struct PgStore {
     reader: PgReader,
+    costly_reader: PgReader,
     follower: Follower,
 }
 
@@ -47,6 +48,8 @@ pub struct PgReader {
     database: Postgres,
     clock: SystemClock,
     newest: Newest,
+    /// Whether it leaves connections to others.
+    costly: bool,
 }
 
 /// A unit of work.
@@ -68,7 +71,9 @@ impl PgStore {
     pub fn new(database: Postgres, clock: SystemClock) -> Self {
         let newest = Newest::default();
         let follower = Follower::start(database.clone(), newest.clone());
-        Self { reader: PgReader { database, clock, newest }, follower }
+        let reader = PgReader { database, clock, newest, costly: false };
+        let costly_reader = PgReader { costly: true, ..reader.clone() };
+        Self { reader, costly_reader, follower }
     }
 
     fn tx(&self, tx: database::postgres::Transaction) -> PgTx {
@@ -96,7 +101,9 @@ impl ServedStore for PgStore {
 
 impl PgReader {
     async fn connection(&self) -> Result<Connection, StoreError> {
-        self.database.read().await.map_err(failed)
+        let database = &self.database;
+        let connection = if self.costly { database.read_costly().await } else { database.read().await };
+        connection.map_err(failed)
     }
 }
 
@@ -114,6 +121,10 @@ impl Store for PgStore {
 
     fn reader(&self) -> &PgReader {
         &self.reader
+    }
+
+    fn costly_reader(&self) -> &PgReader {
+        &self.costly_reader
     }
 }
 

@@ -95,6 +95,11 @@ impl Store for SqliteStore {
     fn reader(&self) -> &SqliteReader {
         &self.reader
     }
+
+    /// What calls begin with is not read by the connections that others could take.
+    fn costly_reader(&self) -> &SqliteReader {
+        &self.reader
+    }
 }
 
 impl Transaction for SqliteTx {

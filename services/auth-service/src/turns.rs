@@ -10,14 +10,24 @@ use auth_core::Error;
 use auth_core::domain::{Attempt, Purpose};
 use auth_core::ports::Turns;
 use grpc_kit::call;
+use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::ids::random;
 
 /// How soon the store is asked again whether others were decided.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// No more may wait for one account than this.
+/// For so long somebody waits for others who try a password of the same account. Longer than for a hash, because each of
+/// those in front needs one: fifty devices that log in at once after an outage all get in.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// No more may wait for one account than can be served in that time by any machine.
 const MAX_WAITING: usize = 1_000;
+
+/// How soon a refused caller may come again at the earliest; the latest is twice that.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// An account, and what for.
 type Key = (Purpose, String);
@@ -29,7 +39,6 @@ pub(crate) struct LocalTurns(Arc<Lines>);
 #[derive(Debug)]
 struct Lines {
     in_front: usize,
-    wait: Duration,
     by_account: Mutex<HashMap<Key, Line>>,
 }
 
@@ -41,9 +50,9 @@ struct Line {
 }
 
 impl LocalTurns {
-    /// So many of each account may be in front, and nobody waits for longer than `wait`.
-    pub(crate) fn new(in_front: usize, wait: Duration) -> Self {
-        Self(Arc::new(Lines { in_front, wait, by_account: Mutex::default() }))
+    /// So many of each account may be in front.
+    pub(crate) fn new(in_front: usize) -> Self {
+        Self(Arc::new(Lines { in_front, by_account: Mutex::default() }))
     }
 }
 
@@ -51,10 +60,13 @@ impl Lines {
     fn by_account(&self) -> MutexGuard<'_, HashMap<Key, Line>> {
         self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn busy(&self) -> Error {
-        Error::HasherBusy { retry_after: self.wait.max(PAUSE) }
-    }
+/// Refused callers are sent away each for another time, so that they do not come back all at once.
+fn busy() -> Error {
+    counter!("tandem_hash_refusals_total", "reason" => "account").increment(1);
+    let [spread] = random::<1>();
+    Error::HasherBusy { retry_after: RETRY.mul_f64(1.0 + f64::from(spread) / 256.0) }
 }
 
 /// Somebody in a line, who leaves it when dropped.
@@ -71,7 +83,7 @@ impl Presence {
             .entry(key.clone())
             .or_insert_with(|| Line { places: Arc::new(Semaphore::new(lines.in_front)), present: 0 });
         if line.present >= lines.in_front + MAX_WAITING {
-            return Err(lines.busy());
+            return Err(busy());
         }
         line.present += 1;
         let places = Arc::clone(&line.places);
@@ -95,7 +107,7 @@ impl Drop for Presence {
 #[derive(Debug)]
 pub(crate) struct Turn {
     _place: OwnedSemaphorePermit,
-    presence: Presence,
+    _presence: Presence,
     until: Instant,
 }
 
@@ -103,28 +115,32 @@ impl Turns for LocalTurns {
     type Turn = Turn;
 
     async fn line_up(&self, attempt: &Attempt) -> Result<Turn, Error> {
-        let until = Instant::now() + self.0.wait;
+        let until = Instant::now() + PATIENCE;
         let until = call::deadline().map_or(until, |deadline| until.min(deadline));
         let key = (attempt.purpose, attempt.username.canonical().to_owned());
         let (presence, places) = Presence::enter(&self.0, key)?;
         let place = tokio::select! {
             biased;
-            () = call::abandoned() => return Err(self.0.busy()),
+            () = call::abandoned() => return Err(busy()),
             place = timeout_at(until, places.acquire_owned()) => place,
         };
         match place {
-            Ok(Ok(place)) => Ok(Turn { _place: place, presence, until }),
-            Ok(Err(_)) | Err(_) => Err(self.0.busy()),
+            Ok(Ok(place)) => Ok(Turn { _place: place, _presence: presence, until }),
+            Ok(Err(_)) | Err(_) => Err(busy()),
         }
+    }
+
+    fn refuse(&self) -> Error {
+        busy()
     }
 
     async fn pause(&self, turn: &Turn) -> Result<(), Error> {
         let next = Instant::now() + PAUSE;
         if next > turn.until {
-            return Err(turn.presence.lines.busy());
+            return Err(busy());
         }
         tokio::select! {
-            () = call::abandoned() => Err(turn.presence.lines.busy()),
+            () = call::abandoned() => Err(busy()),
             () = sleep_until(next) => Ok(()),
         }
     }
@@ -139,8 +155,6 @@ mod tests {
 
     use super::*;
 
-    const WAIT: Duration = Duration::from_secs(1);
-
     fn attempt(username: &str) -> Attempt {
         let username = Username::parse(username).unwrap();
         Attempt { purpose: Purpose::LogIn, username, address: ClientAddress::of(None) }
@@ -148,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn so_many_are_in_front_and_the_others_follow_in_their_order() {
-        let turns = LocalTurns::new(2, WAIT);
+        let turns = LocalTurns::new(2);
         let (alice, bobby) = (attempt("alice"), attempt("bobby"));
         let first = turns.line_up(&alice).await.unwrap();
         let _second = turns.line_up(&attempt("ALICE")).await.unwrap();
@@ -164,12 +178,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_longer_than_is_said_and_no_line_is_left() {
-        let turns = LocalTurns::new(1, WAIT);
+        let turns = LocalTurns::new(1);
         let alice = attempt("alice");
         let turn = turns.line_up(&alice).await.unwrap();
         let mut waiting = Box::pin(turns.line_up(&alice));
         assert!(waiting.as_mut().now_or_never().is_none());
-        advance(WAIT).await;
+        advance(PATIENCE).await;
         assert!(matches!(waiting.await, Err(Error::HasherBusy { .. })));
         assert!(matches!(turns.pause(&turn).await, Err(Error::HasherBusy { .. })));
         drop(turn);

@@ -106,7 +106,7 @@ pub struct Postgres {
     kept: Arc<Kept>,
     /// The right to have a transaction.
     transactions: Arc<Semaphore>,
-    /// The right to have a costly one, which is needed on top.
+    /// The right to have a costly one, or a connection for what comes before it, which is needed on top.
     costly: Arc<Semaphore>,
     direct: Arc<PgConnectOptions>,
     prepared_statements: bool,
@@ -158,12 +158,21 @@ impl Postgres {
 
     /// A connection for statements that each stand alone and change nothing.
     pub async fn read(&self) -> Result<Connection, sqlx::Error> {
+        self.read_within(&[]).await
+    }
+
+    /// As [`read`](Self::read), for what comes before something costly: it leaves connections to others.
+    pub async fn read_costly(&self) -> Result<Connection, sqlx::Error> {
+        self.read_within(&[&self.costly]).await
+    }
+
+    async fn read_within(&self, limits: &[&Arc<Semaphore>]) -> Result<Connection, sqlx::Error> {
         within(ACQUIRE_WAIT, async {
-            let turn = self.kept.turn().await?;
+            let rights = self.rights(limits).await?;
             if self.prepared_statements {
-                Ok(Connection::single(self.kept.lend(turn).await?))
+                Ok(Connection::single(self.kept.lend(rights).await?))
             } else {
-                Ok(Box::pin(self.begin_holding(turn, Vec::new())).await?.into_connection())
+                Ok(Box::pin(self.begin_holding(rights)).await?.into_connection())
             }
         })
         .await
@@ -179,27 +188,26 @@ impl Postgres {
         self.begin_within(&[&self.costly, &self.transactions]).await
     }
 
-    async fn begin_within(&self, rights: &[&Arc<Semaphore>]) -> Result<Transaction, sqlx::Error> {
+    async fn begin_within(&self, limits: &[&Arc<Semaphore>]) -> Result<Transaction, sqlx::Error> {
         // All waits together. What is begun after that ends by itself.
         within(ACQUIRE_WAIT, async {
-            let mut permits = Vec::with_capacity(rights.len());
-            for right in rights {
-                permits.extend(Arc::clone(right).acquire_owned().await);
-            }
-            let turn = self.kept.turn().await?;
-            self.begin_holding(turn, permits).await
+            let rights = self.rights(limits).await?;
+            self.begin_holding(rights).await
         })
         .await
     }
 
-    async fn begin_holding(
-        &self,
-        turn: Turn,
-        permits: Vec<OwnedSemaphorePermit>,
-    ) -> Result<Transaction, sqlx::Error> {
+    async fn rights(&self, limits: &[&Arc<Semaphore>]) -> Result<Rights, sqlx::Error> {
+        let mut permits = Vec::with_capacity(limits.len());
+        for limit in limits {
+            permits.extend(Arc::clone(limit).acquire_owned().await);
+        }
+        Ok(Rights { _turn: self.kept.turn().await?, _permits: permits })
+    }
+
+    async fn begin_holding(&self, rights: Rights) -> Result<Transaction, sqlx::Error> {
         let waiting = self.kept.make_room();
         let pool = self.pool.clone();
-        let rights = Rights { _turn: turn, _permits: permits };
         let begun = tokio::spawn(async move {
             let begun = pool.begin().await;
             drop(waiting);

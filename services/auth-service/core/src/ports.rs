@@ -80,6 +80,9 @@ pub trait Turns: Send + Sync + 'static {
     /// Waits until only as many others are in front as may be looked at at once, or refuses with [`Error::HasherBusy`].
     fn line_up(&self, attempt: &Attempt) -> impl Future<Output = Result<Self::Turn, Error>> + Send;
 
+    /// The refusal of somebody who may not wait.
+    fn refuse(&self) -> Error;
+
     /// Lets other processes come to a decision for a moment; refuses with [`Error::HasherBusy`] who has waited for too
     /// long since it lined up.
     fn pause(&self, turn: &Self::Turn) -> impl Future<Output = Result<(), Error>> + Send;

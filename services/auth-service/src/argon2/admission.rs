@@ -6,13 +6,13 @@
 //! How long a turn takes is measured all the time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grpc_kit::call;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::ids::random;
 
@@ -65,7 +65,7 @@ impl Admission {
         if self.0.permits.available_permits() > 0 {
             return Ok(());
         }
-        self.0.check(self.0.waiting.load(Ordering::Relaxed), Instant::now()).map(drop).inspect_err(counted)
+        self.0.check(self.0.waiting.load(Ordering::Relaxed), Instant::now()).inspect_err(counted)
     }
 
     /// The refusal of a caller that had a turn and is gone before it began to hash.
@@ -90,38 +90,40 @@ impl Admission {
         }
         let arrived = Instant::now();
         let place = Place::at_the_end_of(queue);
-        let until = queue.check(place.ahead, arrived)?;
+        queue.check(place.ahead, arrived)?;
+        // Whoever was told to wait is not sent away later, when turns have become a little slower: it would have waited for
+        // nothing. Its own deadline ends it, by which its caller is gone.
         let permit = tokio::select! {
             biased;
             () = call::abandoned() => return Err(queue.refusal("abandoned", place.ahead)),
-            permit = timeout_at(until, Arc::clone(&queue.permits).acquire_owned()) => permit,
+            permit = Arc::clone(&queue.permits).acquire_owned() => permit,
         };
-        match permit {
-            Ok(Ok(permit)) => {
-                histogram!("tandem_hash_queue_wait_seconds").record(arrived.elapsed());
-                Ok(self.turn(permit))
-            }
-            Err(_) | Ok(Err(_)) => Err(queue.refusal("waited", place.ahead)),
-        }
+        // The semaphore is never closed.
+        let permit = permit.map_err(|_| queue.refusal("abandoned", place.ahead))?;
+        histogram!("tandem_hash_queue_wait_seconds").record(arrived.elapsed());
+        Ok(self.turn(permit))
     }
 
     fn turn(&self, permit: OwnedSemaphorePermit) -> Turn {
-        Turn { queue: Arc::clone(&self.0), began: Instant::now(), _permit: permit }
+        Turn {
+            queue: Arc::clone(&self.0),
+            began: Instant::now(),
+            hashed: AtomicBool::new(false),
+            _permit: permit,
+        }
     }
 }
 
 impl Queue {
-    /// Until when someone with so many ahead waits, if waiting makes sense.
-    fn check(&self, ahead: usize, arrived: Instant) -> Result<Instant, Refused> {
-        let patience = arrived + self.patience;
-        let deadline = call::deadline();
-        let expected = arrived + self.expected_wait(ahead);
-        if ahead >= MAX_QUEUED || expected > patience {
+    /// Whether waiting makes sense for someone with so many ahead.
+    fn check(&self, ahead: usize, arrived: Instant) -> Result<(), Refused> {
+        let expected = self.expected_wait(ahead);
+        if ahead >= MAX_QUEUED || expected > self.patience {
             Err(self.refusal("queue", ahead))
-        } else if deadline.is_some_and(|deadline| expected > deadline) {
+        } else if call::deadline().is_some_and(|deadline| arrived + expected > deadline) {
             Err(self.refusal("deadline", ahead))
         } else {
-            Ok(deadline.map_or(patience, |deadline| patience.min(deadline)))
+            Ok(())
         }
     }
 
@@ -183,12 +185,23 @@ impl Drop for Place<'_> {
 pub(super) struct Turn {
     queue: Arc<Queue>,
     began: Instant,
+    hashed: AtomicBool,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Something is hashed in this turn. One in which nothing was (a name was taken, the store is away) says nothing of what
+    /// the next ones take.
+    pub(super) fn hashes(&self) {
+        self.hashed.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.queue.note_turn(self.began.elapsed());
+        if self.hashed.load(Ordering::Relaxed) {
+            self.queue.note_turn(self.began.elapsed());
+        }
     }
 }
 
@@ -251,13 +264,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_waited_for_as_long_as_one_may_is_refused() {
+    async fn who_was_told_to_wait_is_not_sent_away_when_turns_become_slower() {
         let admission = admission(1);
-        let _held = admission.admit().await.unwrap();
+        let held = admission.admit().await.unwrap();
         let mut waiting = Box::pin(admission.admit());
         assert!(waiting.as_mut().now_or_never().is_none());
-        advance(QUEUE_WAIT).await;
-        assert_eq!(waiting.await.unwrap_err().reason, "waited");
+        advance(QUEUE_WAIT * 2).await;
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(held);
+        waiting.await.unwrap();
         assert_eq!(admission.0.waiting.load(Ordering::Relaxed), 0);
     }
 
@@ -289,11 +304,16 @@ mod tests {
         let admission = admission(1);
         for _ in 0..40 {
             let turn = admission.admit().await.unwrap();
+            turn.hashes();
             advance(TURN / 10).await;
             drop(turn);
         }
         let learnt = admission.0.expected_wait(0);
         assert!((TURN / 10..TURN / 8).contains(&learnt), "{learnt:?}");
+        for _ in 0..40 {
+            drop(admission.admit().await.unwrap());
+        }
+        assert_eq!(admission.0.expected_wait(0), learnt, "a turn without a hash teaches nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,8 +2,8 @@
 //!
 //! They are not tokio's: a hash takes a core for as long as a thousand cheap calls, so the workers that serve those must
 //! never be the ones that hash, nor wait for them: where there are more threads than cores, those that hash step back. The
-//! memory is kept, because the kernel takes about as long to give out 19 MiB of new pages
-//! as Argon2 to fill a few of them; it is first asked for by the first hash.
+//! memory is kept, because to be given 19 MiB of new pages costs a good part of what it takes to fill them; it is first
+//! asked for by the first hash.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,7 +52,7 @@ impl Threads {
     }
 }
 
-/// Asks the scheduler to run this thread when no other of the process wants the core (`SCHED_IDLE`), which needs no
+/// Asks the scheduler to run this thread when nothing else beside it wants the core (`SCHED_IDLE`), which needs no
 /// privilege. With an equal share a call would wait for a slice of a hash, some 3 ms, each time that it has something to do.
 #[cfg(target_os = "linux")]
 fn step_back() {

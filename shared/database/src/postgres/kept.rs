@@ -20,7 +20,7 @@ use sqlx::{Connection as _, Error, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::{IDLE_TIMEOUT, MAX_LIFETIME, TRUSTED_IDLE};
+use super::{IDLE_TIMEOUT, MAX_LIFETIME, Rights, TRUSTED_IDLE};
 
 /// The right to have a connection.
 pub(super) type Turn = OwnedSemaphorePermit;
@@ -58,12 +58,18 @@ impl Kept {
     }
 
     /// A connection for a read. What happens seldom is on the heap: it would make the future of every call large.
-    pub(super) async fn lend(self: &Arc<Self>, turn: Turn) -> Result<Lease, Error> {
+    pub(super) async fn lend(self: &Arc<Self>, rights: Rights) -> Result<Lease, Error> {
         let (connection, taken) = match self.usable().await {
             Ok(usable) => usable,
             Err(_waiting) => (Box::pin(self.pool.acquire()).await?, Instant::now()),
         };
-        Ok(Lease { kept: Arc::clone(self), connection: Some(connection), taken, at_rest: true, _turn: turn })
+        Ok(Lease {
+            kept: Arc::clone(self),
+            connection: Some(connection),
+            taken,
+            at_rest: true,
+            _rights: rights,
+        })
     }
 
     /// Whoever has a turn takes its connection from the pool, to which a kept one is given back for that. To be held
@@ -154,7 +160,7 @@ pub(super) struct Lease {
     /// No statement is under way, and none failed.
     at_rest: bool,
     /// Dropped last, when the connection can be had again.
-    _turn: Turn,
+    _rights: Rights,
 }
 
 impl Lease {

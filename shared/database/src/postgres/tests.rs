@@ -198,6 +198,8 @@ async fn costly_transactions_leave_connections_for_cheap_ones_and_those_for_who_
     let costly = join_all((0..2).map(|_| database.begin_costly())).await;
     let mut third = Box::pin(database.begin_costly());
     assert!(poll_immediate(&mut third).await.is_none(), "two of four are not for what is costly");
+    let mut before_it = Box::pin(database.read_costly());
+    assert!(poll_immediate(&mut before_it).await.is_none(), "nor for what comes before it");
     let cheap = database.begin().await.expect("begins");
     let mut another = Box::pin(database.begin());
     assert!(poll_immediate(&mut another).await.is_none(), "one of four is for reading");
@@ -207,6 +209,7 @@ async fn costly_transactions_leave_connections_for_cheap_ones_and_those_for_who_
     }
     another.await.expect("its turn").commit().await.expect("commits");
     third.await.expect("its turn").commit().await.expect("commits");
+    drop(before_it.await.expect("its turn"));
     cheap.commit().await.expect("commits");
     drop(reader);
 }

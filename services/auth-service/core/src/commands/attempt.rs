@@ -1,17 +1,12 @@
 //! A password that is tried is counted: the attempt is reserved before anybody looks at the password, and settled by what
 //! came of it.
 
-use std::time::Duration;
-
 use super::Context;
 use crate::domain::{
     AddressCount, Attempt, AttemptId, ClientAddress, Decision, SignUps, Standing, ThrottlePolicy,
 };
 use crate::ports::{Ids as _, PasswordHasher as _, Ports, Reader as _, Store, Transaction, Turns};
 use crate::{Error, StoreError};
-
-/// When an attempt that may not wait is worth another try.
-const RETRY: Duration = Duration::from_millis(200);
 
 /// What came of looking at a password.
 pub(super) enum Checked<T> {
@@ -59,7 +54,7 @@ impl<P: Ports> Context<P> {
             Patience::Waits => self.wait_and_reserve(policy, attempt).await,
             Patience::None => match self.reserve(policy, attempt).await? {
                 Some(id) => Ok((id, None)),
-                None => Err(Error::HasherBusy { retry_after: RETRY }),
+                None => Err(self.turns.refuse()),
             },
         }
     }
@@ -105,7 +100,7 @@ impl<P: Ports> Context<P> {
     /// `None`: others have to be decided first.
     async fn reserve(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Option<AttemptId>, Error> {
         // A look without a lock first, so that those who are refused, who may be many, keep nobody waiting.
-        if !admitted(self.store.reader().standing(attempt).await?.decide(policy))? {
+        if !admitted(self.store.costly_reader().standing(attempt).await?.decide(policy))? {
             return Ok(None);
         }
         let mut tx = self.store.begin_costly().await?;
@@ -133,7 +128,7 @@ impl<P: Ports> Context<P> {
     ) -> Result<T, Error> {
         let Some(policy) = &self.throttle else { return sign_up.await };
         self.hasher.expect_turn()?;
-        admitted(self.store.reader().sign_ups(address).await?.decide(policy))?;
+        admitted(self.store.costly_reader().sign_ups(address).await?.decide(policy))?;
         Box::pin(self.change_sign_ups(address, |sign_ups| {
             admitted(sign_ups.decide(policy))?;
             Ok(Some(sign_ups.one_more()))

@@ -65,7 +65,8 @@ impl ChangePassword {
     ) -> Result<Checked<(StoredAccount, PasswordHash)>, Error> {
         let id = self.principal.account.id;
         let permit = cx.hasher.admit().await?;
-        let seen = cx.store.reader().account(&AccountKey::Id(id)).await?.ok_or(Error::Unauthenticated)?;
+        let seen =
+            cx.store.costly_reader().account(&AccountKey::Id(id)).await?.ok_or(Error::Unauthenticated)?;
         match permit.verify(id, &self.current, &seen.password_hash).await? {
             Verdict::Mismatch => Ok(Checked::Wrong),
             _ if seen.account.state == AccountState::Disabled => Ok(Checked::Inactive),

@@ -47,7 +47,7 @@ impl LogIn {
         cx: &Context<P>,
     ) -> Result<Checked<(StoredAccount, Option<PasswordHash>)>, Error> {
         let permit = cx.hasher.admit().await?;
-        let found = cx.store.reader().account(&AccountKey::Username(self.username.clone())).await?;
+        let found = cx.store.costly_reader().account(&AccountKey::Username(self.username.clone())).await?;
         let Some(seen) = found else {
             permit.verify_nothing(&self.password).await?;
             return Ok(Checked::Wrong);

@@ -1,5 +1,5 @@
-//! Deletes what has expired: sessions, request ids older than a day, and counts of failures. Run in the background, on every replica; in small
-//! units of work, so that no log-in waits for one.
+//! Deletes what has expired: sessions, request ids older than a day, and counts of failures. Run in the background, on every
+//! replica; in small units of work, so that no log-in waits for one.
 
 use super::Context;
 use crate::Error;
@@ -8,8 +8,8 @@ use crate::ports::{Ports, Store as _, Transaction as _};
 /// The most rows of each kind in one unit of work.
 const BATCH: u32 = 500;
 
-/// The most counts of failures, and of addresses, that are kept: some 50 MB. A failure costs a hash, so it takes somebody an
-/// hour of all that a core can do to get there; then those go that would go first anyway.
+/// The most counts of failures, and of addresses, that are kept: some 50 MB. A failure costs a hash and makes two at most, so
+/// it takes half an hour of all that a core can do to get there; then those go that would go first anyway.
 const KEPT_COUNTS: u32 = 250_000;
 
 /// One batch.

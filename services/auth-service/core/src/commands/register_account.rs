@@ -41,7 +41,7 @@ impl RegisterAccount {
     /// Looks id and name up, hashes, and lets the store's constraints decide.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
         let permit = cx.hasher.admit().await?;
-        let reader = cx.store.reader();
+        let reader = cx.store.costly_reader();
         // The name before the id, which are one row: a repeat that finds its own name taken finds its id too.
         let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
         if let Some(existing) = reader.account(&AccountKey::Id(self.id)).await? {

@@ -42,7 +42,7 @@ impl SetPassword {
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<AccountChanged, Error> {
         let id = self.account_id;
         let permit = cx.hasher.admit().await?;
-        let seen = cx.store.reader().account(&AccountKey::Id(id)).await?;
+        let seen = cx.store.costly_reader().account(&AccountKey::Id(id)).await?;
         let seen = seen.ok_or_else(|| Error::AccountNotFound(id.to_string()))?;
         let password = self.password.for_user(&seen.account.username);
         let password = password.map_err(|rule| Error::invalid_field("password", rule))?;

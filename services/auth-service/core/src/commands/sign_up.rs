@@ -52,7 +52,7 @@ impl SignUp {
 
     async fn sign_up<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
         let permit = cx.hasher.admit().await?;
-        let reader = cx.store.reader();
+        let reader = cx.store.costly_reader();
         // The name before the request id: they are committed together, so a repeat that finds its own name taken
         // finds its request id too.
         let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
@@ -108,7 +108,7 @@ impl SignUp {
         if known.username != self.username {
             return Err(Error::RequestIdReused);
         }
-        let found = cx.store.reader().account(&AccountKey::Id(known.account_id)).await?;
+        let found = cx.store.costly_reader().account(&AccountKey::Id(known.account_id)).await?;
         let stored = found.ok_or_else(|| Error::Internal("a request id without its account".into()))?;
         // Whoever knows a request id could guess at its password here.
         let attempt = Attempt {

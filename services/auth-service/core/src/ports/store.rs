@@ -24,6 +24,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Single reads, outside any unit of work.
     fn reader(&self) -> &Self::Reader;
+
+    /// As [`reader`](Self::reader), for what comes with a hash.
+    fn costly_reader(&self) -> &Self::Reader;
 }
 
 /// A unit of work: dropping it undoes it.

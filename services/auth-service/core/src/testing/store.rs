@@ -125,6 +125,10 @@ impl Store for FakeStore {
     fn reader(&self) -> &FakeReader {
         &self.reader
     }
+
+    fn costly_reader(&self) -> &FakeReader {
+        &self.reader
+    }
 }
 
 impl State {

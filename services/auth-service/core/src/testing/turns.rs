@@ -30,10 +30,14 @@ impl Turns for FakeTurns {
         Ok(self.0.now() + PATIENCE)
     }
 
+    fn refuse(&self) -> Error {
+        Error::HasherBusy { retry_after: Duration::from_secs(1) }
+    }
+
     /// Moves the clock instead.
     async fn pause(&self, turn: &Timestamp) -> Result<(), Error> {
         if self.0.now() >= *turn {
-            return Err(Error::HasherBusy { retry_after: Duration::from_secs(1) });
+            return Err(self.refuse());
         }
         self.0.advance(PAUSE);
         Ok(())

@@ -12,6 +12,7 @@ mod argon2_rate;
 mod drive;
 mod echo;
 mod load;
+mod passwords;
 mod stores;
 mod usage;
 
@@ -39,6 +40,8 @@ enum Command {
     Echo(echo::Arguments),
     /// Prints how many passwords a second one thread hashes that does nothing else.
     Argon2Rate(argon2_rate::Arguments),
+    /// Prints how long it takes to look whether a password may be set.
+    Passwords,
 }
 
 fn main() {
@@ -52,6 +55,7 @@ fn main() {
             Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(echo::serve(&echo));
         }
         Some(Command::Argon2Rate(rate)) => argon2_rate::run(&rate),
+        Some(Command::Passwords) => passwords::run(),
     }
 }
 

@@ -13,7 +13,9 @@ use protox::prost_reflect::{
 const PACKAGES: [&str; 3] = ["tandem.auth.v1", "tandem.identity.v1", "tandem.users.v1"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Asked now and not when this was compiled: clones may share a target directory.
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
+    let root = root.join("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How long a line waits for others.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a line of the log waits for others.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What may wait, in bytes.
 const ROOM: usize = 32 * 1024;
@@ -44,11 +44,11 @@ struct Lines<W> {
 }
 
 impl<W: Write + Send + 'static> Buffered<W> {
-    /// Begins to write, by a thread of its own, which sleeps while nothing is logged.
-    pub(crate) fn start(out: W) -> io::Result<Self> {
+    /// Begins to write, by a thread of its own, which sleeps while nothing is logged. A line waits for others so long at most.
+    pub(crate) fn start(out: W, patience: Duration) -> io::Result<Self> {
         let lines = Arc::new(Lines { waiting: Mutex::default(), some: Condvar::new(), out: Mutex::new(out) });
         let writing = Arc::clone(&lines);
-        Builder::new().name("log".to_owned()).spawn(move || writing.write_for_ever())?;
+        Builder::new().name("log".to_owned()).spawn(move || writing.write_for_ever(patience))?;
         Ok(Self(lines))
     }
 
@@ -59,11 +59,11 @@ impl<W: Write + Send + 'static> Buffered<W> {
 }
 
 impl<W: Write> Lines<W> {
-    fn write_for_ever(&self) {
+    fn write_for_ever(&self, patience: Duration) {
         loop {
             let waiting = self.some.wait_while(locked(&self.waiting), |waiting| waiting.is_empty());
             drop(waiting);
-            park_timeout(PATIENCE);
+            park_timeout(patience);
             self.flush();
         }
     }
@@ -144,9 +144,12 @@ mod tests {
         }
     }
 
-    fn log() -> (Buffered<Sent>, Receiver<String>) {
+    /// Longer than any test lasts.
+    const FOR_EVER: Duration = Duration::from_hours(1);
+
+    fn log(patience: Duration) -> (Buffered<Sent>, Receiver<String>) {
         let (sender, written) = channel();
-        (Buffered::start(Sent(sender)).unwrap(), written)
+        (Buffered::start(Sent(sender), patience).unwrap(), written)
     }
 
     fn logged(lines: &Buffered<Sent>, log: impl FnOnce()) {
@@ -155,14 +158,24 @@ mod tests {
     }
 
     #[test]
-    fn lines_wait_for_each_other_and_not_for_long() {
-        let (lines, written) = log();
+    fn lines_wait_for_each_other() {
+        let (lines, written) = log(FOR_EVER);
         logged(&lines, || {
             tracing::info!("one");
             tracing::info!("two");
         });
         assert!(written.try_recv().is_err(), "not at once");
-        assert_eq!(written.recv_timeout(Duration::from_secs(10)).unwrap(), " INFO one\n INFO two\n");
+        lines.flush();
+        assert_eq!(written.try_recv().unwrap(), " INFO one\n INFO two\n");
+    }
+
+    #[test]
+    fn no_line_waits_for_long() {
+        let (lines, written) = log(Duration::from_millis(1));
+        for _ in 0..3 {
+            logged(&lines, || tracing::info!("one"));
+            assert_eq!(written.recv_timeout(Duration::from_mins(1)).unwrap(), " INFO one\n");
+        }
     }
 
     #[test]
@@ -170,7 +183,7 @@ mod tests {
         for log_it in
             [|| tracing::warn!("it"), || tracing::error!("it"), || tracing::info!(target: "security", "it")]
         {
-            let (lines, written) = log();
+            let (lines, written) = log(FOR_EVER);
             logged(&lines, || {
                 tracing::info!("one");
                 log_it();
@@ -182,16 +195,8 @@ mod tests {
 
     #[test]
     fn no_more_waits_than_there_is_room_for() {
-        let (lines, written) = log();
+        let (lines, written) = log(FOR_EVER);
         logged(&lines, || tracing::info!("{}", "x".repeat(ROOM)));
         assert!(written.try_recv().unwrap().len() > ROOM);
-    }
-
-    #[test]
-    fn a_flush_writes_what_waits() {
-        let (lines, written) = log();
-        logged(&lines, || tracing::info!("one"));
-        lines.flush();
-        assert_eq!(written.try_recv().unwrap(), " INFO one\n");
     }
 }

@@ -88,7 +88,7 @@ pub fn init_log(settings: &LogSettings) -> Result<Log, TelemetryError> {
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    let lines = Buffered::start(stderr())?;
+    let lines = Buffered::start(stderr(), buffered::PATIENCE)?;
     let log = tracing_subscriber::fmt().with_env_filter(parse(&settings.level)?).with_writer(lines.clone());
     if json {
         log.fmt_fields(JsonFields::new()).event_format(JsonLine).finish().try_init()?;

@@ -80,8 +80,9 @@ async fn five_hundred_who_give_up_leave_no_work_no_attempt_and_no_failure() {
     let pair = started(1).await;
     let before = hashes(&pair).await;
     let hurried = pair.anonymous.with("grpc-timeout", "5m");
-    let answers = join_all((0..500).map(|_| reason(&hurried, log_in("alice", PASSWORD)))).await;
-    assert!(answers.iter().filter(|reason| *reason == "OK").count() < 10, "{answers:?}");
+    // The client gives up as well, so what it hears may be its own.
+    let answers = join_all((0..500).map(|_| hurried.raw(log_in("alice", PASSWORD)))).await;
+    assert!(answers.iter().filter(|answer| answer.is_ok()).count() < 10, "{answers:?}");
     let url = pair.data().url(Service::Auth);
     e2e::eventually("that nobody is looked at", async || {
         (sql(&url, "select count(*) from attempts").await == "0").then_some(())

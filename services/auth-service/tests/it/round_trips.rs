@@ -25,15 +25,19 @@ async fn unknown_names_wrong_passwords_and_inactive_accounts_ask_the_database_eq
         // Whatever is prepared the first time.
         assert!(matches!(scene.log_in("warmup", WRONG).await, Err(Error::InvalidCredentials)));
 
-        for attempt in 1..=4 {
-            let mut round_trips = Vec::new();
-            for username in ["nobody", "alice", "inactive"] {
+        // The store looks at the feed now and then, which comes on top: the least of some attempts is what one takes.
+        let mut least = [usize::MAX; 3];
+        for _ in 1..=4 {
+            for (least, username) in least.iter_mut().zip(["nobody", "alice", "inactive"]) {
                 let before = scene.relay.round_trips();
                 assert!(matches!(scene.log_in(username, WRONG).await, Err(Error::InvalidCredentials)));
-                round_trips.push(scene.relay.round_trips() - before);
+                *least = (*least).min(scene.relay.round_trips() - before);
             }
-            let [nobody, alice, inactive] = round_trips[..] else { panic!("{round_trips:?}") };
-            assert!(nobody > 0 && nobody == alice && alice == inactive, "attempt {attempt}: {round_trips:?}");
+        }
+        let [nobody, alice, inactive] = least;
+        assert!(nobody > 0 && nobody == alice && alice == inactive, "{least:?}");
+        if throttle.is_none() {
+            assert_eq!(alice, 1, "a single read is one round trip");
         }
     }
 }

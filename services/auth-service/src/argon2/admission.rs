@@ -12,7 +12,7 @@ use std::time::Duration;
 use grpc_kit::call;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::ids::random;
 
@@ -91,15 +91,15 @@ impl Admission {
         let arrived = Instant::now();
         let place = Place::at_the_end_of(queue);
         queue.check(place.ahead, arrived)?;
-        // Whoever was told to wait is not sent away later, when turns have become a little slower: it would have waited for
-        // nothing. Its own deadline ends it, by which its caller is gone.
+        // Whoever was told to wait is not sent away when turns have become a little slower: it would have waited for nothing.
+        // Only when they have come to a stop, behind a store that does not answer, say.
         let permit = tokio::select! {
             biased;
             () = call::abandoned() => return Err(queue.refusal("abandoned", place.ahead)),
-            permit = Arc::clone(&queue.permits).acquire_owned() => permit,
+            permit = timeout(queue.patience * 2, Arc::clone(&queue.permits).acquire_owned()) => permit,
         };
         // The semaphore is never closed.
-        let permit = permit.map_err(|_| queue.refusal("abandoned", place.ahead))?;
+        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| queue.refusal("waited", place.ahead))?;
         histogram!("tandem_hash_queue_wait_seconds").record(arrived.elapsed());
         Ok(self.turn(permit))
     }
@@ -269,7 +269,7 @@ mod tests {
         let held = admission.admit().await.unwrap();
         let mut waiting = Box::pin(admission.admit());
         assert!(waiting.as_mut().now_or_never().is_none());
-        advance(QUEUE_WAIT * 2).await;
+        advance(QUEUE_WAIT).await;
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(held);
         waiting.await.unwrap();

@@ -35,6 +35,7 @@ alter role tandem_auth set plan_cache_mode = 'force_generic_plan';
 alter role tandem_auth set enable_seqscan = off;
 alter role tandem_auth set jit = off;
 alter role tandem_auth set max_parallel_workers_per_gather = 0;
+alter role tandem_auth set default_transaction_isolation = 'read committed';
 alter role tandem_users set idle_in_transaction_session_timeout = '30s';
 alter role tandem_users set statement_timeout = '30s';
 alter role tandem_users set lock_timeout = '10s';
@@ -42,6 +43,7 @@ alter role tandem_users set plan_cache_mode = 'force_generic_plan';
 alter role tandem_users set enable_seqscan = off;
 alter role tandem_users set jit = off;
 alter role tandem_users set max_parallel_workers_per_gather = 0;
+alter role tandem_users set default_transaction_isolation = 'read committed';
 
 \connect tandem_auth
 revoke all on schema public from public;

@@ -24,7 +24,7 @@ use metrics::histogram;
 use secrecy::SecretSlice;
 use uuid::Uuid;
 
-use admission::{Admission, Refused, Turn};
+use admission::{Admission, Place, Refused, Turn};
 use threads::{Memory, Threads};
 
 /// Argon2's parameters of cost.
@@ -101,8 +101,12 @@ impl From<Refused> for Error {
 
 impl PasswordHasher for Argon2Hasher {
     type Permit = Permit;
+    type Expected = Place;
 
-    fn expect_turn(&self) -> Result<(), Error> {
+    fn expect_turn(&self) -> Result<Place, Error> {
+        if call::is_abandoned() {
+            return Err(self.admission.abandoned().into());
+        }
         self.admission.expect().map_err(Error::from)
     }
 

@@ -218,6 +218,7 @@ mod tests {
         let signer = signer(key(), Vec::new());
         let token = signer.sign(&claims()).unwrap().expose().to_owned();
         assert!(signer.verify(&token).is_some());
+        // The last character of a base64 text can have bits that mean nothing, and strict decoding refuses them too.
         for position in 0..token.len() {
             for bit in 0..7 {
                 let mut changed = token.clone().into_bytes();
@@ -239,20 +240,6 @@ mod tests {
             assert!(signer.verify(&changed).is_none(), "{changed:?}");
         }
         assert!(signer.verify(&token).is_some(), "and the good one is good still");
-    }
-
-    #[test]
-    fn any_changed_character_makes_it_no_token() {
-        let signer = signer(key(), Vec::new());
-        let token = signer.sign(&claims()).unwrap().expose().to_owned();
-        // The last character of a base64 text can have bits that mean nothing, and strict decoding refuses them too.
-        for position in 0..token.len() {
-            let mut changed = token.clone().into_bytes();
-            changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(changed).unwrap();
-            assert!(signer.verify(&changed).is_none(), "position {position}");
-        }
-        assert!(signer.verify(&token).is_some());
     }
 
     #[test]

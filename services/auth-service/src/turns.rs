@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::ids::random;
 
-/// How soon the store is asked again whether others were decided.
+/// How soon the store is asked again whether others were decided; each time twice as late, up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 
 /// For so long somebody waits for others who try a password of the same account. Longer than for a hash, because each of
 /// those in front needs one: fifty devices that log in at once after an outage all get in.
@@ -109,6 +111,8 @@ pub(crate) struct Turn {
     _place: OwnedSemaphorePermit,
     _presence: Presence,
     until: Instant,
+    /// How often it has paused.
+    pauses: AtomicU32,
 }
 
 impl Turns for LocalTurns {
@@ -125,7 +129,9 @@ impl Turns for LocalTurns {
             place = timeout_at(until, places.acquire_owned()) => place,
         };
         match place {
-            Ok(Ok(place)) => Ok(Turn { _place: place, _presence: presence, until }),
+            Ok(Ok(place)) => {
+                Ok(Turn { _place: place, _presence: presence, until, pauses: AtomicU32::new(0) })
+            }
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
     }
@@ -135,7 +141,8 @@ impl Turns for LocalTurns {
     }
 
     async fn pause(&self, turn: &Turn) -> Result<(), Error> {
-        let next = Instant::now() + PAUSE;
+        let pauses = turn.pauses.fetch_add(1, Ordering::Relaxed);
+        let next = Instant::now() + PAUSE.saturating_mul(1 << pauses.min(16)).min(LONGEST_PAUSE);
         if next > turn.until {
             return Err(busy());
         }

@@ -61,6 +61,9 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 /// 30 s, a lock that is not to be had for 10 s is another's trouble, and an open transaction that says nothing is a lost
 /// one.
 ///
+/// The last one is what every unit of work relies on that reads after it has waited for a lock: it sees what the lock was
+/// held for.
+///
 /// The others are about plans. A statement is planned once and not for each set of values, which takes longer than to
 /// execute it; so the plans are the ones that the stores' tests look at. What such a plan expects of any values may be far
 /// too much, and then seems to be worth a scan of the whole table, compiled code, or processes that help: never here,
@@ -68,7 +71,8 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 pub const SESSION_SETTINGS: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; \
                                     set idle_in_transaction_session_timeout = '30s'; \
                                     set plan_cache_mode = 'force_generic_plan'; set enable_seqscan = off; \
-                                    set jit = off; set max_parallel_workers_per_gather = 0";
+                                    set jit = off; set max_parallel_workers_per_gather = 0; \
+                                    set default_transaction_isolation = 'read committed'";
 
 /// The oldest version that this works with.
 const OLDEST_VERSION: i32 = 150_000;

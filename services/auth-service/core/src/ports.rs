@@ -33,8 +33,12 @@ pub trait PasswordHasher: Send + Sync + 'static {
     /// The right to one verification and one hash.
     type Permit: HashingPermit;
 
-    /// Refuses with [`Error::HasherBusy`] whom [`admit`](Self::admit) would refuse at once, as things are now.
-    fn expect_turn(&self) -> Result<(), Error>;
+    /// Somebody who will wait for a turn, and is counted as waiting until this is dropped.
+    type Expected: Send + Sync;
+
+    /// Refuses with [`Error::HasherBusy`] whom [`admit`](Self::admit) would refuse at once, as things are now, and who is not
+    /// there any more. For what has to be done before a turn is waited for: no more is under way than may be waiting.
+    fn expect_turn(&self) -> Result<Self::Expected, Error>;
 
     /// Waits for a turn, or refuses with [`Error::HasherBusy`].
     fn admit(&self) -> impl Future<Output = Result<Self::Permit, Error>> + Send;

@@ -60,12 +60,15 @@ impl Admission {
         }))
     }
 
-    /// Refuses whoever would be refused by [`admit`](Self::admit) at once.
-    pub(super) fn expect(&self) -> Result<(), Refused> {
-        if self.0.permits.available_permits() > 0 {
-            return Ok(());
+    /// A place for somebody who will ask for a turn, if one can be expected.
+    pub(super) fn expect(&self) -> Result<Place, Refused> {
+        let place = Place::at_the_end_of(&self.0);
+        // Those who are coming are as many as there are permits for: they need not wait.
+        if place.ahead < self.0.permits.available_permits() {
+            return Ok(place);
         }
-        self.0.check(self.0.waiting.load(Ordering::Relaxed), Instant::now()).inspect_err(counted)
+        self.0.check(place.ahead, Instant::now()).inspect_err(counted)?;
+        Ok(place)
     }
 
     /// The refusal of a caller that had a turn and is gone before it began to hash.
@@ -160,20 +163,22 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 4)
 }
 
-/// A place in the queue, left when dropped.
-struct Place<'a> {
-    queue: &'a Queue,
+/// A place in the queue, or on the way to it, left when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    queue: Arc<Queue>,
     ahead: usize,
 }
 
-impl<'a> Place<'a> {
-    fn at_the_end_of(queue: &'a Queue) -> Self {
+impl Place {
+    fn at_the_end_of(queue: &Arc<Queue>) -> Self {
         gauge!("tandem_hash_queue_length").increment(1);
-        Self { queue, ahead: queue.waiting.fetch_add(1, Ordering::Relaxed) }
+        let ahead = queue.waiting.fetch_add(1, Ordering::Relaxed);
+        Self { queue: Arc::clone(queue), ahead }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
         gauge!("tandem_hash_queue_length").decrement(1);
@@ -261,6 +266,16 @@ mod tests {
         assert!((QUEUE_WAIT / 2..=QUEUE_WAIT * 2).contains(&refused.retry_after), "{refused:?}");
         drop(waiting.pop());
         assert!(admission.expect().is_ok(), "one who left makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_on_their_way_than_could_wait() {
+        let admission = admission(2);
+        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait.
+        let mut coming: Vec<_> = (0..20).map(|_| admission.expect().unwrap()).collect();
+        assert_eq!(admission.expect().unwrap_err().reason, "queue");
+        coming.pop();
+        assert!(admission.expect().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,6 +37,10 @@ fn trusted_proxies(reader: &mut Reader) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for text in reader.list(KEY) {
         match text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            // Callers are told by IPv4 where they have it, so this would never be one of them.
+            Ok(IpNet::V6(network)) if network.addr().to_ipv4_mapped().is_some() => {
+                reader.refuse(KEY, format!("{text} is IPv4 in the form of IPv6: write it as IPv4"));
+            }
             Ok(network) => networks.push(network),
             Err(_) => reader.refuse(
                 KEY,

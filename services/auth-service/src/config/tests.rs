@@ -216,6 +216,7 @@ fn rate_limits_can_be_turned_off_and_proxies_are_addresses_or_networks() {
     for (key, value) in [
         ("AUTH__RATE_LIMIT__TRUSTED_PROXIES", "the proxy"),
         ("AUTH__RATE_LIMIT__TRUSTED_PROXIES", "10.0.0.0/64"),
+        ("AUTH__RATE_LIMIT__TRUSTED_PROXIES", "::ffff:10.0.0.0/104"),
         ("AUTH__RATE_LIMIT__FREE_FAILURES", "0"),
         ("AUTH__RATE_LIMIT__FREE_FAILURES", "101"),
         ("AUTH__RATE_LIMIT__MAX_DELAY", "25h"),

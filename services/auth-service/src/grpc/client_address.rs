@@ -29,8 +29,10 @@ pub(super) fn client_address(
     Some(address)
 }
 
-/// Some proxies add the port.
+/// Some proxies add the port, some put IPv6 addresses into brackets.
 fn parse(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']'));
+    let entry = bare.unwrap_or(entry);
     let address = entry.parse().or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip()));
     address.ok().map(|address| address.to_canonical())
 }
@@ -63,6 +65,7 @@ mod tests {
             (&["198.51.100.9", "192.0.2.1", "10.1.1.1"], "192.0.2.1"),
             (&["198.51.100.9, 192.0.2.1:4711"], "192.0.2.1"),
             (&["[2001:db9::7]:4711,2001:db8::1"], "2001:db9::7"),
+            (&["[2001:db9::7], 10.1.1.1"], "2001:db9::7"),
             (&["10.2.2.2"], "10.2.2.2"),
             (&[], "10.0.0.1"),
             (&["192.0.2.1, unknown"], "10.0.0.1"),

@@ -13,14 +13,18 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection as _, Error, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{IDLE_TIMEOUT, MAX_LIFETIME, Rights, TRUSTED_IDLE};
+
+/// How long an answer is waited for that a server in service gives at once.
+const TEST_WAIT: Duration = Duration::from_millis(500);
 
 /// The right to have a connection.
 pub(super) type Turn = OwnedSemaphorePermit;
@@ -79,19 +83,28 @@ impl Kept {
         here.waiting += 1;
         let given_back = here.idle.pop();
         drop(here);
-        drop(given_back);
+        match given_back {
+            // The pool tests what comes back, for as long as TCP hopes for an answer, and has one connection less meanwhile.
+            Some(idle) if idle.since.elapsed() > TRUSTED_IDLE => {
+                drop(tokio::spawn(async { Tested(Some(idle.connection)).answers().await }));
+            }
+            given_back => drop(given_back),
+        }
         Waiting(Arc::clone(self))
     }
 
     /// One that is neither old nor lost; else the right to wait in the pool.
     async fn usable(self: &Arc<Self>) -> Result<(PoolConnection<Postgres>, Instant), Waiting> {
-        let Idle { mut connection, taken, since } = self.take()?;
-        let fresh = taken.elapsed() <= MAX_LIFETIME && since.elapsed() <= IDLE_TIMEOUT;
-        if fresh && (since.elapsed() <= TRUSTED_IDLE || Box::pin(connection.ping()).await.is_ok()) {
-            return Ok((connection, taken));
-        }
-        drop(connection);
-        Err(self.make_room())
+        let Idle { connection, taken, since } = self.take()?;
+        let usable = if taken.elapsed() > MAX_LIFETIME || since.elapsed() > IDLE_TIMEOUT {
+            drop(Tested(Some(connection)));
+            None
+        } else if since.elapsed() <= TRUSTED_IDLE {
+            Some(connection)
+        } else {
+            Box::pin(Tested(Some(connection)).answers()).await
+        };
+        usable.map(|connection| (connection, taken)).ok_or_else(|| self.make_room())
     }
 
     fn take(self: &Arc<Self>) -> Result<Idle, Waiting> {
@@ -148,6 +161,26 @@ pub(super) struct Waiting(Arc<Kept>);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.here().waiting -= 1;
+    }
+}
+
+/// A connection of which it is not known whether there is anybody at the other end. Closed when it is dropped: given back
+/// to the pool it would be asked for an answer without end.
+struct Tested(Option<PoolConnection<Postgres>>);
+
+impl Tested {
+    /// The connection, if the server answers by it soon.
+    async fn answers(mut self) -> Option<PoolConnection<Postgres>> {
+        let answer = timeout(TEST_WAIT, self.0.as_mut()?.ping()).await;
+        answer.is_ok_and(|answer| answer.is_ok()).then(|| self.0.take()).flatten()
+    }
+}
+
+impl Drop for Tested {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
     }
 }
 

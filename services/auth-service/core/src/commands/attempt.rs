@@ -70,11 +70,14 @@ impl<P: Ports> Context<P> {
             Ok(Checked::Wrong) => Standing::failed,
             Ok(Checked::Inactive) | Err(_) => {
                 // It never came to a decision. If it cannot be given back it lapses.
-                let _ = self.give_back(id).await;
+                if self.give_back(id).await.is_err() {
+                    let _ = self.give_back(id).await;
+                }
                 return Ok(());
             }
         };
-        let mut tx = self.store.begin_costly().await?;
+        // Not behind those who come for a hash: what was hashed has to be counted.
+        let mut tx = self.store.begin().await?;
         let before = tx.lock_standing(attempt).await?;
         tx.settle_attempt(id, attempt, &before, &outcome(&before)).await?;
         commit(tx).await
@@ -85,8 +88,10 @@ impl<P: Ports> Context<P> {
         policy: &ThrottlePolicy,
         attempt: &Attempt,
     ) -> Result<(AttemptId, Option<<P::Turns as Turns>::Turn>), Error> {
-        // Nothing is written for those who would not get to hash anyway.
-        self.hasher.expect_turn()?;
+        // Whoever is refused anyway, and that may be many, takes nobody's place in the line.
+        if let Decision::TooMany { retry_after } = self.standing(policy, attempt).await? {
+            return Err(Error::RateLimited { retry_after });
+        }
         let turn = self.turns.line_up(attempt).await?;
         loop {
             if let Some(id) = self.reserve(policy, attempt).await? {
@@ -97,15 +102,22 @@ impl<P: Ports> Context<P> {
         }
     }
 
+    async fn standing(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Decision, Error> {
+        let _expected = self.hasher.expect_turn()?;
+        Ok(self.store.costly_reader().standing(attempt).await?.decide(policy))
+    }
+
     /// `None`: others have to be decided first.
     async fn reserve(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Option<AttemptId>, Error> {
-        // A look without a lock first, so that those who are refused, who may be many, keep nobody waiting.
-        if !admitted(self.store.costly_reader().standing(attempt).await?.decide(policy))? {
+        // Without a lock first, so that those who are refused keep nobody waiting.
+        if !self.admits(self.standing(policy, attempt).await?)? {
             return Ok(None);
         }
+        // Nothing is written for those who would not get to hash anyway.
+        let _expected = self.hasher.expect_turn()?;
         let mut tx = self.store.begin_costly().await?;
         let standing = tx.lock_standing(attempt).await?;
-        if !admitted(standing.decide(policy))? {
+        if !self.admits(standing.decide(policy))? {
             return Ok(None);
         }
         let id = self.ids.attempt_id();
@@ -114,8 +126,18 @@ impl<P: Ports> Context<P> {
         Ok(Some(id))
     }
 
+    fn admits(&self, decision: Decision) -> Result<bool, Error> {
+        match decision {
+            Decision::Admitted => Ok(true),
+            Decision::NotYet => Ok(false),
+            // It is not for others on this account to wait for what the address does elsewhere.
+            Decision::AddressNotYet => Err(self.turns.refuse()),
+            Decision::TooMany { retry_after } => Err(Error::RateLimited { retry_after }),
+        }
+    }
+
     async fn give_back(&self, id: AttemptId) -> Result<(), Error> {
-        let mut tx = self.store.begin_costly().await?;
+        let mut tx = self.store.begin().await?;
         tx.release_attempt(id).await?;
         commit(tx).await
     }
@@ -127,15 +149,16 @@ impl<P: Ports> Context<P> {
         sign_up: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
         let Some(policy) = &self.throttle else { return sign_up.await };
-        self.hasher.expect_turn()?;
-        admitted(self.store.costly_reader().sign_ups(address).await?.decide(policy))?;
+        let expected = self.hasher.expect_turn()?;
+        self.admits(self.store.costly_reader().sign_ups(address).await?.decide(policy))?;
         Box::pin(self.change_sign_ups(address, |sign_ups| {
-            admitted(sign_ups.decide(policy))?;
+            self.admits(sign_ups.decide(policy))?;
             Ok(Some(sign_ups.one_more()))
         }))
         .await?;
+        drop(expected);
         let signed_up = sign_up.await;
-        if let Err(Error::HasherBusy { .. } | Error::Store(_)) = &signed_up {
+        if let Err(Error::HasherBusy { .. } | Error::Store(StoreError::Unavailable(_))) = &signed_up {
             // If it cannot be given back it counts for the rest of the hour.
             let _ = Box::pin(self.change_sign_ups(address, |sign_ups| Ok(sign_ups.one_less()))).await;
         }
@@ -160,14 +183,6 @@ async fn commit(tx: impl Transaction) -> Result<(), Error> {
         StoreError::OutcomeUnknown(cause) => Error::Store(StoreError::Unavailable(cause)),
         error => error.into(),
     })
-}
-
-fn admitted(decision: Decision) -> Result<bool, Error> {
-    match decision {
-        Decision::Admitted => Ok(true),
-        Decision::NotYet => Ok(false),
-        Decision::TooMany { retry_after } => Err(Error::RateLimited { retry_after }),
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use super::attempt::{Checked, Patience};
 use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{
-    Account, AccountKey, Attempt, ClientAddress, NewAccount, NewPassword, PasswordPolicy, Purpose,
-    StoredAccount, parse_credential,
+    Account, AccountKey, AccountState, Attempt, ClientAddress, NewAccount, NewPassword, PasswordPolicy,
+    Purpose, StoredAccount, parse_credential,
 };
 use crate::ports::{
     HashingPermit, Insertion, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _, Verdict,
@@ -77,12 +77,15 @@ impl RegisterAccount {
         };
         let verify = async {
             Ok(match permit.verify(self.id, self.password.raw(), &existing.password_hash).await? {
-                Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
                 Verdict::Mismatch => Checked::Wrong,
+                _ if existing.account.state == AccountState::Disabled => Checked::Inactive,
+                Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
             })
         };
         match cx.counted(attempt, Patience::None, verify).await? {
-            Checked::Right(()) if existing.account.username == self.username => Ok(existing.account),
+            Checked::Right(()) | Checked::Inactive if existing.account.username == self.username => {
+                Ok(existing.account)
+            }
             Checked::Right(()) | Checked::Inactive | Checked::Wrong => Err(Error::AccountIdTaken(self.id)),
         }
     }

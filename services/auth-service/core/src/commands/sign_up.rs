@@ -6,8 +6,8 @@ use super::attempt::{Checked, Patience};
 use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{
-    Account, AccountKey, Attempt, Client, ClientAddress, NewAccount, NewPassword, PasswordPolicy, Purpose,
-    parse_credential,
+    Account, AccountKey, AccountState, Attempt, Client, ClientAddress, NewAccount, NewPassword,
+    PasswordPolicy, Purpose, parse_credential,
 };
 use crate::ports::{
     Claim, HashingPermit, Ids as _, Insertion, PasswordHasher as _, Ports, Reader as _, SignUpRecord,
@@ -120,13 +120,14 @@ impl SignUp {
             let verdict =
                 permit.verify(stored.account.id, self.password.raw(), &stored.password_hash).await?;
             Ok(match verdict {
-                Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
                 Verdict::Mismatch => Checked::Wrong,
+                _ if stored.account.state == AccountState::Disabled => Checked::Inactive,
+                Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
             })
         };
         match cx.counted(attempt, Patience::None, verify).await? {
-            Checked::Right(()) => Ok(stored.account),
-            Checked::Inactive | Checked::Wrong => Err(Error::RequestIdReused),
+            Checked::Right(()) | Checked::Inactive => Ok(stored.account),
+            Checked::Wrong => Err(Error::RequestIdReused),
         }
     }
 }

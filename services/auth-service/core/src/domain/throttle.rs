@@ -185,8 +185,10 @@ pub struct Undecided {
 pub enum Decision {
     /// It may.
     Admitted,
-    /// Others have to be decided first.
+    /// Others on the account have to be decided first.
     NotYet,
+    /// Others from the address have to be decided first, on whatever accounts.
+    AddressNotYet,
     /// There were too many failures.
     TooMany {
         /// When it may be made again.
@@ -227,10 +229,12 @@ impl Standing {
         let failures = |failures: Option<Failures>| failures.map_or(0, |failures| failures.count);
         let of_address = self.address.map_or(0, |address| address.count);
         let undecided = self.undecided;
+        if undecided.of_address >= room(policy.address_failures, of_address) {
+            return Decision::AddressNotYet;
+        }
         let admitted = undecided.of_account < policy.free_failures
             && undecided.of_account < room(free_of_account, failures(self.account))
-            && undecided.of_pair < room(policy.free_failures, failures(self.pair))
-            && undecided.of_address < room(policy.address_failures, of_address);
+            && undecided.of_pair < room(policy.free_failures, failures(self.pair));
         if admitted { Decision::Admitted } else { Decision::NotYet }
     }
 
@@ -402,7 +406,7 @@ mod tests {
         standing.address = Some(AddressCount { count: 299, end_time });
         assert_eq!(standing.decide(&POLICY), Decision::Admitted);
         standing.undecided.of_address = 1;
-        assert_eq!(standing.decide(&POLICY), Decision::NotYet);
+        assert_eq!(standing.decide(&POLICY), Decision::AddressNotYet);
         let first = nothing().failed().address.unwrap();
         assert_eq!(first, AddressCount { count: 1, end_time: start() + TimeDelta::minutes(15) });
     }

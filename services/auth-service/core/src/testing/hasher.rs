@@ -63,6 +63,7 @@ impl fmt::Debug for FakeHasher {
 
 impl PasswordHasher for FakeHasher {
     type Permit = FakePermit;
+    type Expected = ();
 
     fn expect_turn(&self) -> Result<(), Error> {
         if self.0.busy.load(Ordering::Relaxed) { Err(BUSY) } else { Ok(()) }

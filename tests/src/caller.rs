@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use api::identity::{WatchAccountsRequest, WatchAccountsResponse};
 use grpc_kit::client::was_not_processed;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
 use tonic::{Request, Status, Streaming};
 
@@ -101,13 +101,15 @@ impl Caller {
         self.raw(message).await.map_err(|status| Failure::of(&status, M::DOMAIN))
     }
 
-    /// Makes a call, and makes it again for as long as it is told that there was no room for it and nothing was done: in a
-    /// crowd anybody may have to hear that.
+    /// Makes a call, and makes it again, when it is told to, for as long as there was no room for it and nothing was done: in
+    /// a crowd anybody may have to hear that.
     pub async fn insist<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Failure> {
         let end = Instant::now() + PATIENCE;
         loop {
             match self.call(message.clone()).await {
-                Err(busy) if NO_ROOM.contains(&busy.reason.as_str()) && Instant::now() < end => {}
+                Err(busy) if NO_ROOM.contains(&busy.reason.as_str()) && Instant::now() < end => {
+                    sleep(busy.retry_after()).await;
+                }
                 outcome => return outcome,
             }
         }

@@ -19,11 +19,18 @@ use crate::ids::random;
 /// No more may wait than this, however short the turns are: each of them is a call with its memory.
 const MAX_QUEUED: usize = 10_000;
 
-/// The share of the last turn in what a turn is expected to take: 1 / 8, as TCP does it with round trips (RFC 6298).
+/// The share of the last turn in what the next one is expected to be like: 1 / 8, as TCP does it with round trips (RFC 6298).
 const WEIGHT_OF_THE_LAST: u64 = 8;
 
 /// How soon a refused caller may come again at the earliest.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
+
+/// For how many times the queue a refused caller is sent away at most, however many are refused: those who do not wait must
+/// not keep those away for long who do.
+const LONGEST_RETRY: u32 = 4;
+
+/// The unit of what is counted for each turn, so that there are fractions.
+const ONE: u32 = 1 << 16;
 
 /// The queue. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -37,6 +44,10 @@ struct Queue {
     waiting: AtomicUsize,
     /// What a turn took lately, in nanoseconds.
     usual_turn: AtomicU64,
+    /// How many were refused since the last turn began.
+    refused: AtomicU64,
+    /// How many are refused, lately, for each that gets a turn; in parts of [`ONE`].
+    refused_a_turn: AtomicU64,
 }
 
 /// Nobody hashes for this caller now.
@@ -57,6 +68,8 @@ impl Admission {
             patience: queue_wait,
             waiting: AtomicUsize::new(0),
             usual_turn: AtomicU64::new(nanoseconds(first_turn)),
+            refused: AtomicU64::new(0),
+            refused_a_turn: AtomicU64::new(0),
         }))
     }
 
@@ -108,6 +121,8 @@ impl Admission {
     }
 
     fn turn(&self, permit: OwnedSemaphorePermit) -> Turn {
+        let refused = self.0.refused.swap(0, Ordering::Relaxed);
+        weigh_in(&self.0.refused_a_turn, refused.saturating_mul(ONE.into()));
         Turn {
             queue: Arc::clone(&self.0),
             began: Instant::now(),
@@ -122,6 +137,7 @@ impl Queue {
     fn check(&self, ahead: usize, arrived: Instant) -> Result<(), Refused> {
         let expected = self.expected_wait(ahead);
         if ahead >= MAX_QUEUED || expected > self.patience {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             Err(self.refusal("queue", ahead))
         } else if call::deadline().is_some_and(|deadline| arrived + expected > deadline) {
             Err(self.refusal("deadline", ahead))
@@ -137,21 +153,24 @@ impl Queue {
         Duration::from_nanos(self.usual_turn.load(Ordering::Relaxed).saturating_mul(turns) / permits)
     }
 
-    /// Refused callers are sent away for about as long as the queue is, each for another time, so that they do not come
-    /// back all at once.
+    /// Refused callers are sent away for about as long as the queue is, and for longer where more of them come than there are
+    /// turns: most of these would be refused again, which takes from the hashes. Each for another time, so that they do not
+    /// come back all at once.
     fn refusal(&self, reason: &'static str, ahead: usize) -> Refused {
         let [spread] = random::<1>();
-        let wait = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
+        let queue = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
+        let crowd = u32::try_from(self.refused_a_turn.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let wait = queue.mul_f64(f64::from(crowd.clamp(ONE, LONGEST_RETRY * ONE)) / f64::from(ONE));
         let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
         Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }
     }
+}
 
-    fn note_turn(&self, took: Duration) {
-        let took = nanoseconds(took);
-        let _ = self.usual_turn.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |usual| {
-            Some(usual - usual / WEIGHT_OF_THE_LAST + took / WEIGHT_OF_THE_LAST)
-        });
-    }
+/// Lets an average follow what was seen last.
+fn weigh_in(average: &AtomicU64, last: u64) {
+    let _ = average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |average| {
+        Some(average - average / WEIGHT_OF_THE_LAST + last / WEIGHT_OF_THE_LAST)
+    });
 }
 
 fn counted(refused: &Refused) {
@@ -205,7 +224,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.hashed.load(Ordering::Relaxed) {
-            self.queue.note_turn(self.began.elapsed());
+            weigh_in(&self.queue.usual_turn, nanoseconds(self.began.elapsed()));
         }
     }
 }
@@ -266,6 +285,33 @@ mod tests {
         assert!((QUEUE_WAIT / 2..=QUEUE_WAIT * 2).contains(&refused.retry_after), "{refused:?}");
         drop(waiting.pop());
         assert!(admission.expect().is_ok(), "one who left makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_more_are_refused_for_each_turn_the_longer_they_are_sent_away() {
+        let admission = admission(1);
+        let longest_of = async |refused_a_turn| {
+            let mut longest = Duration::ZERO;
+            for _ in 0..100 {
+                let _held = admission.admit().await.unwrap();
+                let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(admission.admit())).collect();
+                for waiting in &mut waiting {
+                    assert!(waiting.as_mut().now_or_never().is_none());
+                }
+                for _ in 0..refused_a_turn {
+                    let refused = admission.admit().now_or_never().expect("at once").unwrap_err();
+                    longest = longest.max(refused.retry_after);
+                }
+            }
+            longest
+        };
+        assert!(longest_of(1).await <= QUEUE_WAIT * 3 / 2);
+        let longest = longest_of(3).await;
+        assert!((QUEUE_WAIT * 3..=QUEUE_WAIT * 9 / 2).contains(&longest), "{longest:?}");
+        let longest = longest_of(30).await;
+        assert!((QUEUE_WAIT * 5..=QUEUE_WAIT * 6).contains(&longest), "{longest:?}");
+        longest_of(0).await;
+        assert!(longest_of(1).await <= QUEUE_WAIT * 3 / 2, "the crowd has gone");
     }
 
     #[tokio::test(start_paused = true)]

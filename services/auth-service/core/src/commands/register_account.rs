@@ -45,19 +45,21 @@ impl RegisterAccount {
         // The name before the id, which are one row: a repeat that finds its own name taken finds its id too.
         let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
         if let Some(existing) = reader.account(&AccountKey::Id(self.id)).await? {
-            return self.repeat(cx, &permit, existing).await;
+            return self.repeat(cx, permit, existing).await;
         }
         if taken {
             return Err(Error::UsernameTaken(self.username));
         }
         let password_hash = permit.hash(self.id, self.password.raw()).await?;
+        // Nobody waits for a hash because somebody waits for the store.
+        drop(permit);
         let account = NewAccount { id: self.id, username: self.username.clone(), password_hash };
         match insert(cx, &account).await? {
             Insertion::Inserted(account) => Ok(account),
             Insertion::UsernameTaken | Insertion::IdTaken => {
                 let existing = reader.account(&AccountKey::Id(self.id)).await?;
                 match existing {
-                    Some(existing) => self.repeat(cx, &permit, existing).await,
+                    Some(existing) => self.repeat(cx, cx.hasher.admit().await?, existing).await,
                     None => Err(Error::UsernameTaken(self.username)),
                 }
             }
@@ -67,7 +69,7 @@ impl RegisterAccount {
     async fn repeat<P: Ports>(
         self,
         cx: &Context<P>,
-        permit: &impl HashingPermit,
+        permit: impl HashingPermit,
         existing: StoredAccount,
     ) -> Result<Account, Error> {
         let attempt = Attempt {

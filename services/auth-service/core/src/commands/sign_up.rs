@@ -59,17 +59,19 @@ impl SignUp {
         if let Some(id) = self.request_id
             && let Some(known) = reader.sign_up_request(id).await?
         {
-            return self.repeat(cx, &permit, &known).await;
+            return self.repeat(cx, permit, &known).await;
         }
         if taken {
             return Err(Error::UsernameTaken(self.username));
         }
         let id = cx.ids.account_id();
         let password_hash = permit.hash(id, self.password.raw()).await?;
+        // Nobody waits for a hash because somebody waits for the store.
+        drop(permit);
         let account = NewAccount { id, username: self.username.clone(), password_hash };
         match self.insert(cx, &account).await? {
             Ok(account) => Ok(account),
-            Err(known) => self.repeat(cx, &permit, &known).await,
+            Err(known) => self.repeat(cx, cx.hasher.admit().await?, &known).await,
         }
     }
 
@@ -102,7 +104,7 @@ impl SignUp {
     async fn repeat<P: Ports>(
         &self,
         cx: &Context<P>,
-        permit: &impl HashingPermit,
+        permit: impl HashingPermit,
         known: &SignUpRecord,
     ) -> Result<Account, Error> {
         if known.username != self.username {

@@ -162,10 +162,10 @@ pub(crate) async fn run(arguments: &Arguments) {
             }
             Measurement::Memory => print(&memory::run(&bench, &home).await),
             Measurement::Start => {
-                let mut figures = vec![start::run(&bench, &home, engine).await];
+                let mut figures = Vec::from(start::run(&bench, &home, engine).await);
                 if let Some(other) = other {
                     let home = Home::new(&bench, other, 0).await;
-                    figures.push(start::run(&bench, &home, other).await);
+                    figures.extend(start::run(&bench, &home, other).await);
                 }
                 print(&start::section(figures));
             }

@@ -7,7 +7,7 @@ use api::users::{
     ListUserSessionsRequest, ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest,
     RevokeUserSessionsRequest, SetUserPasswordRequest, User, UserRole, UserState,
 };
-use e2e::{PASSWORD, Pair, Person, by_id, by_name, sign_up};
+use e2e::{PASSWORD, Pair, Person, Settings, by_id, by_name, sign_up};
 
 async fn user_of(person: &Person) -> User {
     person.ok(GetCurrentUserRequest::default()).await.message.user.expect("a user")
@@ -137,11 +137,32 @@ async fn passwords_are_counted_in_code_points_and_used_as_received() {
 #[tokio::test]
 async fn a_password_that_is_easily_guessed_is_refused_by_every_setter() {
     let app = Pair::start().await;
-    for (password, rule) in [
-        ("1q2w3e4r5t6y7u8i", "COMMON_PASSWORD"),
-        ("password1password1", "REPETITIVE"),
-        ("ABCDEFGH12345678", "PREDICTABLE"),
-    ] {
+    refused_by_every_setter(
+        &app,
+        &[
+            ("1q2w3e4r5t6y7u8i", "COMMON_PASSWORD"),
+            ("password1password1", "REPETITIVE"),
+            ("ABCDEFGH12345678", "PREDICTABLE"),
+        ],
+    )
+    .await;
+}
+
+/// Where the list matters most.
+#[tokio::test]
+async fn short_passwords_that_are_common_are_refused_by_every_setter() {
+    let app = Pair::start_with(Settings::default().unlimited().auth("PASSWORD__MIN_LENGTH", "8")).await;
+    refused_by_every_setter(
+        &app,
+        &[("password1", "COMMON_PASSWORD"), ("Iloveyou", "COMMON_PASSWORD"), ("87654321", "COMMON_PASSWORD")],
+    )
+    .await;
+    let request = SignUpRequest { password: "xk4!fq9z".into(), ..sign_up("laconic") };
+    app.anonymous.ok(request).await;
+}
+
+async fn refused_by_every_setter(app: &Pair, passwords: &[(&str, &str)]) {
+    for &(password, rule) in passwords {
         let (password, refusal) = (password.to_owned(), [("password", rule)]);
         let request = SignUpRequest { password: password.clone(), ..sign_up("newcomer") };
         assert_eq!(app.anonymous.refused("INVALID_FIELD", request).await.broken(), refusal);

@@ -79,9 +79,15 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         let target = auth.target(16 * 32).await;
         let (stormy, storm) = tokio::join!(probes.run(here), open_loop(&target, &log_ins, storm_rate, here));
         notes[0] = format!(
-            "The storm: {storm_rate:.0} log-ins a second; of them {:.1} succeeded and {:.0} were refused.",
+            "The storm of the last round: {storm_rate:.0} log-ins a second; of them {:.1} succeeded and {:.0} were refused, half of these \
+             within {:.1} ms, 99 % within {:.1} ms, all within {:.1} ms, {} of {} with RetryInfo.",
             storm.goodput(),
-            as_f64(storm.refusals()) / window().seconds()
+            as_f64(storm.refusals()) / window().seconds(),
+            storm.refusal_latencies().millis(0.5),
+            storm.refusal_latencies().millis(0.99),
+            storm.refusal_latencies().millis(1.0),
+            storm.refusals_with_retry_info(),
+            storm.refusals(),
         );
         for (label, count) in storm.unexpected() {
             notes.push(format!("In round {} of the storm {count} log-ins ended {label}.", round + 1));

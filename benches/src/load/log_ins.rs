@@ -19,6 +19,7 @@ struct Rounds {
     ratios: [Vec<f64>; 3],
     cpu_ratios: [Vec<f64>; 3],
     kept: Vec<f64>,
+    refusals_a_second: Vec<f64>,
     slowest_refusal: Vec<f64>,
     usual_refusal: Vec<f64>,
     refused: usize,
@@ -39,7 +40,9 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         for (level, callers) in CALLERS.into_iter().enumerate() {
             let raw = bench.argon2_rate(1.5).await;
             let target = auth.target(callers).await;
-            let window = Window::new(WARM_UP, bench.window);
+            // Long enough for those who were refused to come again.
+            let length = if callers > 64 { bench.window * 6 } else { bench.window };
+            let window = Window::new(WARM_UP, length);
             let used = CpuTime::within(window, auth.process.id());
             let (tally, used) = tokio::join!(closed_loop(&target, &calls, callers, window), used);
             goodputs[level] = tally.goodput();
@@ -47,6 +50,9 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
             rounds.log_ins[level].push(tally.goodput());
             rounds.ratios[level].push(tally.goodput() / raw.a_second);
             rounds.cpu_ratios[level].push(tally.goodput() / used.of_a_core() / raw.a_cpu_second);
+            if callers > 64 {
+                rounds.refusals_a_second.push(as_f64(tally.refusals()) / window.seconds());
+            }
             together.merge(tally);
         }
         rounds.kept.push(goodputs[2] / goodputs.into_iter().fold(0.0, f64::max));
@@ -77,6 +83,7 @@ impl Rounds {
         let told = as_f64(self.refused_with_retry_info) / as_f64(self.refused);
         figures.extend([
             Figure::median("goodput with 256 callers, to the most", Unit::Ratio, self.kept).at_least(0.95),
+            Figure::median("refusals beside that", Unit::PerSecond, self.refusals_a_second),
             Figure::median("a refusal (`HASHER_BUSY`), median", Unit::Millis, self.usual_refusal),
             Figure::median("the slowest refusal of a round", Unit::Millis, self.slowest_refusal)
                 .at_most(50.0),

@@ -15,7 +15,7 @@ pub(crate) async fn describe(bench: &Bench, home: &Home, engine: Engine) {
         Some(database) => {
             let version = sqlx::query_scalar::<_, String>("show server_version");
             let version = version.fetch_one(&mut database.connect().await).await.expect("it knows");
-            format!("PostgreSQL {}", version.split(' ').next().unwrap_or(&version))
+            format!("PostgreSQL {} with fsync off", version.split(' ').next().unwrap_or(&version))
         }
         None => "no PostgreSQL".to_owned(),
     };

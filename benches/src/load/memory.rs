@@ -1,4 +1,4 @@
-//! How large auth-service becomes.
+//! How large the services become.
 
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
     let storm_rate = STORM * bench.argon2_rate(2.0).await.a_cpu_second;
     let permits = as_f64(bench.permits);
     let (mut bases, mut storms, mut growths, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut users_bases = Vec::new();
     for round in 0..bench.rounds {
         bench.progress("memory", round);
         let auth = home.auth().await;
@@ -52,6 +53,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         growths.push(most - base);
         let auth = home.auth().await;
         idle.push(per_connection(&auth, &call).await);
+        users_bases.push(base_of_users(home, &auth, &token).await);
         auth.process.end().await;
     }
     let figures = vec![
@@ -60,13 +62,28 @@ pub(crate) async fn run(bench: &Bench, home: &Home) -> Section {
         Figure::median("of that beyond the first figure", Unit::Mib, growths)
             .at_most(permits.mul_add(HASH, BEYOND_HASHES)),
         Figure::median("a connection that had one call and is idle", Unit::Kib, idle).at_most(8.0),
+        Figure::median("users-service after the start, one call answered", Unit::Mib, users_bases)
+            .at_most(BASE),
     ];
     let note = format!(
-        "Resident memory of the process. The storm: {storm_rate:.0} log-ins a second for {:.0} s; {permits:.0} hashes \
+        "Resident memory of the process, auth-service's but for the last line. The storm: {storm_rate:.0} log-ins a second for {:.0} s; {permits:.0} hashes \
          at a time, each of 19 MiB. Idle connections: what {IDLE} of them add, divided by their number.",
         bench.window.as_secs_f64()
     );
-    Section { title: "Memory of auth-service", figures, notes: vec![note] }
+    Section { title: "Memory", figures, notes: vec![note] }
+}
+
+/// In MiB.
+async fn base_of_users(home: &Home, auth: &Auth, token: &str) -> f64 {
+    let users = home.users(auth).await;
+    let connection = Connection::open(users.addresses[0]).await.expect("it listens");
+    let call = Call::get_current_user(token);
+    // Until it has heard of the account.
+    while !call.make(&connection).await.is_ok() {}
+    sleep(SETTLES).await;
+    let base = resident_kib(users.id()) / 1024.0;
+    users.end().await;
+    base
 }
 
 /// In KiB.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use auth_core::Error;
-use auth_core::domain::{Attempt, Purpose};
+use auth_core::domain::{Attempt, ClientAddress, Purpose};
 use auth_core::ports::Turns;
 use grpc_kit::call;
 use metrics::counter;
@@ -28,20 +28,47 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// No more may wait for one account than can be served in that time by any machine.
 const MAX_WAITING: usize = 1_000;
 
+/// No more may wait for all of them: each is a call with its memory.
+const MAX_PRESENT: usize = 2_000;
+
 /// How soon a refused caller may come again at the earliest; the latest is twice that.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// An account, and what for.
-type Key = (Purpose, String);
+/// An account, what for, and, where that matters, from where.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    purpose: Purpose,
+    username: String,
+    address: Option<ClientAddress>,
+}
 
-/// The lines. Clones are the same ones.
+/// The lines: one for each account, and in front of it one for each address. An address has half of an account's places at
+/// most, so that none of them keeps the others from the front. Clones are the same lines.
 #[derive(Clone, Debug)]
-pub(crate) struct LocalTurns(Arc<Lines>);
+pub(crate) struct LocalTurns {
+    of_account: Arc<Lines>,
+    of_pair: Arc<Lines>,
+}
+
+impl LocalTurns {
+    /// So many of each account may be in front.
+    pub(crate) fn new(in_front: usize) -> Self {
+        Self { of_account: Lines::of_width(in_front), of_pair: Lines::of_width((in_front / 2).max(1)) }
+    }
+}
 
 #[derive(Debug)]
 struct Lines {
-    in_front: usize,
-    by_account: Mutex<HashMap<Key, Line>>,
+    width: usize,
+    book: Mutex<Book>,
+}
+
+/// Who is there.
+#[derive(Debug, Default)]
+struct Book {
+    lines: HashMap<Key, Line>,
+    /// In all lines.
+    present: usize,
 }
 
 #[derive(Debug)]
@@ -51,16 +78,13 @@ struct Line {
     present: usize,
 }
 
-impl LocalTurns {
-    /// So many of each account may be in front.
-    pub(crate) fn new(in_front: usize) -> Self {
-        Self(Arc::new(Lines { in_front, by_account: Mutex::default() }))
-    }
-}
-
 impl Lines {
-    fn by_account(&self) -> MutexGuard<'_, HashMap<Key, Line>> {
-        self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
+    fn of_width(width: usize) -> Arc<Self> {
+        Arc::new(Self { width, book: Mutex::default() })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,23 +104,30 @@ struct Presence {
 
 impl Presence {
     fn enter(lines: &Arc<Lines>, key: Key) -> Result<(Self, Arc<Semaphore>), Error> {
-        let mut by_account = lines.by_account();
-        let line = by_account
+        let mut book = lines.book();
+        if book.present >= MAX_PRESENT {
+            return Err(busy());
+        }
+        let line = book
+            .lines
             .entry(key.clone())
-            .or_insert_with(|| Line { places: Arc::new(Semaphore::new(lines.in_front)), present: 0 });
-        if line.present >= lines.in_front + MAX_WAITING {
+            .or_insert_with(|| Line { places: Arc::new(Semaphore::new(lines.width)), present: 0 });
+        if line.present >= lines.width + MAX_WAITING {
             return Err(busy());
         }
         line.present += 1;
         let places = Arc::clone(&line.places);
-        drop(by_account);
+        book.present += 1;
+        drop(book);
         Ok((Self { lines: Arc::clone(lines), key }, places))
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut line) = self.lines.by_account().entry(self.key.clone()) {
+        let mut book = self.lines.book();
+        book.present -= 1;
+        if let Entry::Occupied(mut line) = book.lines.entry(self.key.clone()) {
             line.get_mut().present -= 1;
             if line.get().present == 0 {
                 line.remove();
@@ -105,11 +136,33 @@ impl Drop for Presence {
     }
 }
 
-/// A place in front. The fields are dropped in this order: whoever waits gets the place before the line may go.
+/// A place in front of one line. The fields are dropped in this order: whoever waits gets the place before the line may go.
 #[derive(Debug)]
-pub(crate) struct Turn {
+struct Front {
     _place: OwnedSemaphorePermit,
     _presence: Presence,
+}
+
+impl Front {
+    async fn reach(lines: &Arc<Lines>, key: Key, until: Instant) -> Result<Self, Error> {
+        let (presence, places) = Presence::enter(lines, key)?;
+        let place = tokio::select! {
+            biased;
+            () = call::abandoned() => return Err(busy()),
+            place = timeout_at(until, places.acquire_owned()) => place,
+        };
+        match place {
+            Ok(Ok(place)) => Ok(Self { _place: place, _presence: presence }),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+}
+
+/// A place in front of both lines.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _of_account: Front,
+    _of_pair: Front,
     until: Instant,
     /// How often it has paused.
     pauses: AtomicU32,
@@ -121,19 +174,14 @@ impl Turns for LocalTurns {
     async fn line_up(&self, attempt: &Attempt) -> Result<Turn, Error> {
         let until = Instant::now() + PATIENCE;
         let until = call::deadline().map_or(until, |deadline| until.min(deadline));
-        let key = (attempt.purpose, attempt.username.canonical().to_owned());
-        let (presence, places) = Presence::enter(&self.0, key)?;
-        let place = tokio::select! {
-            biased;
-            () = call::abandoned() => return Err(busy()),
-            place = timeout_at(until, places.acquire_owned()) => place,
+        let key = Key {
+            purpose: attempt.purpose,
+            username: attempt.username.canonical().to_owned(),
+            address: Some(attempt.address.clone()),
         };
-        match place {
-            Ok(Ok(place)) => {
-                Ok(Turn { _place: place, _presence: presence, until, pauses: AtomicU32::new(0) })
-            }
-            Ok(Err(_)) | Err(_) => Err(busy()),
-        }
+        let of_pair = Front::reach(&self.of_pair, key.clone(), until).await?;
+        let of_account = Front::reach(&self.of_account, Key { address: None, ..key }, until).await?;
+        Ok(Turn { _of_account: of_account, _of_pair: of_pair, until, pauses: AtomicU32::new(0) })
     }
 
     fn refuse(&self) -> Error {
@@ -162,14 +210,19 @@ mod tests {
 
     use super::*;
 
-    fn attempt(username: &str) -> Attempt {
+    fn attempt_from(host: u8, username: &str) -> Attempt {
         let username = Username::parse(username).unwrap();
-        Attempt { purpose: Purpose::LogIn, username, address: ClientAddress::of(None) }
+        let address = ClientAddress::of(Some([192, 0, 2, host].into()));
+        Attempt { purpose: Purpose::LogIn, username, address }
+    }
+
+    fn attempt(username: &str) -> Attempt {
+        attempt_from(1, username)
     }
 
     #[tokio::test(start_paused = true)]
     async fn so_many_are_in_front_and_the_others_follow_in_their_order() {
-        let turns = LocalTurns::new(2);
+        let turns = LocalTurns::new(4);
         let (alice, bobby) = (attempt("alice"), attempt("bobby"));
         let first = turns.line_up(&alice).await.unwrap();
         let _second = turns.line_up(&attempt("ALICE")).await.unwrap();
@@ -184,6 +237,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_crowd_at_one_address_keeps_nobody_elsewhere_from_the_front() {
+        let turns = LocalTurns::new(5);
+        let (here, there) = (attempt_from(1, "alice"), attempt_from(2, "alice"));
+        let mut crowd: Vec<_> = (0..50).map(|_| Box::pin(turns.line_up(&here))).collect();
+        let in_front: Vec<_> = crowd.iter_mut().filter_map(|one| one.as_mut().now_or_never()).collect();
+        assert_eq!(in_front.len(), 2);
+        turns.line_up(&there).now_or_never().expect("there is a place for those elsewhere").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_an_end_to_how_many_wait_and_whoever_leaves_makes_room() {
+        let turns = LocalTurns::new(1);
+        let names: Vec<_> = (0..8).map(|number| attempt(&format!("somebody{number}"))).collect();
+        let mut waiting: Vec<_> =
+            (0..MAX_PRESENT).map(|number| Box::pin(turns.line_up(&names[number % names.len()]))).collect();
+        let turns_had: Vec<_> = waiting.iter_mut().filter_map(|one| one.as_mut().now_or_never()).collect();
+        assert_eq!(turns_had.len(), names.len());
+        let refused = || turns.line_up(&attempt("alice")).now_or_never();
+        assert!(matches!(refused(), Some(Err(Error::HasherBusy { .. }))));
+        drop(waiting.pop());
+        assert!(matches!(refused(), Some(Ok(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_longer_than_is_said_and_no_line_is_left() {
         let turns = LocalTurns::new(1);
         let alice = attempt("alice");
@@ -194,6 +271,10 @@ mod tests {
         assert!(matches!(waiting.await, Err(Error::HasherBusy { .. })));
         assert!(matches!(turns.pause(&turn).await, Err(Error::HasherBusy { .. })));
         drop(turn);
-        assert!(turns.0.by_account().is_empty());
+        for lines in [&turns.of_account, &turns.of_pair] {
+            let book = lines.book();
+            assert!(book.lines.is_empty());
+            assert_eq!(book.present, 0);
+        }
     }
 }

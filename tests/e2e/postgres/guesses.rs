@@ -71,7 +71,7 @@ async fn of_two_hundred_guesses_at_two_replicas_no_more_are_hashed_than_are_free
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_right_passwords_at_once_get_in_one_hash_after_the_other() {
     let pair = started(1).await;
-    // Beside other tests the one that hashes gives way to all of them: whoever is told to come again does.
+    // Other tests take their share of the cores: whoever is told to come again does.
     let answers = join_all((0..50).map(|_| pair.anonymous.insist(log_in("alice", PASSWORD)))).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 }

@@ -16,8 +16,13 @@ pub(super) fn client_address(
 ) -> Option<IpAddr> {
     let trusted = |address: &IpAddr| trusted_proxies.iter().any(|network| network.contains(address));
     let mut address = peer?.to_canonical();
-    let forwarded: Vec<_> = metadata.get_all("x-forwarded-for").iter().collect();
-    let entries = forwarded.iter().rev().flat_map(|value| value.to_str().unwrap_or("").rsplit(','));
+    // Bytes, because what the caller made up may be no text, and what the proxy appended to it still counts.
+    let forwarded: Vec<_> = metadata
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_encoded_bytes()))
+        .collect();
+    let entries = forwarded.iter().rev().flat_map(|value| value.rsplit(','));
     for entry in entries {
         if !trusted(&address) {
             break;
@@ -39,14 +44,18 @@ fn parse(entry: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, HeaderValue};
+
     use super::*;
 
     fn found(peer: &str, forwarded: &[&str]) -> String {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        let mut metadata = MetadataMap::new();
+        let mut headers = HeaderMap::new();
         for value in forwarded {
-            metadata.append("x-forwarded-for", value.parse().unwrap());
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append("x-forwarded-for", value);
         }
+        let metadata = MetadataMap::from_headers(headers);
         client_address(Some(peer.parse().unwrap()), &metadata, &trusted).unwrap().to_string()
     }
 
@@ -61,6 +70,7 @@ mod tests {
         for (forwarded, expected) in [
             (&["192.0.2.1"][..], "192.0.2.1"),
             (&["198.51.100.9, 192.0.2.1"], "192.0.2.1"),
+            (&["é, 192.0.2.1"], "192.0.2.1"),
             (&["198.51.100.9, 192.0.2.1, 10.1.1.1"], "192.0.2.1"),
             (&["198.51.100.9", "192.0.2.1", "10.1.1.1"], "192.0.2.1"),
             (&["198.51.100.9, 192.0.2.1:4711"], "192.0.2.1"),

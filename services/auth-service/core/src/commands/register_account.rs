@@ -6,7 +6,6 @@ use identity::{UserId, Username, Violation, Violations};
 
 use super::attempt::{Checked, Patience};
 use super::{Context, Trace};
-use crate::Error;
 use crate::domain::{
     Account, AccountKey, AccountState, Attempt, ClientAddress, NewAccount, NewPassword, PasswordPolicy,
     Purpose, StoredAccount, parse_credential,
@@ -14,6 +13,7 @@ use crate::domain::{
 use crate::ports::{
     HashingPermit, Insertion, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _, Verdict,
 };
+use crate::{Error, StoreError};
 
 /// An id, and a username and a password by the rules.
 #[derive(Debug)]
@@ -59,11 +59,29 @@ impl RegisterAccount {
             Insertion::UsernameTaken | Insertion::IdTaken => {
                 let existing = reader.account(&AccountKey::Id(self.id)).await?;
                 match existing {
-                    Some(existing) => self.repeat(cx, cx.hasher.admit().await?, existing).await,
+                    Some(existing) => self.repeat_of_what_appeared(cx, existing).await,
                     None => Err(Error::UsernameTaken(self.username)),
                 }
             }
         }
+    }
+
+    /// The account has appeared meanwhile, so nobody may be told that nothing was done.
+    async fn repeat_of_what_appeared<P: Ports>(
+        self,
+        cx: &Context<P>,
+        existing: StoredAccount,
+    ) -> Result<Account, Error> {
+        let repeated = async {
+            let permit = cx.hasher.admit().await?;
+            self.repeat(cx, permit, existing).await
+        };
+        repeated.await.map_err(|error| match error {
+            Error::HasherBusy { .. } | Error::RateLimited { .. } => {
+                Error::Store(StoreError::Unavailable("it is not known yet whose account there is now".into()))
+            }
+            error => error,
+        })
     }
 
     async fn repeat<P: Ports>(

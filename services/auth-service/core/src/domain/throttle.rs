@@ -6,7 +6,7 @@
 //! as well waits for a turn and is not punished.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -69,12 +69,20 @@ pub enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(String);
 
+/// The prefix by which hosts that have IPv6 only are shown the addresses of all others (RFC 6052, section 2.1): what it
+/// stands for is an IPv4 address.
+const NAT64: u128 = 0x0064_ff9b << 96;
+
 impl ClientAddress {
     /// Of a caller at this address.
     #[must_use]
     pub fn of(address: Option<IpAddr>) -> Self {
         Self(match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) if address.to_bits() >> 32 == NAT64 >> 32 => {
+                let [.., a, b, c, d] = address.octets();
+                Ipv4Addr::new(a, b, c, d).to_string()
+            }
             Some(IpAddr::V6(address)) => {
                 let network = address.to_bits() & !u128::from(u64::MAX);
                 format!("{}/64", Ipv6Addr::from_bits(network))
@@ -445,6 +453,7 @@ mod tests {
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
         assert_eq!(of("2001:db8:1:2::9"), "2001:db8:1:2::/64");
         assert_ne!(of("2001:db8:1:3::9"), of("2001:db8:1:2::9"));
+        assert_eq!(of("64:ff9b::192.0.2.1"), "192.0.2.1");
         assert_eq!(ClientAddress::of(None).as_str(), "unknown");
     }
 }

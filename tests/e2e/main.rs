@@ -25,4 +25,5 @@ mod start;
 mod super_admins;
 mod table;
 mod timeouts;
+mod tls;
 mod transport;

@@ -8,7 +8,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -28,10 +28,16 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Connects when first needed.
+    /// Connects when first needed, over TLS if it is told how.
     #[must_use]
-    pub fn new(auth: SocketAddr, internal: SocketAddr, users: SocketAddr) -> Self {
-        Self { auth: channel(auth), internal: channel(internal), users: channel(users) }
+    pub fn new(
+        auth: SocketAddr,
+        internal: SocketAddr,
+        users: SocketAddr,
+        tls: Option<ClientTlsConfig>,
+    ) -> Self {
+        let [auth, internal, users] = [auth, internal, users].map(|address| channel(address, tls.clone()));
+        Self { auth, internal, users }
     }
 
     /// Waits until auth-service wants calls, over the very connections that they will take.
@@ -46,8 +52,15 @@ impl Endpoints {
     }
 }
 
-fn channel(address: SocketAddr) -> Channel {
-    Endpoint::from_shared(format!("http://{address}")).expect("an address").tcp_nodelay(true).connect_lazy()
+fn channel(address: SocketAddr, tls: Option<ClientTlsConfig>) -> Channel {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let endpoint =
+        Endpoint::from_shared(format!("{scheme}://{address}")).expect("an address").tcp_nodelay(true);
+    let endpoint = match tls {
+        Some(tls) => endpoint.tls_config(tls).expect("certificates"),
+        None => endpoint,
+    };
+    endpoint.connect_lazy()
 }
 
 /// A connection that leaves deadlines to the server: tonic's own would end a call itself that runs out of time.

@@ -9,6 +9,7 @@
 mod answer;
 mod call;
 mod caller;
+mod certificates;
 mod client_programs;
 mod cluster;
 mod contract;
@@ -28,6 +29,7 @@ mod target;
 pub use answer::{Failure, Reply};
 pub use call::Call;
 pub use caller::Caller;
+pub use certificates::{Authority, Issued};
 pub use client_programs::{client_program, refused_sql, sql};
 pub use cluster::{Cluster, Pooler};
 pub use contract::{AUTH, IDENTITY, USERS};

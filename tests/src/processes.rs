@@ -78,7 +78,7 @@ impl Processes {
     async fn new(binaries: Binaries, settings: Settings, begins: Begins) -> Self {
         let home = Home::new(&settings, begins).await;
         let replicas = (0..settings.replicas()).map(|_| Replica::new()).collect();
-        let nowhere = Endpoints::new(ANY, ANY, ANY);
+        let nowhere = Endpoints::new(ANY, ANY, ANY, None);
         Self { anonymous: Caller::anonymous([nowhere]), binaries, settings, home, replicas }
     }
 
@@ -101,7 +101,7 @@ impl Processes {
     pub async fn ready(&mut self) {
         let endpoints = self.replicas.iter().map(|replica| {
             let [public, internal, _] = replica.auth;
-            Endpoints::new(public, internal, replica.users[0])
+            Endpoints::new(public, internal, replica.users[0], self.settings.client_tls())
         });
         let endpoints: Vec<_> = endpoints.collect();
         join_all(endpoints.iter().map(Endpoints::auth_serves)).await;

@@ -60,7 +60,8 @@ impl Services {
         services.run_users().await;
         for replica in &mut services.replicas {
             let [public, internal, _] = replica.auth;
-            replica.endpoints = Endpoints::new(public, internal, replica.users[0]);
+            replica.endpoints =
+                Endpoints::new(public, internal, replica.users[0], services.settings.client_tls());
         }
         services.auth_serves().await;
         services.users_serve().await;
@@ -150,7 +151,7 @@ impl Replica {
         Self {
             auth: [ANY; 3],
             users: [ANY; 2],
-            endpoints: Endpoints::new(ANY, ANY, ANY),
+            endpoints: Endpoints::new(ANY, ANY, ANY, None),
             running_auth: None,
             running_users: None,
             administration: None,

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use tonic::transport::ClientTlsConfig;
+
 use crate::home::{Folder, Home};
-use crate::{Cluster, Engine, Pooler, Service, engine};
+use crate::{Authority, Cluster, Engine, Issued, Pooler, Service, engine};
 
 /// What a pair is told. Begins with everything that a test needs: cheap hashes, much patience in the queue for them.
 #[derive(Clone, Debug)]
@@ -13,6 +15,7 @@ pub struct Settings {
     servers: Servers,
     auth: Vec<(String, String)>,
     users: Vec<(String, String)>,
+    client_tls: Option<ClientTlsConfig>,
 }
 
 /// Where PostgreSQL is, if it is not where `DATABASE_URL` says.
@@ -28,7 +31,7 @@ impl Default for Settings {
         let (engine, replicas) = engine::under_test();
         let pooler = engine::pooler_under_test().filter(|_| engine == Engine::Postgres);
         let servers = Servers { pooler, ..Servers::default() };
-        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new() }
+        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new(), client_tls: None }
     }
 }
 
@@ -36,7 +39,14 @@ impl Settings {
     /// One process of each service on this engine, whatever the run is about: for what only one engine has.
     #[must_use]
     pub fn on(engine: Engine) -> Self {
-        Self { engine, replicas: 1, servers: Servers::default(), auth: Vec::new(), users: Vec::new() }
+        Self {
+            engine,
+            replicas: 1,
+            servers: Servers::default(),
+            auth: Vec::new(),
+            users: Vec::new(),
+            client_tls: None,
+        }
     }
 
     /// As many processes of each service as this, sharing databases of PostgreSQL.
@@ -85,6 +95,23 @@ impl Settings {
     pub fn users(mut self, key: &str, value: &str) -> Self {
         self.users.push((format!("USERS__{key}"), value.to_owned()));
         self
+    }
+
+    /// Calls the pair over TLS, and takes this authority's word for who it is. What the services need for that they are to be
+    /// told.
+    #[must_use]
+    pub fn trusting(self, authority: &Authority) -> Self {
+        Self { client_tls: Some(authority.client()), ..self }
+    }
+
+    /// Shows a certificate of its own when it calls the pair over TLS.
+    #[must_use]
+    pub fn showing(self, issued: &Issued) -> Self {
+        Self { client_tls: self.client_tls.map(|tls| tls.identity(issued.identity())), ..self }
+    }
+
+    pub(crate) fn client_tls(&self) -> Option<ClientTlsConfig> {
+        self.client_tls.clone()
     }
 
     /// Where data is kept.
@@ -169,12 +196,13 @@ impl Settings {
         port: SocketAddr,
     ) -> Vec<(String, String)> {
         let [public, ops] = listens;
+        let scheme = if self.client_tls.is_some() { "https" } else { "http" };
         let variables = [
             ("SERVER__LISTEN", public.to_string()),
             ("SERVER__OPS_LISTEN", ops.to_string()),
             ("SERVER__DRAIN", "5s".to_owned()),
             ("DATABASE__AUTO_MIGRATE", "true".to_owned()),
-            ("IDENTITY_PROVIDER__URL", format!("http://{port}")),
+            ("IDENTITY_PROVIDER__URL", format!("{scheme}://{port}")),
             ("IDENTITY_PROVIDER__TOKEN_FILE", folder.file("full-token")),
             ("IDENTITY_PROVIDER__TIMEOUT", "20s".to_owned()),
             ("LOG__LEVEL", "warn".to_owned()),
@@ -183,7 +211,7 @@ impl Settings {
     }
 }
 
-/// What a test asked for wins.
+/// What a test asked for wins; nothing is given as if it had never been said.
 fn layered(
     prefix: &str,
     variables: &[(&str, String)],
@@ -194,7 +222,7 @@ fn layered(
     let database = database.iter().map(|(key, value)| (format!("{prefix}DATABASE__{key}"), value.clone()));
     let mut all: Vec<(String, String)> = variables.chain(database).collect();
     all.retain(|(key, _)| asked_for.iter().all(|(asked, _)| asked != key));
-    all.extend_from_slice(asked_for);
+    all.extend(asked_for.iter().filter(|(_, value)| !value.is_empty()).cloned());
     all
 }
 

@@ -1,6 +1,7 @@
 //! The settings of auth-service, read and checked at start: what is wrong is said at once, and nothing is ignored.
 
 mod rate_limit;
+mod workloads;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,15 +11,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::TimeDelta;
 use configuration::{Effective, Layers, Problems, Reader};
+use credentials::{ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
 use identity::MAX_PASSWORD_CODE_POINTS;
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use secrecy::{ExposeSecret as _, SecretSlice};
 use telemetry::LogSettings;
 
 use crate::argon2::{Argon2Settings, Cost, Pepper};
 use crate::jwt::TokenSettings;
 use crate::keys::{SigningKey, VerificationKey};
-use crate::workload::{Allowance, Workload};
+use crate::workload::Workload;
 
 pub use rate_limit::RateLimits;
 
@@ -63,6 +65,35 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// How long calls are still taken after the process has said that it wants no more.
     pub lame_duck: Duration,
+    /// The certificate of the public listener; in plaintext without one.
+    pub tls: Option<ServerTls>,
+    /// The certificate of the internal listener, and how it knows its clients by theirs.
+    pub internal_tls: Option<ServerTls>,
+}
+
+/// Of the public listener.
+const PUBLIC_TLS: ServerKeys =
+    ServerKeys { certificate: "server.tls_cert_file", key: "server.tls_key_file", client_authorities: None };
+
+/// Of the internal one.
+const INTERNAL_TLS: ServerKeys = ServerKeys {
+    certificate: "server.internal_tls_cert_file",
+    key: "server.internal_tls_key_file",
+    client_authorities: Some("server.internal_client_ca_file"),
+};
+
+impl ServerConfig {
+    fn knows_certificates(&self) -> bool {
+        self.internal_tls.as_ref().is_some_and(ServerTls::knows_clients)
+    }
+
+    /// Whoever has no certificate is sent away before it has said a word, unless somebody may come with a token.
+    fn for_workloads(mut self, workloads: &[Workload]) -> Self {
+        if self.knows_certificates() && workloads.iter().all(|workload| workload.tokens.is_none()) {
+            self.internal_tls = self.internal_tls.map(ServerTls::of_clients_that_all_have_one);
+        }
+        self
+    }
 }
 
 impl Config {
@@ -78,7 +109,8 @@ impl Config {
                 let sessions = sessions(reader);
                 let (passwords, argon2) = password(reader);
                 let token = token(reader);
-                let workloads = workloads(reader);
+                let workloads = workloads::read(reader, server.knows_certificates());
+                let server = server.for_workloads(&workloads);
                 let rate_limits = rate_limit::read(reader);
                 let log = LogSettings::read(reader);
                 token.zip(database).map(|(token, database)| Self {
@@ -98,16 +130,6 @@ impl Config {
 }
 
 fn server(reader: &mut Reader) -> ServerConfig {
-    const NO_TLS: &str = "TLS is not supported by this version";
-    for key in [
-        "server.tls_cert_file",
-        "server.tls_key_file",
-        "server.internal_tls_cert_file",
-        "server.internal_tls_key_file",
-        "server.internal_client_ca_file",
-    ] {
-        reader.refuse_if_set(key, NO_TLS);
-    }
     let config = ServerConfig {
         listen: reader.address("server.listen", "127.0.0.1:50051"),
         internal_listen: reader.address("server.internal_listen", "127.0.0.1:50052"),
@@ -115,13 +137,19 @@ fn server(reader: &mut Reader) -> ServerConfig {
         reflection: reader.boolean("server.reflection", true),
         drain: reader.duration("server.drain", "20s", Duration::ZERO..=Duration::from_hours(1)),
         lame_duck: reader.duration("server.lame_duck", "0s", Duration::ZERO..=Duration::from_mins(10)),
+        tls: ServerTls::read(reader, PUBLIC_TLS),
+        internal_tls: ServerTls::read(reader, INTERNAL_TLS),
     };
     if !reader.boolean("server.allow_plaintext", false) {
-        for (key, address) in
-            [("server.listen", config.listen), ("server.internal_listen", config.internal_listen)]
-        {
-            if !address.ip().is_loopback() {
-                reader.refuse(key, "plaintext beyond loopback needs server.allow_plaintext = true");
+        for (key, address, certificate) in [
+            ("server.listen", config.listen, PUBLIC_TLS.certificate),
+            ("server.internal_listen", config.internal_listen, INTERNAL_TLS.certificate),
+        ] {
+            if !address.ip().is_loopback() && !reader.is_set(certificate) {
+                let why = format!(
+                    "plaintext beyond loopback needs server.allow_plaintext = true; or give {certificate}"
+                );
+                reader.refuse(key, why);
             }
         }
     }
@@ -249,48 +277,6 @@ fn token(reader: &mut Reader) -> Option<TokenSettings> {
         }
     }
     signing_key.map(|signing_key| TokenSettings { issuer, audience, signing_key, verification_keys })
-}
-
-fn workloads(reader: &mut Reader) -> Vec<Workload> {
-    const FILE: &str = "workload.token_file";
-    const TOKEN: &str = "workload.token";
-    const CLIENTS: &str = "workload.clients";
-    let mut workloads = Vec::new();
-    let file = reader.secret_file(FILE);
-    let token = reader.secret(TOKEN);
-    if reader.is_set(FILE) && reader.is_set(TOKEN) {
-        reader.refuse(TOKEN, "is given together with workload.token_file");
-    }
-    let tokens: Vec<_> = match file {
-        Some(file) => file.lines().map(SecretString::from).collect(),
-        None => token.into_iter().collect(),
-    };
-    if reader.is_set(FILE) || !tokens.is_empty() {
-        workloads.push(Workload { name: "default".to_owned(), tokens, allowance: Allowance::Full });
-    }
-    let clients = reader.tables(CLIENTS, |client| {
-        client.refuse_if_set("san", "mTLS is not supported by this version");
-        let name = client.text("name", "unnamed");
-        let allowances = [("verify", Allowance::Verify), ("full", Allowance::Full)];
-        let allowance = client.one_of("allow", "verify", &allowances);
-        let tokens: Vec<_> = client
-            .secret_file("token_file")
-            .map_or_else(Vec::new, |file| file.lines().map(SecretString::from).collect());
-        Workload { name, tokens, allowance }
-    });
-    workloads.extend(clients);
-    if workloads.is_empty() && !reader.is_set(FILE) && !reader.is_set(TOKEN) {
-        reader.refuse(CLIENTS, "must name who may call the internal listener; or give workload.token_file");
-    }
-    for workload in &workloads {
-        if workload.tokens.iter().any(|token| token.expose_secret().len() < MIN_SECRET_BYTES) {
-            reader.refuse(CLIENTS, format!("a token of {} is shorter than 32 bytes", workload.name));
-        }
-        if workload.tokens.is_empty() {
-            reader.refuse(CLIENTS, format!("{} has no token", workload.name));
-        }
-    }
-    workloads
 }
 
 #[cfg(test)]

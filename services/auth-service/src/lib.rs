@@ -37,7 +37,7 @@ pub use keys::{SigningKey, UnfitKey, VerificationKey};
 pub use listeners::Listeners;
 pub use postgres::{MIGRATIONS as POSTGRES_MIGRATIONS, PgStore};
 pub use sqlite::{MIGRATIONS as SQLITE_MIGRATIONS, SqliteStore};
-pub use workload::{Allowance, Workload};
+pub use workload::{Allowance, Tokens, UnfitTokens, Workload};
 
 use argon2::Argon2Hasher;
 use engine::{Opened, ServedStore};
@@ -104,6 +104,12 @@ pub enum StartError {
     /// The threads that hash cannot be started.
     #[error("the threads that hash cannot be started: {0}")]
     Threads(#[from] std::io::Error),
+    /// A certificate is not what it was when the configuration was read.
+    #[error(transparent)]
+    Certificate(#[from] credentials::UnfitPem),
+    /// The tokens of the workloads are not what they were when the configuration was read.
+    #[error(transparent)]
+    Tokens(#[from] workload::UnfitTokens),
     /// Reflection cannot be built from the descriptors.
     #[error("reflection cannot be set up: {0}")]
     Reflection(#[from] grpc_kit::reflection::Error),

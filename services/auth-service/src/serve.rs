@@ -9,8 +9,8 @@ use auth_core::ports::Ports;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use grpc_kit::Shutdown;
 use grpc_kit::process::{Drain, GrpcListener, OpsListener, end_of_background_work, serve_all};
+use grpc_kit::{Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -37,9 +37,10 @@ impl AuthService {
         })
     }
 
-    /// Serves the internal listener alone: for the all-in-one, which makes its super admin before anybody can sign up.
-    pub async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) {
-        on_engine!(&self.0, service => service.serve_internal(listener, shutdown).await);
+    /// Serves the internal listener alone and in plaintext: for the all-in-one, which makes its super admin before anybody can
+    /// sign up.
+    pub async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+        on_engine!(&self.0, service => service.serve_internal(listener, shutdown).await)
     }
 }
 
@@ -52,19 +53,25 @@ impl<S: ServedStore> Service<S> {
     ) -> Result<(), StartError> {
         let public = grpc::public(self.use_cases.clone(), self.config.server.reflection)?;
         let ops = OpsListener { socket: listeners.ops, metrics, extra: self.jwks_page() };
-        let grpc = vec![on(listeners.public, public), on(listeners.internal, self.internal())];
+        let server = &self.config.server;
+        let public_socket = Socket::open(listeners.public, server.tls.clone()).await?;
+        let internal_socket = Socket::open(listeners.internal, server.internal_tls.clone()).await?;
+        let grpc = vec![on(public_socket, public), on(internal_socket, self.internal().await?)];
         let purge = tokio::spawn(purge(self.use_cases.clone(), shutdown.clone()));
         serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
         end_of_background_work(purge).await;
         Ok(())
     }
 
-    async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) {
-        serve_all(vec![on(listener, self.internal())], None, self.drain(), self.probe(), shutdown).await;
+    async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
+        let grpc = vec![on(listener.into(), self.internal().await?)];
+        serve_all(grpc, None, self.drain(), self.probe(), shutdown).await;
+        Ok(())
     }
 
-    fn internal(&self) -> grpc::Served {
-        grpc::internal(self.use_cases.clone(), Workloads::new(&self.config.workloads))
+    async fn internal(&self) -> Result<grpc::Served, StartError> {
+        let workloads = Workloads::follow(&self.config.workloads).await?;
+        Ok(grpc::internal(self.use_cases.clone(), workloads))
     }
 
     fn drain(&self) -> Drain {
@@ -86,7 +93,7 @@ impl<S: ServedStore> Service<S> {
     }
 }
 
-fn on(socket: TcpListener, served: grpc::Served) -> GrpcListener {
+fn on(socket: Socket, served: grpc::Served) -> GrpcListener {
     GrpcListener { socket, routes: served.routes, layer: served.layer, health: served.health }
 }
 

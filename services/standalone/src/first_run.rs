@@ -33,7 +33,9 @@ pub(crate) async fn make_super_admin(
         stop.request();
         made
     };
-    tokio::join!(auth.serve_internal(listener, stopped), work).1
+    let (served, made) = tokio::join!(auth.serve_internal(listener, stopped), work);
+    served?;
+    made
 }
 
 async fn make(

@@ -17,6 +17,10 @@ use crate::welcome::{Addresses, Welcome};
 
 const SOURCE: &str = "the data directory";
 
+/// The default would be a plaintext connection to a listener that speaks TLS.
+const NEEDS_HTTPS: &str = "AUTH__SERVER__INTERNAL_TLS_CERT_FILE needs USERS__IDENTITY_PROVIDER__URL (https://…) and \
+                           USERS__IDENTITY_PROVIDER__CA_FILE as well";
+
 /// Serves both until a signal, then drains them: users-service first, since its last calls need the other.
 pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(data_dir))
@@ -64,13 +68,23 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     }
 
     let (stop_auth, auth_stopped) = Shutdown::new();
+    let (stop_users, users_stopped) = Shutdown::new();
+    let stop_on_signals = stop_users.clone();
+    tokio::spawn(async move {
+        signals.requested().await;
+        stop_on_signals.request();
+    });
     let users_first = async {
-        let served = users.serve(users_listeners, Some(metrics.clone()), signals).await;
+        let served = users.serve(users_listeners, Some(metrics.clone()), users_stopped).await;
         stop_auth.request();
         served
     };
-    let (auth_served, users_served) =
-        tokio::join!(auth.serve(auth_listeners, Some(metrics.clone()), auth_stopped), users_first);
+    let not_without_auth = async {
+        let served = auth.serve(auth_listeners, Some(metrics.clone()), auth_stopped).await;
+        stop_users.request();
+        served
+    };
+    let (auth_served, users_served) = tokio::join!(not_without_auth, users_first);
     auth_served?;
     users_served?;
     Ok(())
@@ -86,7 +100,12 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
     }
     let users = users_service::Config::read(Layers::new("USERS").defaults(SOURCE, defaults).environment());
     match (auth, users) {
-        (Ok((auth, _)), Ok((users, _))) => Ok((auth, users)),
+        (Ok((auth, _)), Ok((users, _))) => {
+            if auth.server.internal_tls.is_some() && users.identity_provider.url.starts_with("http://") {
+                return Err(NEEDS_HTTPS.into());
+            }
+            Ok((auth, users))
+        }
         (auth, users) => {
             let auth = auth
                 .err()

@@ -1,17 +1,15 @@
 //! The settings of users-service, read and checked at start: what is wrong is said at once, and nothing is ignored.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use configuration::{Effective, Layers, Problems, Reader};
+use credentials::{ClientKeys, ClientTls, ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
-use secrecy::{ExposeSecret as _, SecretString};
 use telemetry::LogSettings;
+use tonic::transport::Uri;
 
-use crate::identity_provider::Connection;
-
-/// A secret shorter than this can be guessed.
-const MIN_SECRET_BYTES: usize = 32;
+use crate::identity_provider::{Connection, Token, endpoint};
 
 /// Everything that users-service is told.
 #[derive(Clone, Debug)]
@@ -39,7 +37,19 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// How long calls are still taken after the process has said that it wants no more.
     pub lame_duck: Duration,
+    /// The certificate of the listener; in plaintext without one.
+    pub tls: Option<ServerTls>,
 }
+
+const TLS: ServerKeys =
+    ServerKeys { certificate: "server.tls_cert_file", key: "server.tls_key_file", client_authorities: None };
+
+/// Of the connection to auth-service.
+const PORT_TLS: ClientKeys = ClientKeys {
+    authorities: "identity_provider.ca_file",
+    certificate: "identity_provider.client_cert_file",
+    key: "identity_provider.client_key_file",
+};
 
 impl Config {
     /// Reads and checks every setting.
@@ -49,9 +59,10 @@ impl Config {
     pub fn read(layers: Layers) -> Result<(Self, Effective), Problems> {
         layers
             .read(|reader| {
-                let server = server(reader);
+                let plaintext_allowed = reader.boolean("server.allow_plaintext", false);
+                let server = server(reader, plaintext_allowed);
                 let database = DatabaseSettings::read(reader, Replica::Supported);
-                let provider = identity_provider(reader);
+                let provider = identity_provider(reader, plaintext_allowed);
                 let log = LogSettings::read(reader);
                 database.zip(provider).map(|(database, identity_provider)| Self {
                     server,
@@ -64,48 +75,71 @@ impl Config {
     }
 }
 
-fn server(reader: &mut Reader) -> ServerConfig {
-    for key in ["server.tls_cert_file", "server.tls_key_file"] {
-        reader.refuse_if_set(key, "TLS is not supported by this version");
-    }
+fn server(reader: &mut Reader, plaintext_allowed: bool) -> ServerConfig {
     let config = ServerConfig {
         listen: reader.address("server.listen", "127.0.0.1:50053"),
         ops_listen: reader.address("server.ops_listen", "127.0.0.1:9053"),
         reflection: reader.boolean("server.reflection", true),
         drain: reader.duration("server.drain", "20s", Duration::ZERO..=Duration::from_hours(1)),
         lame_duck: reader.duration("server.lame_duck", "0s", Duration::ZERO..=Duration::from_mins(10)),
+        tls: ServerTls::read(reader, TLS),
     };
-    let plaintext_allowed = reader.boolean("server.allow_plaintext", false);
-    if !plaintext_allowed && !config.listen.ip().is_loopback() {
-        reader.refuse("server.listen", "plaintext beyond loopback needs server.allow_plaintext = true");
+    if !plaintext_allowed && !config.listen.ip().is_loopback() && !reader.is_set(TLS.certificate) {
+        let why = format!(
+            "plaintext beyond loopback needs server.allow_plaintext = true; or give {}",
+            TLS.certificate
+        );
+        reader.refuse("server.listen", why);
     }
     config
 }
 
-fn identity_provider(reader: &mut Reader) -> Option<Connection> {
+fn identity_provider(reader: &mut Reader, plaintext_allowed: bool) -> Option<Connection> {
     const URL: &str = "identity_provider.url";
-    for key in [
-        "identity_provider.ca_file",
-        "identity_provider.client_cert_file",
-        "identity_provider.client_key_file",
-    ] {
-        reader.refuse_if_set(key, "TLS is not supported by this version");
-    }
     let url = reader.url(URL, Some("http://127.0.0.1:50052"));
-    if url.as_deref().is_some_and(|url| !url.starts_with("http://")) {
-        reader.refuse(URL, "must be http://HOST:PORT; https and dns are not supported by this version");
+    let tls = ClientTls::read(reader, PORT_TLS);
+    match url.as_deref().and_then(|url| url.split_once("://")) {
+        Some(("http", _)) if tls.is_given() => {
+            reader.refuse(URL, "must be https://HOST:PORT, because a certificate is given");
+        }
+        Some(("http" | "https", _)) | None => {}
+        Some(_) => reader.refuse(
+            URL,
+            "must be http://HOST:PORT or https://HOST:PORT; dns is not supported by this version",
+        ),
     }
     let timeout = reader.duration(
         "identity_provider.timeout",
         "2s",
         Duration::from_millis(10)..=Duration::from_secs(30),
     );
-    let token = provider_token(reader);
-    url.zip(token).map(|(url, token)| Connection { url, token, timeout })
+    let token = provider_token(reader, tls.has_own());
+    let connection = Connection { url: url?, token, tls, timeout };
+    // What is wrong with the certificates has been said.
+    if connection.url.starts_with("http") && connection.tls.load().is_ok() {
+        match endpoint(&connection) {
+            Err(unfit) => reader.refuse(URL, unfit.to_string()),
+            Ok(endpoint) if shows_token(&connection, endpoint.uri()) && !plaintext_allowed => {
+                reader.refuse(
+                    URL,
+                    "would send the token in plaintext: https, or server.allow_plaintext = true",
+                );
+            }
+            Ok(_) => {}
+        }
+    }
+    Some(connection)
 }
 
-/// The first line of a token file is sent: it may hold several while a token is replaced.
-fn provider_token(reader: &mut Reader) -> Option<SecretString> {
+/// Whether anybody on the way can read the token.
+fn shows_token(connection: &Connection, uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+    connection.token.is_some() && uri.scheme_str() == Some("http") && !is_here
+}
+
+/// What auth-service knows us by, unless that is a certificate.
+fn provider_token(reader: &mut Reader, has_certificate: bool) -> Option<Token> {
     const TOKEN: &str = "identity_provider.token";
     const FILE: &str = "identity_provider.token_file";
     let file = reader.secret_file(FILE);
@@ -114,20 +148,23 @@ fn provider_token(reader: &mut Reader) -> Option<SecretString> {
         reader.refuse(TOKEN, "is given together with identity_provider.token_file");
     }
     let (key, token) = match (file, own) {
-        (Some(file), _) => (FILE, file.lines().next().map(SecretString::from)),
-        (None, own) => (TOKEN, own),
+        (Some(file), _) => (FILE, Some(Token::in_file(&file))),
+        (None, own) => (TOKEN, own.map(Token::fixed)),
     };
     match &token {
-        Some(token) if token.expose_secret().len() < MIN_SECRET_BYTES => {
-            reader.refuse(key, "is shorter than 32 bytes");
+        Some(token) => {
+            if let Some(why) = token.flaw() {
+                reader.refuse(key, why);
+            }
         }
-        None if !reader.is_set(FILE) && !reader.is_set(TOKEN) => {
+        None if !reader.is_set(FILE) && !reader.is_set(TOKEN) && !has_certificate => {
             reader.refuse(
                 TOKEN,
-                "must be given, or identity_provider.token_file: what auth-service knows us by",
+                "must be given, or identity_provider.token_file, or identity_provider.client_cert_file: what \
+                 auth-service knows us by",
             );
         }
-        Some(_) | None => {}
+        None => {}
     }
     token
 }

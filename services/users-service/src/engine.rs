@@ -111,5 +111,5 @@ async fn parts<S: ServedStore>(
         store.migrate().await.map_err(StartError::of_schema(config))?;
     }
     store.check_schema().await.map_err(StartError::of_schema(config))?;
-    Ok(Parts::new(store, config, clock)?)
+    Ok(Parts::new(store, config, clock).await?)
 }

@@ -5,60 +5,36 @@
 //! broke, any other only when it is certain that nobody has begun with it.
 
 mod answer;
+mod link;
 mod wire;
 
 use std::time::Duration;
 
 use api::identity as pb;
-use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use futures::{Stream, StreamExt as _};
 use grpc_kit::call;
 use grpc_kit::client::was_not_processed;
 use identity::{PageSize, RawPassword, UserId, Username, Violation};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep, timeout};
-use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use users_core::domain::{AccessToken, Account, Authenticated, FeedMessage, SessionPage, UserKey};
 use users_core::ports::{IdentityProvider, ProviderError};
+
+pub(crate) use link::endpoint;
+use link::{Client, Link};
+
+pub use link::{Connection, ConnectionError, Token};
 
 /// What is kept of the caller's deadline for our own answer.
 const RESERVE: Duration = Duration::from_millis(200);
 /// How long a call that may be repeated waits before it is, in milliseconds.
 const BACKOFF_MILLIS: std::ops::Range<u64> = 10..60;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-type Client = IdentityProviderServiceClient<Channel>;
-
-/// How the provider is reached.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// Where: `http://host:port`.
-    pub url: String,
-    /// This workload's own credential.
-    pub token: SecretString,
-    /// How long a call may take at most.
-    pub timeout: Duration,
-}
-
-/// The settings do not make a connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
-    /// The URL is not one.
-    #[error("identity_provider.url: {0}")]
-    Url(#[from] tonic::transport::Error),
-    /// The token cannot be sent.
-    #[error("identity_provider.token has characters that metadata cannot have")]
-    Token,
-}
 
 /// The provider at the other end of a connection that is made when it is first needed. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcIdentityProvider {
-    client: Client,
-    credential: MetadataValue<Ascii>,
+    link: Link,
     timeout: Duration,
 }
 
@@ -70,20 +46,9 @@ struct Budget {
 }
 
 impl GrpcIdentityProvider {
-    /// Prepares the connection. Must be called within a tokio runtime.
-    pub(crate) fn new(connection: &Connection) -> Result<Self, ConnectionError> {
-        let channel = Endpoint::from_shared(connection.url.clone())?
-            .connect_timeout(connection.timeout)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
-        let mut credential: MetadataValue<Ascii> = format!("Bearer {}", connection.token.expose_secret())
-            .parse()
-            .map_err(|_| ConnectionError::Token)?;
-        credential.set_sensitive(true);
-        Ok(Self { client: Client::new(channel), credential, timeout: connection.timeout })
+    /// Prepares the connection. Needs a tokio runtime.
+    pub(crate) async fn new(connection: &Connection) -> Result<Self, ConnectionError> {
+        Ok(Self { link: Link::new(connection).await?, timeout: connection.timeout })
     }
 
     /// Follows the account feed from a cursor on; ends when the provider stops or the connection breaks.
@@ -96,7 +61,7 @@ impl GrpcIdentityProvider {
     ) -> Result<impl Stream<Item = Result<FeedMessage, ProviderError>> + Send + use<>, ProviderError> {
         let mut request = Request::new(pb::WatchAccountsRequest { cursor });
         self.sign(request.metadata_mut());
-        let opened = timeout(self.timeout, self.client.clone().watch_accounts(request)).await;
+        let opened = timeout(self.timeout, self.link.client().watch_accounts(request)).await;
         let stream = opened
             .map_err(|_| answer::too_slow())?
             .map_err(|status| answer::refused(&status, false))?
@@ -174,7 +139,7 @@ impl GrpcIdentityProvider {
         self.sign(request.metadata_mut());
         request.set_timeout(budget.wait);
         let begin = Instant::now();
-        match timeout(budget.wait, send(self.client.clone(), request)).await {
+        match timeout(budget.wait, send(self.link.client(), request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             // The client's own timer may be the first to find that out.
             Ok(Err(status)) if is_broken_connection(&status) && begin.elapsed() >= budget.wait => {
@@ -200,7 +165,9 @@ impl GrpcIdentityProvider {
 
     /// Adds our own credential, and the call's names, so that its traces meet.
     fn sign(&self, metadata: &mut MetadataMap) {
-        metadata.insert("authorization", self.credential.clone());
+        if let Some(credential) = self.link.credential() {
+            metadata.insert("authorization", credential);
+        }
         let Some(call) = call::current() else { return };
         let names = [
             ("x-request-id", Some(call.request_id)),

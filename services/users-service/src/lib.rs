@@ -31,7 +31,7 @@ use users_core::ports::{Ports, Store};
 pub use administration::{Administration, Prepared};
 pub use config::{Config, ServerConfig};
 pub use engine::{ServedStore, migrate};
-pub use identity_provider::{Connection, ConnectionError};
+pub use identity_provider::{Connection, ConnectionError, Token};
 pub use listeners::Listeners;
 pub use postgres::{PgReader, PgStore, PgTransaction};
 pub use sqlite::{SqliteReader, SqliteStore, SqliteTransaction};
@@ -76,6 +76,9 @@ pub enum StartError {
     /// The owner of accounts cannot be addressed.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// The certificate of the listener is not what it was when the configuration was read.
+    #[error(transparent)]
+    Certificate(#[from] credentials::UnfitPem),
     /// Reflection cannot be built from the descriptors.
     #[error("reflection cannot be set up: {0}")]
     Reflection(#[from] grpc_kit::reflection::Error),
@@ -122,8 +125,8 @@ impl UsersService {
 }
 
 impl<S: Store + Clone> Parts<S> {
-    pub(crate) fn new(store: S, config: &Config, clock: SystemClock) -> Result<Self, ConnectionError> {
-        let provider = GrpcIdentityProvider::new(&config.identity_provider)?;
+    pub(crate) async fn new(store: S, config: &Config, clock: SystemClock) -> Result<Self, ConnectionError> {
+        let provider = GrpcIdentityProvider::new(&config.identity_provider).await?;
         let commands = Context {
             store: Arc::new(store.clone()),
             provider: Arc::new(provider.clone()),

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use grpc_kit::process::{Drain, GrpcListener, OpsListener, end_of_background_work, serve_all};
-use grpc_kit::{PageTokens, Shutdown};
+use grpc_kit::{PageTokens, Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use users_core::domain::LeaseOwner;
 use users_core::queries;
@@ -58,7 +58,7 @@ impl Open {
             config.server.reflection,
         )?;
         let grpc = GrpcListener {
-            socket: listeners.public,
+            socket: Socket::open(listeners.public, config.server.tls.clone()).await?,
             routes: served.routes,
             layer: served.layer,
             health: served.health,

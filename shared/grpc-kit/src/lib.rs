@@ -31,7 +31,7 @@ pub use fault::{Fault, Violation};
 pub use layer::CallLayer;
 pub use lifecycle::{Shutdown, Trigger};
 pub use page_token::PageTokens;
-pub use server::{Ended, ServerSettings, serve};
+pub use server::{Ended, ServerSettings, Socket, serve};
 
 /// The largest request message that any server here decodes, in bytes.
 ///

@@ -13,7 +13,7 @@ use tonic::service::Routes;
 
 use crate::health::HealthHandle;
 use crate::ops::{self, Ops, Readiness};
-use crate::{CallLayer, Ended, ServerSettings, Shutdown, call, server};
+use crate::{CallLayer, Ended, ServerSettings, Shutdown, Socket, call, server};
 
 /// How often what the process needs is asked whether it is there.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,8 +27,8 @@ const BACKGROUND_WAIT: Duration = Duration::from_secs(5);
 /// One gRPC listener with what it serves.
 #[derive(Debug)]
 pub struct GrpcListener {
-    /// The socket, bound already.
-    pub socket: TcpListener,
+    /// The socket, bound already, and its certificate.
+    pub socket: Socket,
     /// The services.
     pub routes: Routes,
     /// The layer of every call, which knows the listener's error domain.

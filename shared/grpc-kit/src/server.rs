@@ -11,6 +11,7 @@ mod preface;
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use credentials::{ServerTls, TlsListener, UnfitPem};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -38,6 +39,8 @@ pub struct ServerSettings {
     pub keepalive_interval: Duration,
     /// How long the peer has to answer that: 20 s.
     pub keepalive_timeout: Duration,
+    /// How long the TLS handshake may take, where there is TLS: 5 s.
+    pub handshake_timeout: Duration,
     /// How long a new connection has to say that it speaks HTTP/2: 5 s.
     pub preface_timeout: Duration,
     /// When a connection is asked to go elsewhere, so that load spreads to new replicas: 5 min, give or take
@@ -56,6 +59,7 @@ impl Default for ServerSettings {
             max_header_list_size: 16 * 1024,
             keepalive_interval: Duration::from_mins(1),
             keepalive_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(5),
             preface_timeout: Duration::from_secs(5),
             max_connection_age: Duration::from_mins(5),
             drain: Duration::from_secs(20),
@@ -75,15 +79,42 @@ pub enum Ended {
     },
 }
 
+/// Where a server listens, and with which certificate; without one, in plaintext.
+#[derive(Debug)]
+pub struct Socket {
+    /// Where.
+    pub listener: TcpListener,
+    /// The certificate.
+    pub tls: Option<TlsListener>,
+}
+
+impl Socket {
+    /// Reads the certificate, if there is one.
+    pub async fn open(listener: TcpListener, tls: Option<ServerTls>) -> Result<Self, UnfitPem> {
+        let tls = match tls {
+            Some(tls) => Some(tls.open().await?),
+            None => None,
+        };
+        Ok(Self { listener, tls })
+    }
+}
+
+impl From<TcpListener> for Socket {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
 /// Serves `routes` until the shutdown is requested, then drains: no new connections, streams end with
 /// UNAVAILABLE, every peer is told to go (GOAWAY), idle ones are closed, calls have `settings.drain` to end.
 pub async fn serve(
-    listener: TcpListener,
+    socket: impl Into<Socket>,
     routes: Routes,
     layer: CallLayer,
     settings: ServerSettings,
     shutdown: Shutdown,
 ) -> Ended {
+    let Socket { listener, tls } = socket.into();
     let service = layer.ending_streams_on(shutdown.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
     loop {
@@ -91,13 +122,13 @@ pub async fn serve(
             biased;
             () = shutdown.requested() => break,
             (stream, peer) = accept(&listener) => {
-                connections.spawn(connection::run(
-                    stream,
-                    peer,
-                    service.clone(),
-                    settings.clone(),
-                    shutdown.clone(),
-                ));
+                let server = connection::Server {
+                    tls: tls.clone(),
+                    service: service.clone(),
+                    settings: settings.clone(),
+                    shutdown: shutdown.clone(),
+                };
+                connections.spawn(connection::run(stream, peer, server));
             }
             // Takes ended ones out of the set; how they ended is their own affair.
             Some(_) = connections.join_next() => {}

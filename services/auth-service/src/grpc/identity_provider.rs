@@ -18,6 +18,7 @@ use auth_core::commands::{
 };
 use auth_core::ports::Ports;
 use auth_core::queries::{GetAccount, WatchAccounts, check_credential};
+use credentials::PeerNames;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use grpc_kit::call::unit_of_work;
 use tonic::{Request, Response, Status};
@@ -40,7 +41,9 @@ impl<P: Ports> IdentityProviderGrpc<P> {
 
     /// Lets the message of a workload through that may call the method.
     fn admitted<M>(&self, request: Request<M>, needed: Allowance) -> Result<M, Status> {
-        self.workloads.admit(request.metadata(), needed).map_err(status::refused)?;
+        let nobody = Arc::default();
+        let names = request.extensions().get::<Arc<PeerNames>>().unwrap_or(&nobody);
+        self.workloads.admit(request.metadata(), names, needed).map_err(status::refused)?;
         Ok(request.into_inner())
     }
 

@@ -34,18 +34,49 @@ fn what_is_missing_is_said_at_once() {
 
 #[test]
 fn what_does_not_exist_yet_is_refused_and_not_ignored() {
-    for (key, value) in [
-        ("USERS__SERVER__TLS_CERT_FILE", "/tls/cert"),
-        ("USERS__IDENTITY_PROVIDER__URL", "https://auth:50052"),
-        ("USERS__IDENTITY_PROVIDER__URL", "dns:///auth:50052"),
-        ("USERS__IDENTITY_PROVIDER__CA_FILE", "/tls/ca"),
-        ("USERS__IDENTITY_PROVIDER__CLIENT_CERT_FILE", "/tls/cert"),
-        ("USERS__IDENTITY_PROVIDER__CLIENT_KEY_FILE", "/tls/key"),
-        ("USERS__SERVER__TLS_KEY_FILE", "/tls/key"),
+    let refused = read(&[("USERS__IDENTITY_PROVIDER__URL", "dns:///auth:50052")]).unwrap_err();
+    assert!(refused.contains("not supported by this version"), "{refused}");
+    assert!(refused.contains("USERS__IDENTITY_PROVIDER__URL"), "the source is named: {refused}");
+}
+
+#[test]
+fn certificates_are_tried_and_what_is_missing_is_named() {
+    for (key, value, why) in [
+        ("USERS__SERVER__TLS_CERT_FILE", "/nowhere/cert", "needs server.tls_key_file as well"),
+        ("USERS__SERVER__TLS_KEY_FILE", "/nowhere/key", "needs server.tls_cert_file as well"),
+        ("USERS__SERVER__TLS_KEY_FILE", "/nowhere/key", "the file /nowhere/key cannot be read"),
+        ("USERS__IDENTITY_PROVIDER__CA_FILE", "/nowhere/ca", "the file /nowhere/ca cannot be read"),
+        (
+            "USERS__IDENTITY_PROVIDER__CA_FILE",
+            "/nowhere/ca",
+            "must be https://HOST:PORT, because a certificate is given",
+        ),
+        (
+            "USERS__IDENTITY_PROVIDER__CLIENT_CERT_FILE",
+            "/nowhere/cert",
+            "needs identity_provider.client_key_file as well",
+        ),
+        (
+            "USERS__IDENTITY_PROVIDER__CLIENT_KEY_FILE",
+            "/nowhere/key",
+            "needs identity_provider.client_cert_file as well",
+        ),
     ] {
         let refused = read(&[(key, value)]).unwrap_err();
-        assert!(refused.contains("not supported by this version"), "{key}: {refused}");
-        assert!(refused.contains(key), "the source is named: {refused}");
+        assert!(refused.contains(why), "{key}: {refused}");
+    }
+}
+
+#[test]
+fn a_token_is_shown_to_nobody_on_the_way_unless_that_is_asked_for() {
+    const URL: &str = "USERS__IDENTITY_PROVIDER__URL";
+    for here in ["http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"] {
+        assert!(read(&[(URL, here)]).is_ok(), "{here}");
+    }
+    for elsewhere in ["http://auth:50052", "http://10.0.0.1:50052", "http://localhost.test:1"] {
+        let refused = read(&[(URL, elsewhere)]).unwrap_err();
+        assert!(refused.contains("would send the token in plaintext"), "{elsewhere}: {refused}");
+        assert!(read(&[(URL, elsewhere), ("USERS__SERVER__ALLOW_PLAINTEXT", "true")]).is_ok(), "{elsewhere}");
     }
 }
 

@@ -1,18 +1,24 @@
+use configuration::Layers;
+use credentials::ClientTls;
 use grpc_kit::Call;
+use grpc_kit::listen::accept;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::net::TcpListener;
 use users_core::testing::a_username;
 
 use super::*;
+use crate::Config;
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
-fn provider(port: u16) -> GrpcIdentityProvider {
+async fn provider(port: u16) -> GrpcIdentityProvider {
     let connection = Connection {
         url: format!("http://127.0.0.1:{port}"),
-        token: SecretString::from("0123456789abcdef0123456789abcdef"),
+        token: Some(Token::fixed("0123456789abcdef0123456789abcdef".into())),
+        tls: ClientTls::default(),
         timeout: PATIENCE,
     };
-    GrpcIdentityProvider::new(&connection).unwrap()
+    GrpcIdentityProvider::new(&connection).await.unwrap()
 }
 
 async fn listener() -> (TcpListener, u16) {
@@ -34,27 +40,69 @@ fn call(left: Duration) -> Call {
 async fn a_provider_that_is_not_there_is_unavailable() {
     let (listener, port) = listener().await;
     drop(listener);
-    assert!(matches!(ask(&provider(port)).await, ProviderError::Unavailable(_)));
+    assert!(matches!(ask(&provider(port).await).await, ProviderError::Unavailable(_)));
 }
 
 #[tokio::test]
 async fn a_provider_that_is_silent_is_unavailable_in_time() {
     let (_silent, port) = listener().await;
     let began = Instant::now();
-    assert!(matches!(ask(&provider(port)).await, ProviderError::Unavailable(_)));
+    assert!(matches!(ask(&provider(port).await).await, ProviderError::Unavailable(_)));
     assert!(began.elapsed() < 5 * PATIENCE, "{:?}", began.elapsed());
+}
+
+/// Over TLS, by the word of an authority that has never been asked for it.
+async fn secured(port: u16) -> GrpcIdentityProvider {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let variables = [
+        ("USERS__DATABASE__URL", "sqlite:///data/users".to_owned()),
+        ("USERS__IDENTITY_PROVIDER__URL", format!("https://127.0.0.1:{port}")),
+        ("USERS__IDENTITY_PROVIDER__TIMEOUT", "200ms".to_owned()),
+        ("USERS__IDENTITY_PROVIDER__TOKEN", "0123456789abcdef0123456789abcdef".to_owned()),
+        ("USERS__IDENTITY_PROVIDER__CA_FILE", file.display().to_string()),
+    ];
+    let variables = variables.map(|(key, value)| (key.to_owned(), value));
+    let (config, _) = Config::read(Layers::new("USERS").variables(variables)).unwrap();
+    GrpcIdentityProvider::new(&config.identity_provider).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_handshake_that_nobody_answers_holds_up_no_later_call() {
+    let (silent, port) = listener().await;
+    let provider = secured(port).await;
+    let asked_again = async {
+        let _first = accept(&silent).await.unwrap();
+        let _second = accept(&silent).await.unwrap();
+    };
+    let asking = async {
+        loop {
+            assert!(matches!(ask(&provider).await, ProviderError::Unavailable(_)));
+        }
+    };
+    let again = async {
+        tokio::select! {
+            () = asked_again => {}
+            () = asking => {}
+        }
+    };
+    timeout(100 * PATIENCE, again).await.expect("another connection is tried");
 }
 
 #[tokio::test]
 async fn without_time_left_to_answer_nobody_is_asked() {
     let (_silent, port) = listener().await;
-    let provider = provider(port);
+    let provider = provider(port).await;
     let error = call::scope(call(Duration::ZERO), ask(&provider)).await;
     assert!(matches!(error, ProviderError::DeadlineExceeded));
 }
 
 #[tokio::test]
 async fn the_credential_is_not_shown() {
-    let shown = format!("{:?}", provider(1));
+    let shown = format!("{:?}", provider(1).await);
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
 }

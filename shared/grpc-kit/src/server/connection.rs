@@ -1,11 +1,25 @@
 //! One connection, from its acceptance to its end.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use credentials::{PeerNames, TlsListener};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tonic::{
     body::Body,
     service::Routes,
@@ -23,40 +37,87 @@ use crate::{Shutdown, layer::CallService};
 /// their way, and for the last answer to be read.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What is known of the other end, which every call on the connection carries with it.
+#[derive(Clone)]
+struct Peer {
+    address: SocketAddr,
+    /// Where `tonic::Request::remote_addr` looks for it.
+    info: TcpConnectInfo,
+    /// By the certificate of its own, where it was asked for one.
+    names: Arc<PeerNames>,
+    /// It was told to go and had the time for it: what its certificate proves has to be proved again.
+    retired: Arc<AtomicBool>,
+}
+
+/// What serves it.
+pub(super) struct Server {
+    pub(super) tls: Option<TlsListener>,
+    pub(super) service: CallService<Routes>,
+    pub(super) settings: ServerSettings,
+    pub(super) shutdown: Shutdown,
+}
+
 /// Serves one connection until its peer, its age or the shutdown ends it.
-pub(super) async fn run(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: CallService<Routes>,
-    settings: ServerSettings,
-    shutdown: Shutdown,
-) {
-    let info = stream.connect_info();
+pub(super) async fn run(stream: TcpStream, address: SocketAddr, server: Server) {
+    let mut peer =
+        Peer { address, info: stream.connect_info(), names: Arc::default(), retired: Arc::default() };
+    let Some(tls) = &server.tls else {
+        let (reader, writer) = stream.into_split();
+        return converse(reader, writer, peer, server).await;
+    };
+    let greeted = tokio::select! {
+        greeted = timeout(server.settings.handshake_timeout, Box::pin(tls.greet(stream))) => greeted,
+        () = server.shutdown.requested() => return,
+    };
+    match greeted.map_err(io::Error::from).flatten() {
+        Ok((stream, names)) => {
+            peer.names = Arc::new(names);
+            let (reader, writer) = tokio::io::split(stream);
+            Box::pin(converse(reader, writer, peer, server)).await;
+        }
+        Err(error) => tracing::debug!(peer = %address, %error, "no TLS connection"),
+    }
+}
+
+/// Once there is a connection to speak HTTP/2 on.
+async fn converse<R, W>(reader: R, writer: W, peer: Peer, server: Server)
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
+    let Server { service, settings, shutdown, .. } = server;
+    let address = peer.address;
     let io = tokio::select! {
-        greeted = preface::expect(stream, settings.preface_timeout) => match greeted {
+        greeted = preface::expect(reader, writer, settings.preface_timeout) => match greeted {
             Ok(io) => TokioIo::new(io),
-            Err(error) => return tracing::debug!(%peer, %error, "not a connection"),
+            Err(error) => return tracing::debug!(peer = %address, %error, "not a connection"),
         },
         () = shutdown.requested() => return,
     };
 
     let in_flight = InFlight::default();
-    let handle = service_fn(|request| answer(&service, request, info.clone(), &in_flight));
+    let handle = service_fn(|request| answer(&service, request, peer.clone(), &in_flight));
     let mut connection = pin!(builder(&settings).serve_connection(io, handle));
     let aged = tokio::select! {
-        ended = connection.as_mut() => return log(peer, ended),
+        ended = connection.as_mut() => return log(address, ended),
         () = sleep(jittered(settings.max_connection_age)) => true,
         () = shutdown.requested() => false,
     };
     connection.as_mut().graceful_shutdown();
     if aged {
+        let retires = async {
+            sleep(LINGER).await;
+            // A peer that pays no heed to the GOAWAY can go on making calls.
+            peer.retired.store(true, Ordering::Relaxed);
+            shutdown.requested().await;
+        };
         tokio::select! {
-            ended = connection.as_mut() => return log(peer, ended),
-            () = shutdown.requested() => {}
+            ended = connection.as_mut() => return log(address, ended),
+            () = retires => {}
         }
     }
     tokio::select! {
-        ended = connection => log(peer, ended),
+        ended = connection => log(address, ended),
         // Never acknowledged the GOAWAY, and has nothing to lose.
         () = in_flight.quiet_for(LINGER) => {}
     }
@@ -79,13 +140,15 @@ fn builder(settings: &ServerSettings) -> http2::Builder<TokioExecutor> {
 fn answer(
     service: &CallService<Routes>,
     request: Request<Incoming>,
-    info: TcpConnectInfo,
+    peer: Peer,
     in_flight: &InFlight,
 ) -> impl Future<Output = Result<http::Response<CountedBody<Body>>, std::convert::Infallible>> + use<> {
     let counted = in_flight.count();
     let mut request = request.map(Body::new);
-    // Where `tonic::Request::remote_addr` looks for it.
-    request.extensions_mut().insert(info);
+    request.extensions_mut().insert(peer.info);
+    if !peer.retired.load(Ordering::Relaxed) {
+        request.extensions_mut().insert(peer.names);
+    }
     let answered = service.handle(request);
     async move { Ok(answered.await.map(|body| CountedBody::new(body, counted))) }
 }

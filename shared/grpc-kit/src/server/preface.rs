@@ -7,19 +7,22 @@ use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
-    net::TcpStream,
     time::timeout,
 };
 
 /// RFC 9113, section 3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Waits for the preface, and gives the connection back as if it had not been read.
-pub(super) async fn expect(
-    stream: TcpStream,
+/// Waits for the preface, and gives the two halves back as one connection from which nothing has been read.
+pub(super) async fn expect<R, W>(
+    mut reader: R,
+    writer: W,
     at_most: Duration,
-) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send> {
-    let (mut reader, writer) = stream.into_split();
+) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+{
     let mut first = [0; PREFACE.len()];
     timeout(at_most, reader.read_exact(&mut first)).await??;
     if first != *PREFACE {

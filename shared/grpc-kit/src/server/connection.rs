@@ -44,7 +44,7 @@ struct Peer {
     /// Where `tonic::Request::remote_addr` looks for it.
     info: TcpConnectInfo,
     /// By the certificate of its own, where it was asked for one.
-    names: Arc<PeerNames>,
+    names: Option<Arc<PeerNames>>,
     /// It was told to go and had the time for it: what its certificate proves has to be proved again.
     retired: Arc<AtomicBool>,
 }
@@ -59,8 +59,7 @@ pub(super) struct Server {
 
 /// Serves one connection until its peer, its age or the shutdown ends it.
 pub(super) async fn run(stream: TcpStream, address: SocketAddr, server: Server) {
-    let mut peer =
-        Peer { address, info: stream.connect_info(), names: Arc::default(), retired: Arc::default() };
+    let mut peer = Peer { address, info: stream.connect_info(), names: None, retired: Arc::default() };
     let Some(tls) = &server.tls else {
         let (reader, writer) = stream.into_split();
         return converse(reader, writer, peer, server).await;
@@ -71,7 +70,7 @@ pub(super) async fn run(stream: TcpStream, address: SocketAddr, server: Server) 
     };
     match greeted.map_err(io::Error::from).flatten() {
         Ok((stream, names)) => {
-            peer.names = Arc::new(names);
+            peer.names = Some(Arc::new(names));
             let (reader, writer) = tokio::io::split(stream);
             Box::pin(converse(reader, writer, peer, server)).await;
         }
@@ -146,8 +145,10 @@ fn answer(
     let counted = in_flight.count();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer.info);
-    if !peer.retired.load(Ordering::Relaxed) {
-        request.extensions_mut().insert(peer.names);
+    if let Some(names) = peer.names
+        && !peer.retired.load(Ordering::Relaxed)
+    {
+        request.extensions_mut().insert(names);
     }
     let answered = service.handle(request);
     async move { Ok(answered.await.map(|body| CountedBody::new(body, counted))) }

@@ -1,5 +1,7 @@
 //! auth-service away: nobody is let in, nobody is told that it is the token, and everything goes on by itself after.
 
+mod cut_off;
+
 use api::auth::GetCurrentSessionRequest;
 use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest,

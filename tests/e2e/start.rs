@@ -193,7 +193,7 @@ async fn a_setting_that_is_unknown_or_not_supported_yet_is_refused_by_name() {
     }
     for (key, value, named) in [
         ("SERVER__LISTENS", "127.0.0.1:1", "server.listens"),
-        ("IDENTITY_PROVIDER__URL", "dns:///localhost:1", "identity_provider.url"),
+        ("IDENTITY_PROVIDER__URL", "dns:///localhost", "identity_provider.url"),
         ("IDENTITY_PROVIDER__CA_FILE", "/tls/x.pem", "identity_provider.ca_file"),
         ("DATABASE__REPLICA_URL", "postgres://localhost/x", "database.replica_url"),
         ("DATABASE__DIRECT_URL", "postgres://localhost/x", "database.direct_url"),

@@ -7,6 +7,7 @@
 #![expect(clippy::missing_panics_doc, reason = "everything here panics on whatever a test does not expect")]
 
 mod answer;
+mod bridge;
 mod call;
 mod caller;
 mod certificates;
@@ -21,12 +22,14 @@ mod home;
 mod http;
 mod pair;
 mod people;
+mod process;
 mod processes;
 mod services;
 mod settings;
 mod target;
 
 pub use answer::{Failure, Reply};
+pub use bridge::{Bridge, Broken};
 pub use call::Call;
 pub use caller::Caller;
 pub use certificates::{Authority, Issued};
@@ -40,6 +43,7 @@ pub use eventually::eventually;
 pub use http::get;
 pub use pair::{Pair, sign_up};
 pub use people::{PASSWORD, Person};
+pub use process::{Process, need_open_files};
 pub use processes::{Binaries, Processes, Service};
 pub use settings::Settings;
 pub use target::{ByKey, by_id, by_name};

@@ -1,15 +1,15 @@
 //! The settings of users-service, read and checked at start: what is wrong is said at once, and nothing is ignored.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use configuration::{Effective, Layers, Problems, Reader};
 use credentials::{ClientKeys, ClientTls, ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
+use grpc_kit::client::Names;
 use telemetry::LogSettings;
-use tonic::transport::Uri;
 
-use crate::identity_provider::{Connection, Token, endpoint};
+use crate::identity_provider::{Connection, ConnectionError, Token};
 
 /// Everything that users-service is told.
 #[derive(Clone, Debug)]
@@ -98,15 +98,8 @@ fn identity_provider(reader: &mut Reader, plaintext_allowed: bool) -> Option<Con
     const URL: &str = "identity_provider.url";
     let url = reader.url(URL, Some("http://127.0.0.1:50052"));
     let tls = ClientTls::read(reader, PORT_TLS);
-    match url.as_deref().and_then(|url| url.split_once("://")) {
-        Some(("http", _)) if tls.is_given() => {
-            reader.refuse(URL, "must be https://HOST:PORT, because a certificate is given");
-        }
-        Some(("http" | "https", _)) | None => {}
-        Some(_) => reader.refuse(
-            URL,
-            "must be http://HOST:PORT or https://HOST:PORT; dns is not supported by this version",
-        ),
+    if tls.is_given() && url.as_deref().is_some_and(|url| url.starts_with("http://")) {
+        reader.refuse(URL, "must be https://HOST:PORT or dns:///NAME:PORT, because a certificate is given");
     }
     let timeout = reader.duration(
         "identity_provider.timeout",
@@ -114,28 +107,19 @@ fn identity_provider(reader: &mut Reader, plaintext_allowed: bool) -> Option<Con
         Duration::from_millis(10)..=Duration::from_secs(30),
     );
     let token = provider_token(reader, tls.has_own());
-    let connection = Connection { url: url?, token, tls, timeout };
-    // What is wrong with the certificates has been said.
-    if connection.url.starts_with("http") && connection.tls.load().is_ok() {
-        match endpoint(&connection) {
-            Err(unfit) => reader.refuse(URL, unfit.to_string()),
-            Ok(endpoint) if shows_token(&connection, endpoint.uri()) && !plaintext_allowed => {
-                reader.refuse(
-                    URL,
-                    "would send the token in plaintext: https, or server.allow_plaintext = true",
-                );
-            }
-            Ok(_) => {}
+    let connection = Connection { url: url?, token, tls, timeout, names: Names::of_the_system() };
+    match connection.check() {
+        // What is wrong with the certificates has been said.
+        Err(ConnectionError::Certificate(_)) => {}
+        Err(unfit) => reader.refuse(URL, unfit.to_string()),
+        Ok(()) if connection.shows_token() && !plaintext_allowed => {
+            let why = "would send the token in plaintext: https (of dns:///, with identity_provider.ca_file), or \
+                       server.allow_plaintext = true";
+            reader.refuse(URL, why);
         }
+        Ok(()) => {}
     }
     Some(connection)
-}
-
-/// Whether anybody on the way can read the token.
-fn shows_token(connection: &Connection, uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
-    connection.token.is_some() && uri.scheme_str() == Some("http") && !is_here
 }
 
 /// What auth-service knows us by, unless that is a certificate.

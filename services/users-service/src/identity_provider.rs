@@ -1,35 +1,45 @@
 //! The identity-provider port over gRPC.
 //!
 //! Every answer is decoded by its reason, and what has no meaning for us is the provider's absence: no status of
-//! another service ever reaches our callers as it is. A call is repeated once: one that changes nothing when its connection
-//! broke, any other only when it is certain that nobody has begun with it.
+//! another service ever reaches our callers as it is. A call is repeated a few times, at another replica if there is one: one
+//! that changes nothing when nobody answered it, any other only when it is certain that nobody has begun with it.
 
 mod answer;
+mod connection;
 mod link;
 mod wire;
 
 use std::time::Duration;
 
 use api::identity as pb;
+use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use futures::{Stream, StreamExt as _};
 use grpc_kit::call;
-use grpc_kit::client::was_not_processed;
+use grpc_kit::client::{Away, Chosen, Failing, Last, Peers, could_not_connect, was_not_processed};
 use identity::{PageSize, RawPassword, UserId, Username, Violation};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Response, Status};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status, Streaming};
 use users_core::domain::{AccessToken, Account, Authenticated, FeedMessage, SessionPage, UserKey};
 use users_core::ports::{IdentityProvider, ProviderError};
 
-pub(crate) use link::endpoint;
-use link::{Client, Link};
+use link::Link;
 
-pub use link::{Connection, ConnectionError, Token};
+pub use connection::{Connection, ConnectionError, Token};
+
+/// The port's client.
+type Client = IdentityProviderServiceClient<Channel>;
 
 /// What is kept of the caller's deadline for our own answer.
 const RESERVE: Duration = Duration::from_millis(200);
-/// How long a call that may be repeated waits before it is, in milliseconds.
-const BACKOFF_MILLIS: std::ops::Range<u64> = 10..60;
+/// How often a call is made at most, and how long one waits before it is made again: up to so long, and twice as long each
+/// time.
+const ATTEMPTS: u32 = 3;
+const BACKOFF: Duration = Duration::from_millis(50);
+/// A replica that says nothing for so long, where an answer takes milliseconds, counts as one that does not answer, though
+/// the caller may have waited for longer.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// The provider at the other end of a connection that is made when it is first needed. Clones share it.
 #[derive(Clone, Debug)]
@@ -59,13 +69,10 @@ impl GrpcIdentityProvider {
         &self,
         cursor: String,
     ) -> Result<impl Stream<Item = Result<FeedMessage, ProviderError>> + Send + use<>, ProviderError> {
-        let mut request = Request::new(pb::WatchAccountsRequest { cursor });
-        self.sign(request.metadata_mut());
-        let opened = timeout(self.timeout, self.link.client().watch_accounts(request)).await;
-        let stream = opened
-            .map_err(|_| answer::too_slow())?
-            .map_err(|status| answer::refused(&status, false))?
-            .into_inner();
+        let stream = timeout(self.timeout, self.open_feed(cursor)).await;
+        let stream = stream.unwrap_or(Err(Failure::TooSlow));
+        let stream = stream
+            .map_err(|failure| failure.meaning(Budget { wait: self.timeout, is_the_callers: false }))?;
         Ok(stream.filter_map(async |message| match message {
             Ok(message) => match wire::feed_message(message) {
                 Ok(message) => Some(Ok(message)),
@@ -78,7 +85,18 @@ impl GrpcIdentityProvider {
         }))
     }
 
-    /// Makes a call, and once more if the provider has not begun with it.
+    async fn open_feed(&self, cursor: String) -> Result<Streaming<pb::WatchAccountsResponse>, Failure> {
+        let peers = self.link.peers();
+        let chosen = peers.choose(&mut Last::default()).await?;
+        let mut request = Request::new(pb::WatchAccountsRequest { cursor });
+        self.sign(request.metadata_mut());
+        let opened = Client::new(chosen.clone()).watch_accounts(request).await;
+        let opened = opened.map(Response::into_inner).map_err(Failure::Refused);
+        self.learn(&peers, &chosen, opened.as_ref().err(), Duration::ZERO);
+        opened
+    }
+
+    /// Makes a call, and again if the provider has not begun with it.
     async fn call<M, A, F>(
         &self,
         message: M,
@@ -88,10 +106,10 @@ impl GrpcIdentityProvider {
         M: Clone + Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
-        self.twice_if(was_not_processed, message, send).await
+        self.again_if(was_not_processed, message, send).await
     }
 
-    /// Makes a call that changes nothing, and once more if the connection failed it.
+    /// Makes a call that changes nothing, and again if nobody answered it.
     async fn ask<M, A, F>(
         &self,
         message: M,
@@ -101,10 +119,10 @@ impl GrpcIdentityProvider {
         M: Clone + Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
-        self.twice_if(is_broken_connection, message, send).await
+        self.again_if(is_broken_connection, message, send).await
     }
 
-    async fn twice_if<M, A, F>(
+    async fn again_if<M, A, F>(
         &self,
         may_be_repeated: fn(&Status) -> bool,
         message: M,
@@ -114,15 +132,27 @@ impl GrpcIdentityProvider {
         M: Clone + Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
-        let budget = self.budget()?;
-        match self.attempt(message.clone(), &send, budget).await {
-            Err(Failure::Refused(status)) if may_be_repeated(&status) => {
-                sleep(Duration::from_millis(rand::random_range(BACKOFF_MILLIS))).await;
-                let budget = self.budget()?;
-                self.attempt(message, &send, budget).await.map_err(|failure| failure.meaning(budget))
+        let mut last = Last::default();
+        for backoff in (0..ATTEMPTS - 1).map(|attempt| BACKOFF * 2_u32.pow(attempt)) {
+            let budget = self.budget()?;
+            let failure = match self.attempt(message.clone(), &send, budget, &mut last).await {
+                Ok(answer) => {
+                    self.link.retries().succeeded();
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            let is_worth_it = match &failure {
+                Failure::Refused(status) => may_be_repeated(status) && self.link.retries().failed(),
+                Failure::TooSlow | Failure::Away(_) => false,
+            };
+            if !is_worth_it {
+                return Err(failure.meaning(budget));
             }
-            outcome => outcome.map_err(|failure| failure.meaning(budget)),
+            sleep(backoff.mul_f64(rand::random())).await;
         }
+        let budget = self.budget()?;
+        self.attempt(message, &send, budget, &mut last).await.map_err(|failure| failure.meaning(budget))
     }
 
     async fn attempt<M, A, F>(
@@ -130,16 +160,20 @@ impl GrpcIdentityProvider {
         message: M,
         send: impl FnOnce(Client, Request<M>) -> F + Send,
         budget: Budget,
+        last: &mut Last,
     ) -> Result<A, Failure>
     where
         M: Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
+        let peers = self.link.peers();
+        let begin = Instant::now();
+        let chosen = timeout(budget.wait, peers.choose(last)).await.map_err(|_| Failure::TooSlow)??;
         let mut request = Request::new(message);
         self.sign(request.metadata_mut());
-        request.set_timeout(budget.wait);
-        let begin = Instant::now();
-        match timeout(budget.wait, send(self.link.client(), request)).await {
+        let left = budget.wait.saturating_sub(begin.elapsed());
+        request.set_timeout(left);
+        let outcome = match timeout(left, send(Client::new(chosen.clone()), request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             // The client's own timer may be the first to find that out.
             Ok(Err(status)) if is_broken_connection(&status) && begin.elapsed() >= budget.wait => {
@@ -147,6 +181,26 @@ impl GrpcIdentityProvider {
             }
             Ok(Err(status)) => Err(Failure::Refused(status)),
             Err(_) => Err(Failure::TooSlow),
+        };
+        self.learn(&peers, &chosen, outcome.as_ref().err(), begin.elapsed());
+        outcome
+    }
+
+    /// Keeps in mind how a replica answered, for those who call it next.
+    fn learn(&self, peers: &Peers, chosen: &Chosen, failure: Option<&Failure>, waited: Duration) {
+        match failure {
+            Some(Failure::Refused(status)) => match how_it_failed(status) {
+                Some(how) => peers.not_answered(chosen, how),
+                // It closes a connection, as it does with every one in time.
+                None if was_not_processed(status) => {}
+                None => chosen.answered(),
+            },
+            // A caller may have been in more of a hurry than a replica can be.
+            Some(Failure::TooSlow) if waited >= SILENCE.min(self.timeout) => {
+                peers.not_answered(chosen, Failing::NoAnswer);
+            }
+            Some(Failure::TooSlow | Failure::Away(_)) => {}
+            None => chosen.answered(),
         }
     }
 
@@ -186,6 +240,13 @@ impl GrpcIdentityProvider {
 enum Failure {
     Refused(Status),
     TooSlow,
+    Away(Away),
+}
+
+impl From<Away> for Failure {
+    fn from(away: Away) -> Self {
+        Self::Away(away)
+    }
 }
 
 impl Failure {
@@ -193,7 +254,19 @@ impl Failure {
         match self {
             Self::Refused(status) => answer::refused(&status, budget.is_the_callers),
             Self::TooSlow => answer::too_slow(),
+            Self::Away(away) => ProviderError::Unavailable(away.into()),
         }
+    }
+}
+
+/// What a refusal says of the replica: nothing if it is the provider's, for those have details.
+fn how_it_failed(status: &Status) -> Option<Failing> {
+    if could_not_connect(status) {
+        Some(Failing::NoConnection)
+    } else if was_not_processed(status) || !status.details().is_empty() {
+        None
+    } else {
+        Some(Failing::NoAnswer)
     }
 }
 

@@ -74,7 +74,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The owner of accounts cannot be addressed.
-    #[error(transparent)]
+    #[error("auth-service cannot be called as the settings say: {0}")]
     Connection(#[from] ConnectionError),
     /// The certificate of the listener is not what it was when the configuration was read.
     #[error(transparent)]

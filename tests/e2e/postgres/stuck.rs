@@ -22,14 +22,17 @@ async fn all_at_once(mix: &Mix<'_>) -> Vec<Result<(), String>> {
     join_all((0..CALLERS).map(|number| mix.call(number))).await
 }
 
-/// Everything is as before, at once.
+/// Everything is as before, once every replica has found out.
 async fn goes_on(app: &Pair) {
-    eventually("the database to be used again", async || {
-        let user = app.user.call(GetCurrentUserRequest::default()).await;
-        let session = app.user.call(GetCurrentSessionRequest {}).await;
-        (user.is_ok() && session.is_ok()).then_some(())
-    })
-    .await;
+    for replica in 0..2 {
+        let user = app.user.of_replica(replica);
+        eventually("the database to be used again", async || {
+            let current = user.call(GetCurrentUserRequest::default()).await;
+            let session = user.call(GetCurrentSessionRequest {}).await;
+            (current.is_ok() && session.is_ok()).then_some(())
+        })
+        .await;
+    }
     let mix = Mix::new(app).await;
     let patient = async |number| loop {
         match mix.call(number).await {

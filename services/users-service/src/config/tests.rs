@@ -33,10 +33,27 @@ fn what_is_missing_is_said_at_once() {
 }
 
 #[test]
-fn what_does_not_exist_yet_is_refused_and_not_ignored() {
-    let refused = read(&[("USERS__IDENTITY_PROVIDER__URL", "dns:///auth:50052")]).unwrap_err();
-    assert!(refused.contains("not supported by this version"), "{refused}");
-    assert!(refused.contains("USERS__IDENTITY_PROVIDER__URL"), "the source is named: {refused}");
+fn the_provider_is_an_url_or_a_name_with_a_port() {
+    const URL: &str = "USERS__IDENTITY_PROVIDER__URL";
+    for fit in
+        ["http://127.0.0.1:1", "https://auth:1", "dns:///localhost:1", "dns:///127.0.0.1:1", "dns:///[::1]:1"]
+    {
+        assert!(read(&[(URL, fit)]).is_ok(), "{fit}: {:?}", read(&[(URL, fit)]).err());
+    }
+    for unfit in [
+        "dns:///auth",
+        "dns:///auth:0x",
+        "dns:///:1",
+        "dns:///",
+        "dns:///auth:1/path",
+        "dns:///me@auth:1",
+        "dns://1.1.1.1/auth:1",
+        "unix:///run/auth",
+        "ftp://auth:1",
+    ] {
+        let refused = read(&[(URL, unfit)]).unwrap_err();
+        assert!(refused.contains("must be http") && refused.contains(URL), "{unfit}: {refused}");
+    }
 }
 
 #[test]
@@ -49,7 +66,7 @@ fn certificates_are_tried_and_what_is_missing_is_named() {
         (
             "USERS__IDENTITY_PROVIDER__CA_FILE",
             "/nowhere/ca",
-            "must be https://HOST:PORT, because a certificate is given",
+            "must be https://HOST:PORT or dns:///NAME:PORT, because a certificate is given",
         ),
         (
             "USERS__IDENTITY_PROVIDER__CLIENT_CERT_FILE",
@@ -73,7 +90,13 @@ fn a_token_is_shown_to_nobody_on_the_way_unless_that_is_asked_for() {
     for here in ["http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"] {
         assert!(read(&[(URL, here)]).is_ok(), "{here}");
     }
-    for elsewhere in ["http://auth:50052", "http://10.0.0.1:50052", "http://localhost.test:1"] {
+    for elsewhere in [
+        "http://auth:50052",
+        "http://10.0.0.1:50052",
+        "http://localhost.test:1",
+        "dns:///auth:50052",
+        "dns:///10.0.0.1:1",
+    ] {
         let refused = read(&[(URL, elsewhere)]).unwrap_err();
         assert!(refused.contains("would send the token in plaintext"), "{elsewhere}: {refused}");
         assert!(read(&[(URL, elsewhere), ("USERS__SERVER__ALLOW_PLAINTEXT", "true")]).is_ok(), "{elsewhere}");

@@ -5,4 +5,5 @@ mod drain;
 mod operations;
 mod peer;
 mod probe;
+mod replicas;
 mod retired;

@@ -1,0 +1,324 @@
+//! Which replica of a server is called, as they fail, move and come back.
+
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::stream::{BoxStream, pending as never};
+use grpc_kit::client::{
+    Away, Chosen, Failing, Last, Name, Names, Peers, could_not_connect, was_not_processed,
+};
+use grpc_kit::{CallLayer, Ended, ServerSettings, Shutdown, Trigger, serve};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::timeout;
+use tonic::service::Routes;
+use tonic::transport::Endpoint;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+/// Far longer than anything here takes, far shorter than a build that hangs.
+const SOON: Duration = Duration::from_secs(20);
+/// How long a call here is waited for that is not answered.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A directory of one name, which a test may change.
+#[derive(Clone, Default)]
+struct Directory {
+    listed: Arc<Mutex<Vec<SocketAddr>>>,
+    looked_up: Arc<AtomicUsize>,
+}
+
+impl Directory {
+    fn of(addresses: &[SocketAddr]) -> Self {
+        let directory = Self::default();
+        directory.lists(addresses);
+        directory
+    }
+
+    fn lists(&self, addresses: &[SocketAddr]) {
+        *self.listed.lock().unwrap() = addresses.to_vec();
+    }
+
+    fn peers(&self) -> Peers {
+        let directory = self.clone();
+        let look_up = move |name: String, port: u16| {
+            let listed = directory.listed.lock().unwrap().clone();
+            directory.looked_up.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert_eq!((name.as_str(), port), ("replicas.test", 7));
+                if listed.is_empty() { Err(io::Error::other("no such name")) } else { Ok(listed) }
+            }
+            .boxed()
+        };
+        Peers::behind(Name {
+            host: "replicas.test".into(),
+            port: 7,
+            names: Names::by(look_up),
+            endpoint: Endpoint::from_static("http://replicas.test:7"),
+            connect_timeout: Duration::from_secs(1),
+        })
+    }
+}
+
+/// How a replica answers.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Serving,
+    NotServing,
+    /// Not at all.
+    Silent,
+}
+
+/// A server whose one service is its health, which is also what the calls of the tests ask.
+#[derive(Clone)]
+struct Replica {
+    mood: watch::Receiver<Mood>,
+    asked: Arc<AtomicUsize>,
+}
+
+#[tonic::async_trait]
+impl Health for Replica {
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mood = *self.mood.borrow();
+        let status = match mood {
+            Mood::Serving => ServingStatus::Serving,
+            Mood::NotServing => ServingStatus::NotServing,
+            Mood::Silent => return pending().await,
+        };
+        Ok(Response::new(HealthCheckResponse { status: status.into() }))
+    }
+
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(Response::new(Box::pin(never())))
+    }
+}
+
+/// A replica that runs.
+struct Running {
+    address: SocketAddr,
+    mood: watch::Sender<Mood>,
+    asked: Arc<AtomicUsize>,
+    trigger: Trigger,
+    ended: JoinHandle<Ended>,
+}
+
+impl Running {
+    async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), Mood::Serving).await
+    }
+
+    async fn start_at(address: SocketAddr, mood: Mood) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address");
+        let address = listener.local_addr().expect("an address");
+        let (sender, mood) = watch::channel(mood);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let routes = Routes::new(HealthServer::new(Replica { mood, asked: Arc::clone(&asked) }));
+        let (trigger, shutdown) = Shutdown::new();
+        let settings = ServerSettings { drain: Duration::ZERO, ..ServerSettings::default() };
+        let ended = tokio::spawn(serve(listener, routes, CallLayer::new("probe.tandem"), settings, shutdown));
+        Self { address, mood: sender, asked, trigger, ended }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Where it was.
+    async fn stop(self) -> SocketAddr {
+        self.trigger.request();
+        self.ended.await.expect("it ends");
+        self.address
+    }
+}
+
+async fn chosen(peers: &Peers) -> Result<Chosen, Away> {
+    peers.choose(&mut Last::default()).await
+}
+
+/// Calls whichever replica is its turn and says what came of it, as every user of [`Peers`] does.
+async fn call(peers: &Peers) -> Result<(), Status> {
+    let chosen = chosen(peers).await.map_err(|away| Status::unavailable(away.to_string()))?;
+    let mut client = HealthClient::new(chosen.clone());
+    let asked = timeout(PATIENCE, client.check(HealthCheckRequest::default()))
+        .await
+        .unwrap_or_else(|_| Err(Status::unavailable("too slow")));
+    match &asked {
+        Ok(_) => chosen.answered(),
+        Err(status) if could_not_connect(status) => peers.not_answered(&chosen, Failing::NoConnection),
+        Err(_) => peers.not_answered(&chosen, Failing::NoAnswer),
+    }
+    asked.map(drop)
+}
+
+async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = found().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, looking).await.unwrap_or_else(|_| panic!("{what} does not come"))
+}
+
+/// Who is called over so many choices: each is named by how it shows itself.
+async fn all_chosen(peers: &Peers) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for _ in 0..50 {
+        if let Ok(chosen) = chosen(peers).await {
+            all.insert(format!("{chosen:?}"));
+        }
+        yield_now().await;
+    }
+    all
+}
+
+fn names(all: &BTreeSet<String>, address: SocketAddr) -> bool {
+    all.iter().any(|shown| shown.contains(&format!("way: {address}")))
+}
+
+#[tokio::test]
+async fn every_address_of_a_name_is_called() {
+    let (one, other) = (Running::start().await, Running::start().await);
+    let peers = Directory::of(&[one.address, other.address, one.address]).peers();
+    let all = all_chosen(&peers).await;
+    assert!(all.len() == 2 && names(&all, one.address) && names(&all, other.address), "{all:?}");
+    for _ in 0..50 {
+        call(&peers).await.expect("it is answered");
+    }
+    assert!(one.asked() > 0 && other.asked() > 0, "{} and {}", one.asked(), other.asked());
+}
+
+#[tokio::test]
+async fn of_two_the_one_with_fewer_calls_under_way_is_called() {
+    let (one, other) = (Running::start().await, Running::start().await);
+    let peers = Directory::of(&[one.address, other.address]).peers();
+    let busy = chosen(&peers).await.expect("one of them");
+    let is_one = format!("{busy:?}").contains(&one.address.to_string());
+    let idle = if is_one { other.address } else { one.address };
+    let all = all_chosen(&peers).await;
+    assert!(all.len() == 1 && names(&all, idle), "{all:?}");
+    drop(busy);
+    assert_eq!(all_chosen(&peers).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_is_repeated_goes_to_another_if_there_is_one() {
+    let (one, other) = (Running::start().await, Running::start().await);
+    let peers = Directory::of(&[one.address, other.address]).peers();
+    for _ in 0..20 {
+        let mut last = Last::default();
+        let first = format!("{:?}", peers.choose(&mut last).await.expect("one"));
+        let second = format!("{:?}", peers.choose(&mut last).await.expect("the other"));
+        assert_ne!(first, second);
+    }
+    let alone = Peers::one(Endpoint::from_static("http://127.0.0.1:1"));
+    let mut last = Last::default();
+    for _ in 0..2 {
+        drop(alone.choose(&mut last).await.expect("the only one"));
+    }
+}
+
+#[tokio::test]
+async fn one_that_refuses_connections_gets_no_call_until_it_says_that_it_serves() {
+    let (gone, there) = (Running::start().await.stop().await, Running::start().await);
+    let peers = Directory::of(&[gone, there.address]).peers();
+    let mut failures = 0;
+    for _ in 0..50 {
+        if let Err(status) = call(&peers).await {
+            assert!(could_not_connect(&status) && was_not_processed(&status), "{status:?}");
+            failures += 1;
+        }
+    }
+    assert_eq!(failures, 1, "the first call that goes there");
+    let again = Running::start_at(gone, Mood::NotServing).await;
+    until("the second question", async || (again.asked() >= 2).then_some(())).await;
+    assert!(!names(&all_chosen(&peers).await, gone), "it does not serve");
+    again.mood.send_replace(Mood::Serving);
+    until("a call to it", async || names(&all_chosen(&peers).await, gone).then_some(())).await;
+    call(&peers).await.expect("whoever it is answers");
+}
+
+#[tokio::test]
+async fn one_that_does_not_answer_is_left_alone_after_five_calls_in_a_row() {
+    let replica = Running::start().await;
+    let peers = Directory::of(&[replica.address]).peers();
+    for failures in [4, 4, 5] {
+        replica.mood.send_replace(Mood::Silent);
+        for _ in 0..failures {
+            call(&peers).await.expect_err("nobody answers");
+        }
+        replica.mood.send_replace(Mood::Serving);
+        if failures < 5 {
+            call(&peers).await.expect("one that answers in between");
+        }
+    }
+    assert!(matches!(chosen(&peers).await, Err(Away::Silent)), "callers are told at once");
+    until("it to answer again", async || call(&peers).await.ok()).await;
+}
+
+#[tokio::test]
+async fn calls_of_which_nothing_is_said_change_nothing() {
+    let replica = Running::start().await;
+    let peers = Directory::of(&[replica.address]).peers();
+    for _ in 0..20 {
+        drop(chosen(&peers).await.expect("it is called"));
+    }
+    call(&peers).await.expect("it is answered");
+}
+
+#[tokio::test]
+async fn a_name_that_leads_elsewhere_is_followed() {
+    let (old, new) = (Running::start().await, Running::start().await);
+    let directory = Directory::of(&[old.address]);
+    let peers = directory.peers();
+    call(&peers).await.expect("it is answered");
+    directory.lists(&[new.address]);
+    // The sooner because it is missed.
+    let old = old.stop().await;
+    until("a call to the new one", async || call(&peers).await.ok()).await;
+    let all = all_chosen(&peers).await;
+    assert!(names(&all, new.address) && !names(&all, old), "{all:?}");
+
+    directory.lists(&[]);
+    let (before, new) = (directory.looked_up.load(Ordering::SeqCst), new.stop().await);
+    call(&peers).await.expect_err("nobody is there");
+    until("another look", async || (directory.looked_up.load(Ordering::SeqCst) > before).then_some(())).await;
+    let _again = Running::start_at(new, Mood::Serving).await;
+    until("what is known to stay", async || call(&peers).await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_is_said_so_until_it_does() {
+    let replica = Running::start().await;
+    let directory = Directory::default();
+    let peers = directory.peers();
+    let away = chosen(&peers).await.expect_err("nobody is known");
+    assert!(matches!(&away, Away::Nameless(why) if why.contains("no such name")), "{away}");
+    directory.lists(&[replica.address]);
+    until("a call", async || call(&peers).await.ok()).await;
+}
+
+#[tokio::test]
+async fn one_address_without_a_name_is_left_alone_too() {
+    let gone = Running::start().await.stop().await;
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).unwrap());
+    call(&peers).await.expect_err("nobody is there");
+    assert!(matches!(chosen(&peers).await, Err(Away::Silent)));
+    let _again = Running::start_at(gone, Mood::Serving).await;
+    until("it to answer again", async || call(&peers).await.ok()).await;
+}

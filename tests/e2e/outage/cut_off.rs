@@ -1,0 +1,148 @@
+//! auth-service cut off in every way in which processes, hosts and networks fail, under load, while both run as real
+//! processes. `TANDEM_OUTAGE_SECONDS` says for how long; `tests/run outage` does it for a minute each.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use api::users::{GetCurrentUserRequest, ListUsersRequest};
+use e2e::{
+    Bridge, Broken, Caller, Failure, Person, Processes, Service, Settings, USERS, eventually, get, sign_up,
+};
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::crashes::BINARIES;
+
+/// Who calls without pause but this, and how long each gives a call, as its own client sees to.
+const CALLERS: usize = 16;
+const PAUSE: Duration = Duration::from_millis(100);
+const DEADLINE: &str = "1S";
+
+/// In KiB: what the callers' own calls need while they wait, and what an allocator keeps of it.
+const GROWTH: u64 = 16 * 1024;
+/// Connections that are tried, and those that wait to be closed.
+const MORE_FILES: usize = 16;
+
+fn duration() -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "how long is said by whoever runs the tests")]
+    let seconds = std::env::var("TANDEM_OUTAGE_SECONDS");
+    Duration::from_secs(seconds.map_or(4, |seconds| seconds.parse().expect("a number of seconds")))
+}
+
+/// What came of the calls, by code and reason.
+#[derive(Default)]
+struct Outcomes(Mutex<BTreeMap<String, usize>>);
+
+impl Outcomes {
+    async fn of(&self, caller: &Caller) {
+        let outcome = match caller.raw(GetCurrentUserRequest::default()).await {
+            Ok(_) => "OK".to_owned(),
+            Err(status) if status.details().is_empty() => format!("{:?} {}", status.code(), status.message()),
+            Err(status) => Failure::of(&status, USERS).reason,
+        };
+        *self.0.lock().unwrap().entry(outcome).or_default() += 1;
+    }
+
+    fn all(self) -> BTreeMap<String, usize> {
+        self.0.into_inner().unwrap()
+    }
+}
+
+async fn load(callers: &[Caller], until: Instant) -> BTreeMap<String, usize> {
+    let outcomes = Outcomes::default();
+    let callers = (0..CALLERS).map(async |number| {
+        let caller = &callers[number % callers.len()];
+        while Instant::now() < until {
+            outcomes.of(caller).await;
+            sleep(PAUSE).await;
+        }
+    });
+    join_all(callers).await;
+    outcomes.all()
+}
+
+async fn cut_off(how: Broken) {
+    let bridge = Bridge::new().await;
+    let settings = Settings::on(Settings::default().engine())
+        .users("IDENTITY_PROVIDER__URL", &format!("http://{}", bridge.address()))
+        .users("IDENTITY_PROVIDER__TIMEOUT", "2s");
+    let mut pair = Processes::prepared(BINARIES, settings).await;
+    pair.run(Service::Auth, None).await;
+    bridge.leads_to(pair.listeners()[1]);
+    pair.run(Service::Users, None).await;
+    pair.ready().await;
+    let super_admin = pair.super_admin().await;
+    let hurried = super_admin.with("grpc-timeout", DEADLINE);
+    let impostor = pair.anonymous.bearer("nonsense").with("grpc-timeout", DEADLINE);
+    let callers = [hurried.clone(), impostor.clone(), hurried, impostor];
+
+    let before = load(&callers, Instant::now() + Duration::from_secs(1)).await;
+    assert!(before.keys().eq(["OK", "UNAUTHENTICATED"]), "{how:?}: {before:?}");
+    let users = pair.process(Service::Users);
+    let (memory, files) = (users.memory(), users.open_files());
+
+    bridge.breaks(how);
+    // Whoever was under way may still be answered.
+    sleep(Duration::from_millis(100)).await;
+    let end = Instant::now() + duration();
+    let most = async {
+        let mut most = (0, 0);
+        while Instant::now() < end {
+            most = (most.0.max(users.memory()), most.1.max(users.open_files()));
+            sleep_until((Instant::now() + PAUSE).min(end)).await;
+        }
+        most
+    };
+    let (during, (most_memory, most_files)) = tokio::join!(load(&callers, end), most);
+    let answered: usize = during.values().sum();
+    assert!(during.keys().eq(["IDENTITY_PROVIDER_UNAVAILABLE"]), "{how:?}: {during:?}");
+    assert_eq!(get(pair.users_ops(), "/readyz").await.0, 200, "it answers, so it is ready");
+    assert!(most_memory <= memory + GROWTH, "{how:?}: {memory} KiB, then {most_memory}");
+    assert!(most_files <= files + MORE_FILES, "{how:?}: {files} descriptors, then {most_files}");
+
+    pair.anonymous.ok(sign_up("meanwhile")).await;
+    bridge.is_mended();
+    let mended = Instant::now();
+    let back = eventually("users-service to let in again", async || {
+        let _ =
+            super_admin.with("grpc-timeout", DEADLINE).raw(GetCurrentUserRequest::default()).await.ok()?;
+        Some(mended.elapsed())
+    })
+    .await;
+    pair.anonymous.bearer("nonsense").refused("UNAUTHENTICATED", GetCurrentUserRequest::default()).await;
+    follows_the_feed(&super_admin).await;
+    println!(
+        "{how:?}: {answered} calls refused; {memory} KiB and {files} descriptors before, {most_memory} and {most_files} at \
+         most; let in again after {back:?}, the feed followed after {:?}",
+        mended.elapsed()
+    );
+}
+
+async fn follows_the_feed(super_admin: &Person) {
+    eventually("the feed to be followed again", async || {
+        let request = ListUsersRequest { username_prefix: "meanwhile".into(), ..Default::default() };
+        (!super_admin.ok(request).await.message.users.is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_that_refuses_connections_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Broken::Refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_whose_host_is_gone_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Broken::BlackHole).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_that_answers_a_byte_a_second_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Broken::Tarpit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_that_answers_garbage_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Broken::Garbage).await;
+}

@@ -1,11 +1,15 @@
 //! Both services as real processes, in as many replicas as the run is about, which a test can kill in the middle of
 //! something and start again on the same data and the same addresses.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 
+use configuration::Layers;
+use futures::FutureExt as _;
 use futures::future::join_all;
+use grpc_kit::client::Names;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -142,6 +146,30 @@ impl Processes {
     /// Ends one process of a service as `kill -9` does.
     pub async fn kill_one(&mut self, service: Service, number: usize) {
         self.replicas[number].child(service).kill().await.expect("it is killed");
+    }
+
+    /// Ends one process of a service as an orchestrator does: asks it to, and waits until it has drained.
+    pub async fn end_one(&mut self, service: Service, number: usize) -> ExitStatus {
+        let child = self.replicas[number].child(service);
+        Process::new(child.id().expect("it runs")).terminate();
+        timeout(PATIENCE, child.wait()).await.expect("it drains").expect("it ends")
+    }
+
+    /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
+    #[must_use]
+    pub fn users_of_all(&self) -> users_service::Config {
+        let replicas: Vec<_> = self.replicas.iter().map(|replica| replica.auth[1]).collect();
+        let given = self.settings.of_users(&self.home, [ANY; 2], ANY);
+        let given = given.into_iter().filter(|(key, _)| key != "USERS__IDENTITY_PROVIDER__URL");
+        let named = [
+            ("USERS__IDENTITY_PROVIDER__URL", "dns:///auth.test:1"),
+            ("USERS__SERVER__ALLOW_PLAINTEXT", "true"),
+        ];
+        let named = named.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let layers = Layers::new("USERS").variables(given.chain(named));
+        let (mut config, _) = users_service::Config::read(layers).expect("settings of users-service");
+        config.identity_provider.names = Names::by(move |_, _| ready(Ok(replicas.clone())).boxed());
+        config
     }
 
     /// Waits until the first process of a service has died by itself.

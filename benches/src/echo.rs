@@ -1,6 +1,7 @@
 //! What cheap calls are compared with: a bare tonic server that answers two of them at once, with a constant, and knows
 //! of nothing. It decodes requests and encodes answers as the real one does, and has none of the layers around that.
 
+use std::io;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -10,8 +11,9 @@ use api::auth::{GetCurrentSessionRequest, GetCurrentSessionResponse};
 use api::identity::{AuthenticateRequest, AuthenticateResponse};
 use clap::Args;
 use futures::future::{Ready, ready};
+use futures::{Stream, StreamExt as _};
 use prost::Message;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -40,14 +42,18 @@ pub(crate) async fn serve(arguments: &Arguments) {
     let session: Constant<GetCurrentSession> = Constant::new(&arguments.get_current_session);
     let listener = TcpListener::bind(arguments.listen).await.expect("an address that is free");
     println!("echo listens on {}", listener.local_addr().expect("it is bound"));
-    let incoming = futures::StreamExt::inspect(TcpListenerStream::new(listener), |stream| {
+    let server = Server::builder().add_service(authenticate).add_service(session);
+    server.serve_with_incoming(incoming(listener)).await.expect("serves");
+}
+
+/// The connections to a listener, which send at once, as those of the services do.
+pub(crate) fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
+    TcpListenerStream::new(listener).inspect(|stream| {
         if let Ok(stream) = stream {
-            // Its client does the same; a connection that cannot be set up is not worth more than a call that fails.
+            // A connection that cannot be set up is not worth more than a call that fails.
             drop(stream.set_nodelay(true));
         }
-    });
-    let server = Server::builder().add_service(authenticate).add_service(session);
-    server.serve_with_incoming(incoming).await.expect("serves");
+    })
 }
 
 /// A message in hexadecimal digits, as the server takes it.

@@ -10,6 +10,7 @@ mod cost_per_call;
 mod enumeration;
 mod figures;
 mod home;
+mod layers;
 mod log_ins;
 mod machine;
 mod memory;
@@ -65,6 +66,8 @@ enum Measurement {
     CheapCalls,
     /// The CPU time of cheap calls against a server that does nothing.
     CostPerCall,
+    /// The CPU time of `Authenticate` with everything that is around it, and without.
+    Layers,
     /// The memory of auth-service.
     Memory,
     /// The time from its start to its first answer.
@@ -158,6 +161,13 @@ pub(crate) async fn run(arguments: &Arguments) {
                 if let Some(other) = other {
                     let home = Home::new(&bench, other, 0).await;
                     print(&cost_per_call::run(&bench, &home, other).await);
+                }
+            }
+            Measurement::Layers => {
+                print(&layers::run(&bench, &home, engine).await);
+                if let Some(other) = other {
+                    let home = Home::new(&bench, other, 0).await;
+                    print(&layers::run(&bench, &home, other).await);
                 }
             }
             Measurement::Memory => print(&memory::run(&bench, &home).await),

@@ -6,9 +6,10 @@
 //!
 //! The first is the commands' default and calls the stores themselves ([`stores`]). The second starts the real programs
 //! and is made of [`drive`], a load driver that is a command by itself, of [`load`], the measurements made with it, and
-//! of two things to compare with: [`argon2_rate`] and [`echo`].
+//! of three things to compare with: [`argon2_rate`], [`bare`] and [`echo`].
 
 mod argon2_rate;
+mod bare;
 mod drive;
 mod echo;
 mod load;
@@ -38,6 +39,9 @@ enum Command {
     Drive(drive::Arguments),
     /// Serves constant answers to `Authenticate` and `GetCurrentSession`: the least that a gRPC server can cost.
     Echo(echo::Arguments),
+    /// Serves the internal listener of auth-service, by the same settings, on a server of tonic's own: no layer, no log, no
+    /// metrics.
+    Bare,
     /// Prints how many passwords a second one thread hashes that does nothing else.
     Argon2Rate(argon2_rate::Arguments),
     /// Prints how long it takes to look whether a password may be set.
@@ -53,6 +57,9 @@ fn main() {
         // As the services have it: a thread for each core that the process may use.
         Some(Command::Echo(echo)) => {
             Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(echo::serve(&echo));
+        }
+        Some(Command::Bare) => {
+            Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(bare::serve());
         }
         Some(Command::Argon2Rate(rate)) => argon2_rate::run(&rate),
         Some(Command::Passwords) => passwords::run(),

@@ -15,16 +15,16 @@ use crate::echo::hexadecimal;
 use crate::usage::CpuTime;
 
 /// Enough that there always is a call that waits for the server.
-const CALLERS: usize = 64;
+pub(super) const CALLERS: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(500);
 const NAMES: [&str; 2] = ["`Authenticate`", "`GetCurrentSession`"];
 
 /// What a server did for a call.
-struct Served {
+pub(super) struct Served {
     /// Calls for each second on a core.
-    per_core: f64,
+    pub(super) per_core: f64,
     /// Calls a second.
-    throughput: f64,
+    pub(super) throughput: f64,
     /// How much of its core it used.
     busy: f64,
 }
@@ -93,7 +93,8 @@ async fn start_echo(bench: &Bench, home: &Home, auth: &Auth, token: &str) -> Pro
     Process::start(command, 1, &home.log("echo")).await
 }
 
-async fn measure(bench: &Bench, target: &Target, call: &Call, server: u32) -> Served {
+/// A closed loop of one call.
+pub(super) async fn measure(bench: &Bench, target: &Target, call: &Call, server: u32) -> Served {
     let window = Window::new(WARM_UP, bench.window / 2);
     let used = CpuTime::within(window, server);
     let (tally, used) = tokio::join!(closed_loop(target, std::slice::from_ref(call), CALLERS, window), used);

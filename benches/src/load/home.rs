@@ -137,8 +137,17 @@ impl Home {
         pinned(&self.cores, &self.programs.join(name))
     }
 
+    /// Starts the internal listener of auth-service with nothing around it.
+    pub(crate) async fn bare_auth(&self, bench: &Bench) -> Process {
+        let command = self.told_auth(pinned(&self.cores, &bench.this_program), "bare");
+        Process::start(command, 1, &self.log("bare")).await
+    }
+
     fn auth_command(&self, argument: &str) -> Command {
-        let mut command = self.program("auth-service");
+        self.told_auth(self.program("auth-service"), argument)
+    }
+
+    fn told_auth(&self, mut command: Command, argument: &str) -> Command {
         command.arg(argument).envs([
             ("AUTH__SERVER__LISTEN", "127.0.0.1:0"),
             ("AUTH__SERVER__INTERNAL_LISTEN", "127.0.0.1:0"),

@@ -14,6 +14,7 @@ use grpc_kit::{Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
+use tonic::service::Routes;
 
 use crate::engine::ServedStore;
 use crate::workload::Workloads;
@@ -41,6 +42,11 @@ impl AuthService {
     /// sign up.
     pub async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
         on_engine!(&self.0, service => service.serve_internal(listener, shutdown).await)
+    }
+
+    /// What the internal listener serves, without the layers around it: for measuring what these cost.
+    pub async fn bare_internal(&self) -> Result<Routes, StartError> {
+        on_engine!(&self.0, service => Ok(service.internal().await?.routes))
     }
 }
 

@@ -37,7 +37,11 @@ impl Load {
     fn record<T>(&self, call: &str, outcome: Result<T, tonic::Status>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if let Err(status) = outcome {
-            self.failures.lock().unwrap().push(format!("{call}: {:?} {}", status.code(), status.message()));
+            self.failures.lock().expect("nobody panics with it").push(format!(
+                "{call}: {:?} {}",
+                status.code(),
+                status.message()
+            ));
         }
     }
 
@@ -106,7 +110,8 @@ async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed(
     stop.request();
     serving.await.expect("it drains");
 
-    let (calls, failures) = (load.calls.into_inner(), load.failures.into_inner().unwrap());
+    let (calls, failures) =
+        (load.calls.into_inner(), load.failures.into_inner().expect("nobody panicked with it"));
     println!("{} restarts: {} of {calls} calls failed: {failures:?}", TURNS * REPLICAS, failures.len());
     assert!(calls > 300, "{calls} calls are no load");
     assert!(failures.len() * 1000 <= calls, "{} of {calls}: {failures:?}", failures.len());

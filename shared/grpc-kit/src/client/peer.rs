@@ -147,7 +147,7 @@ impl fmt::Debug for Peer {
         f.debug_struct("Peer")
             .field("way", &format_args!("{}", self.way))
             .field("left_alone", &self.left_alone)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,13 +46,13 @@ impl Directory {
     }
 
     fn lists(&self, addresses: &[SocketAddr]) {
-        *self.listed.lock().unwrap() = addresses.to_vec();
+        *self.listed.lock().expect("nobody panics with it") = addresses.to_vec();
     }
 
     fn peers(&self) -> Peers {
         let directory = self.clone();
         let look_up = move |name: String, port: u16| {
-            let listed = directory.listed.lock().unwrap().clone();
+            let listed = directory.listed.lock().expect("nobody panics with it").clone();
             directory.looked_up.fetch_add(1, Ordering::SeqCst);
             async move {
                 assert_eq!((name.as_str(), port), ("replicas.test", 7));
@@ -117,7 +117,7 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), Mood::Serving).await
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), Mood::Serving).await
     }
 
     async fn start_at(address: SocketAddr, mood: Mood) -> Self {
@@ -316,7 +316,7 @@ async fn a_name_that_leads_nowhere_is_said_so_until_it_does() {
 #[tokio::test]
 async fn one_address_without_a_name_is_left_alone_too() {
     let gone = Running::start().await.stop().await;
-    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).unwrap());
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).expect("an URL"));
     call(&peers).await.expect_err("nobody is there");
     assert!(matches!(chosen(&peers).await, Err(Away::Silent)));
     let _again = Running::start_at(gone, Mood::Serving).await;

@@ -20,7 +20,7 @@ use identity::{PageSize, RawPassword, UserId, Username, Violation};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use users_core::domain::{AccessToken, Account, Authenticated, FeedMessage, SessionPage, UserKey};
 use users_core::ports::{IdentityProvider, ProviderError};
 
@@ -119,7 +119,7 @@ impl GrpcIdentityProvider {
         M: Clone + Send,
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
-        self.again_if(is_broken_connection, message, send).await
+        self.again_if(is_nobodys, message, send).await
     }
 
     async fn again_if<M, A, F>(
@@ -176,9 +176,7 @@ impl GrpcIdentityProvider {
         let outcome = match timeout(left, send(Client::new(chosen.clone()), request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             // The client's own timer may be the first to find that out.
-            Ok(Err(status)) if is_broken_connection(&status) && begin.elapsed() >= budget.wait => {
-                Err(Failure::TooSlow)
-            }
+            Ok(Err(status)) if is_nobodys(&status) && begin.elapsed() >= budget.wait => Err(Failure::TooSlow),
             Ok(Err(status)) => Err(Failure::Refused(status)),
             Err(_) => Err(Failure::TooSlow),
         };
@@ -263,18 +261,17 @@ impl Failure {
 fn how_it_failed(status: &Status) -> Option<Failing> {
     if could_not_connect(status) {
         Some(Failing::NoConnection)
-    } else if was_not_processed(status) || !status.details().is_empty() {
+    } else if was_not_processed(status) || !is_nobodys(status) {
         None
     } else {
         Some(Failing::NoAnswer)
     }
 }
 
-/// Nobody answered: what did comes with details. A connection that comes to its age under a call is told in one of the
-/// last two ways.
-fn is_broken_connection(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Internal)
-        && status.details().is_empty()
+/// Whether nobody answered: every error of the provider's comes with details. What the transport makes of a connection that
+/// breaks has any of four codes, by when it does.
+fn is_nobodys(status: &Status) -> bool {
+    status.details().is_empty()
 }
 
 impl IdentityProvider for GrpcIdentityProvider {

@@ -1,9 +1,15 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use configuration::Layers;
 use credentials::ClientTls;
+use futures::FutureExt as _;
 use grpc_kit::Call;
 use grpc_kit::client::Names;
 use grpc_kit::listen::accept;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use users_core::testing::a_username;
 
@@ -95,6 +101,97 @@ async fn a_handshake_that_nobody_answers_holds_up_no_later_call() {
         }
     };
     timeout(100 * PATIENCE, again).await.expect("another connection is tried");
+}
+
+/// A replica that closes each connection as soon as a call has come in on it, and counts them.
+async fn breaking() -> (SocketAddr, Arc<AtomicUsize>) {
+    let (listener, port) = listener().await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = accept(&listener).await.unwrap();
+            // The preface, settings, and then the call's headers: the latter are the first frame on a stream.
+            let mut seen = Vec::new();
+            while !has_headers(&seen) {
+                if stream.read_buf(&mut seen).await.unwrap() == 0 {
+                    break;
+                }
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (([127, 0, 0, 1], port).into(), calls)
+}
+
+/// Whether there is a frame of the type HEADERS (RFC 9113, section 4.1) after the preface.
+fn has_headers(mut seen: &[u8]) -> bool {
+    const PREFACE: usize = 24;
+    seen = seen.get(PREFACE..).unwrap_or_default();
+    while let [high, middle, low, kind, ..] = *seen {
+        if kind == 1 {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+        seen = seen.get(9 + length..).unwrap_or_default();
+    }
+    false
+}
+
+/// All of these, behind one name.
+async fn provider_of(replicas: Vec<SocketAddr>) -> GrpcIdentityProvider {
+    let connection = Connection {
+        url: "dns:///auth.test:1".into(),
+        token: Some(Token::fixed("0123456789abcdef0123456789abcdef".into())),
+        tls: ClientTls::default(),
+        timeout: Duration::from_secs(10),
+        names: Names::by(move |_, _| std::future::ready(Ok(replicas.clone())).boxed()),
+    };
+    GrpcIdentityProvider::new(&connection).await.unwrap()
+}
+
+async fn write(provider: &GrpcIdentityProvider) -> ProviderError {
+    let id = UserId::new(uuid::Uuid::nil());
+    provider.enable_account(id, None, None).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_answered_is_asked_again_elsewhere_and_three_times_at_most() {
+    let (one, other) = (breaking().await, breaking().await);
+    let provider = provider_of(vec![one.0, other.0]).await;
+    assert!(matches!(ask(&provider).await, ProviderError::Unavailable(_)));
+    let calls = [one.1, other.1].map(|calls| calls.load(Ordering::SeqCst));
+    assert!(calls == [1, 2] || calls == [2, 1], "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_change_that_somebody_may_have_begun_with_is_not_asked_for_again() {
+    let (one, other) = (breaking().await, breaking().await);
+    let provider = provider_of(vec![one.0, other.0]).await;
+    assert!(matches!(write(&provider).await, ProviderError::Unavailable(_)));
+    assert_eq!(one.1.load(Ordering::SeqCst) + other.1.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_change_for_which_there_was_no_connection_is_asked_for_elsewhere() {
+    let (listener, port) = listener().await;
+    drop(listener);
+    for _ in 0..5 {
+        let there = breaking().await;
+        let provider = provider_of(vec![([127, 0, 0, 1], port).into(), there.0]).await;
+        assert!(matches!(write(&provider).await, ProviderError::Unavailable(_)));
+        assert_eq!(there.1.load(Ordering::SeqCst), 1, "whichever was chosen first");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_up_is_unavailable_at_once() {
+    let provider = provider_of(Vec::new()).await;
+    let error = ask(&provider).await;
+    assert!(
+        matches!(&error, ProviderError::Unavailable(why) if why.to_string().contains("looked up")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use api::users::{
     ListUserSessionsRequest, ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest,
     RevokeUserSessionsRequest, SetUserPasswordRequest, UserRole,
 };
-use e2e::{Caller, PASSWORD, Pair, Service, by_id, eventually, get};
+use e2e::{Caller, PASSWORD, Pair, Service, Settings, by_id, eventually, get};
 
 const AWAY: &str = "IDENTITY_PROVIDER_UNAVAILABLE";
 
@@ -55,6 +55,19 @@ async fn an_outage_of_auth_service_is_called_one_and_is_over_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn auth_service_is_found_by_its_name_and_found_again() {
+    let mut app = Pair::start_with(Settings::default().behind("localhost")).await;
+    app.user.ok(GetCurrentUserRequest::default()).await;
+    app.stop_auth().await;
+    everything_is_away(&app.super_admin, &app.user.id).await;
+    app.start_auth().await;
+    eventually("the connection to be made again", async || {
+        app.user.call(GetCurrentUserRequest::default()).await.ok()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_is_still_good_after_both_services_were_restarted() {
     let mut app = Pair::start().await;
     app.stop_auth().await;
@@ -80,7 +93,7 @@ async fn auth_service_does_its_work_without_users_service() {
 
 #[tokio::test]
 async fn a_workload_token_that_is_wrong_is_an_outage_to_the_callers() {
-    let settings = e2e::Settings::default();
+    let settings = Settings::default();
     let mut app = Pair::start_with(settings).await;
     let token = app.home().join("full-token");
     let right = std::fs::read_to_string(&token).expect("a token");

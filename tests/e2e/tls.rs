@@ -120,6 +120,18 @@ async fn the_pair_works_over_tls_and_with_those_only_who_speak_it_and_trust_it()
 }
 
 #[tokio::test]
+async fn every_replica_behind_a_name_is_called_over_tls_and_has_to_prove_the_name() {
+    let files = Files::new();
+    let app = Pair::start_with(files.settings().behind(HERE)).await;
+    app.user.ok(GetCurrentUserRequest::default()).await;
+    // The certificate is not this name's, so that nobody can be made a super admin.
+    let settings = files.settings().behind("localhost");
+    let Err(panic) = tokio::spawn(Pair::start_with(settings)).await else { panic!("a stranger is believed") };
+    let said = panic.into_panic().downcast::<String>().expect("what failed");
+    assert!(said.contains("IdentityProviderUnavailable"), "{said}");
+}
+
+#[tokio::test]
 async fn a_workload_is_what_its_certificate_says_and_may_do_what_it_is_allowed() {
     let files = Files::new();
     let app = Pair::start_with(files.settings()).await;

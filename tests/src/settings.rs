@@ -16,6 +16,7 @@ pub struct Settings {
     auth: Vec<(String, String)>,
     users: Vec<(String, String)>,
     client_tls: Option<ClientTlsConfig>,
+    name: Option<String>,
 }
 
 /// Where PostgreSQL is, if it is not where `DATABASE_URL` says.
@@ -31,7 +32,7 @@ impl Default for Settings {
         let (engine, replicas) = engine::under_test();
         let pooler = engine::pooler_under_test().filter(|_| engine == Engine::Postgres);
         let servers = Servers { pooler, ..Servers::default() };
-        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new(), client_tls: None }
+        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new(), client_tls: None, name: None }
     }
 }
 
@@ -46,6 +47,7 @@ impl Settings {
             auth: Vec::new(),
             users: Vec::new(),
             client_tls: None,
+            name: None,
         }
     }
 
@@ -95,6 +97,12 @@ impl Settings {
     pub fn users(mut self, key: &str, value: &str) -> Self {
         self.users.push((format!("USERS__{key}"), value.to_owned()));
         self
+    }
+
+    /// Lets users-service call every replica of auth-service that is behind this name of the machine.
+    #[must_use]
+    pub fn behind(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
     }
 
     /// Calls the pair over TLS, and takes this authority's word for who it is. What the services need for that they are to be
@@ -196,13 +204,17 @@ impl Settings {
         port: SocketAddr,
     ) -> Vec<(String, String)> {
         let [public, ops] = listens;
-        let scheme = if self.client_tls.is_some() { "https" } else { "http" };
+        let url = match (&self.name, &self.client_tls) {
+            (Some(name), _) => format!("dns:///{name}:{}", port.port()),
+            (None, Some(_)) => format!("https://{port}"),
+            (None, None) => format!("http://{port}"),
+        };
         let variables = [
             ("SERVER__LISTEN", public.to_string()),
             ("SERVER__OPS_LISTEN", ops.to_string()),
             ("SERVER__DRAIN", "5s".to_owned()),
             ("DATABASE__AUTO_MIGRATE", "true".to_owned()),
-            ("IDENTITY_PROVIDER__URL", format!("{scheme}://{port}")),
+            ("IDENTITY_PROVIDER__URL", url),
             ("IDENTITY_PROVIDER__TOKEN_FILE", folder.file("full-token")),
             ("IDENTITY_PROVIDER__TIMEOUT", "20s".to_owned()),
             ("LOG__LEVEL", "warn".to_owned()),

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use api::auth::GetCurrentSessionRequest;
 use api::identity::{AuthenticateRequest, GetAccountRequest, RevokeSessionsRequest, get_account_request};
 use api::users::{GetCurrentUserRequest, UserRole};
 use e2e::{Authority, Caller, Endpoints, Issued, Pair, Settings, eventually};
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -126,8 +128,9 @@ async fn every_replica_behind_a_name_is_called_over_tls_and_has_to_prove_the_nam
     app.user.ok(GetCurrentUserRequest::default()).await;
     // The certificate is not this name's, so that nobody can be made a super admin.
     let settings = files.settings().behind("localhost");
-    let Err(panic) = tokio::spawn(Pair::start_with(settings)).await else { panic!("a stranger is believed") };
-    let said = panic.into_panic().downcast::<String>().expect("what failed");
+    let started = AssertUnwindSafe(Pair::start_with(settings)).catch_unwind().await;
+    let Err(panic) = started else { panic!("a stranger is believed") };
+    let said = panic.downcast::<String>().expect("what failed");
     assert!(said.contains("IdentityProviderUnavailable"), "{said}");
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clock::SystemClock;
 use database::postgres::{CommitError, OpenError};
-use database::{Postgres, PostgresOptions, SchemaError};
+use database::{PoolUsage, Postgres, PostgresOptions, SchemaError};
 use identity::{AccountVersion, Timestamp, UserId};
 use sqlx::migrate::Migrator;
 use tokio::time::sleep;
@@ -27,6 +27,7 @@ use users_core::domain::{User, UserKey};
 use users_core::ports::{Store, Transaction};
 
 use crate::engine::ServedStore;
+use crate::measurements::DATABASE;
 use crate::stored;
 
 use bootstrap::BootstrapLock;
@@ -88,6 +89,11 @@ impl ServedStore for PgStore {
         let mut db = self.primary.read().await.map_err(failed)?;
         sqlx::query("select 1 from feed").execute(&mut db).await.map_err(failed)?;
         Ok(())
+    }
+
+    fn connections(&self) -> Vec<PoolUsage> {
+        let replica = self.reader.replica_usage();
+        [self.primary.usage("primary")].into_iter().chain(replica).collect()
     }
 
     async fn close(&self) {
@@ -157,6 +163,7 @@ impl Transaction for PgTransaction {
 
 /// What an error of the engine means for whoever asked.
 fn failed(error: sqlx::Error) -> StoreError {
+    database::usage::count_timeout(DATABASE, &error);
     stored::failed(database::error::is_unavailable(&error), error)
 }
 

@@ -124,6 +124,12 @@ impl Layers {
     }
 }
 
+/// The values of a document, each as TOML.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn parse_toml(text: &str) -> Result<Vec<(String, String)>, String> {
+    Ok(toml_file::parse(text)?.into_iter().map(|(key, value)| (key, value.to_string())).collect())
+}
+
 /// `session.idle_timeout` for `AUTH__SESSION__IDLE_TIMEOUT`; `None` without the prefix.
 fn key_of(prefix: &str, variable: &str) -> Option<String> {
     let path = variable.strip_prefix(prefix)?.strip_prefix("__")?;

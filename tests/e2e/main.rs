@@ -12,6 +12,7 @@ mod feed;
 mod list_users;
 mod log_in;
 mod metadata;
+mod metrics;
 mod outage;
 mod pages;
 mod port;

@@ -117,8 +117,14 @@ pub(crate) fn announce() {
     for (reason, none) in SessionTally::default().ends() {
         counter!(SESSIONS_ENDED, "reason" => reason).increment(none.into());
     }
-    describe_gauge!("tandem_hash_queue_length", "Callers that wait for a turn to hash, or are on the way to it.");
-    describe_histogram!("tandem_hash_queue_wait_seconds", "How long those waited who got to hash, in seconds.");
+    describe_gauge!(
+        "tandem_hash_queue_length",
+        "Callers that wait for a turn to hash, or are on the way to it."
+    );
+    describe_histogram!(
+        "tandem_hash_queue_wait_seconds",
+        "How long those waited who got to hash, in seconds."
+    );
     describe_histogram!("tandem_hash_duration_seconds", "How long a hash took, in seconds.");
     describe_counter!("tandem_hash_refusals_total", "Callers that were sent away without a hash, by reason.");
     gauge!("tandem_hash_queue_length").increment(0);

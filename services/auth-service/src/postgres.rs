@@ -21,8 +21,8 @@ use auth_core::domain::{
 use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 use clock::SystemClock;
 use database::error::is_unavailable;
-use database::{PoolUsage, Postgres, usage};
 use database::postgres::{CommitError, Connection};
+use database::{PoolUsage, Postgres, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 use sqlx::migrate::Migrator;
 

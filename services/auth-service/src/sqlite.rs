@@ -17,8 +17,8 @@ use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, T
 use auth_core::{StoreError, domain::Account};
 use clock::SystemClock;
 use database::error::is_unavailable;
-use database::{PoolUsage, usage};
 use database::sqlite::Sqlite;
+use database::{PoolUsage, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 use sqlx::migrate::Migrator;
 

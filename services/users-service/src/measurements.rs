@@ -77,7 +77,10 @@ pub(crate) fn announce() {
         LAG,
         "Time since everything that had happened to accounts was applied, in seconds; 0 where another replica does it."
     );
-    describe_gauge!(CONNECTED, "Whether this replica follows the account feed: 1 or 0; one of all replicas does.");
+    describe_gauge!(
+        CONNECTED,
+        "Whether this replica follows the account feed: 1 or 0; one of all replicas does."
+    );
     describe_counter!(APPLIED, "Accounts of the feed that were applied.");
     counter!(APPLIED).increment(0);
     FeedPosition::default().record();

@@ -70,7 +70,8 @@ pub fn assert_table_complete(page: &str, service: &str, effective: &Effective) {
     // A list of tables is one key for those who read about it.
     let known = effective.known().iter().filter(|known| !known.is_stand_in && !known.key.contains(".0."));
     let known: BTreeMap<_, _> = known.map(|known| (known.key.clone(), known.default.clone())).collect();
-    let (in_page, in_program): (BTreeSet<_>, BTreeSet<_>) = (in_table.keys().collect(), known.keys().collect());
+    let (in_page, in_program): (BTreeSet<_>, BTreeSet<_>) =
+        (in_table.keys().collect(), known.keys().collect());
     assert_eq!(in_page, in_program, "the keys of {service}, in the table and in the program");
     for (key, shown) in &in_table {
         if let (Some(shown), Some(default)) = (shown, &known[key]) {
@@ -88,7 +89,9 @@ fn quoted(cell: &str) -> Vec<&str> {
 fn commented(line: &str) -> Option<&str> {
     let setting = line.strip_prefix("# ")?;
     let (key, _) = setting.split_once(" = ")?;
-    key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_').then_some(setting)
+    key.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        .then_some(setting)
 }
 
 fn values(toml: &str) -> BTreeMap<String, String> {

@@ -27,8 +27,8 @@ mod connection;
 mod kept;
 mod open_error;
 
-pub use connection::{CommitError, Connection, Transaction};
 use crate::PoolUsage;
+pub use connection::{CommitError, Connection, Transaction};
 use kept::{Kept, Turn};
 pub use open_error::OpenError;
 use open_error::STANDBY;

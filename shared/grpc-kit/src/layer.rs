@@ -87,7 +87,11 @@ impl CallLayer {
     ///
     /// # Errors
     /// When a descriptor set does not decode.
-    pub fn serving(mut self, descriptor_sets: &[&[u8]], services: &[&str]) -> Result<Self, reflection::Error> {
+    pub fn serving(
+        mut self,
+        descriptor_sets: &[&[u8]],
+        services: &[&str],
+    ) -> Result<Self, reflection::Error> {
         for set in descriptor_sets.iter().chain(&reflection::OWN_DESCRIPTORS) {
             self.methods.add(set, services)?;
         }

@@ -36,7 +36,8 @@ pub(crate) fn describe() {
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and exact up to 8 petabytes")]
 pub fn record_process() {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-    if let Some(process) = process(&read("/proc/self/stat"), &read("/proc/self/status"), &read("/proc/stat")) {
+    if let Some(process) = process(&read("/proc/self/stat"), &read("/proc/self/status"), &read("/proc/stat"))
+    {
         counter!("process_cpu_seconds_total").absolute(process.cpu_seconds);
         gauge!("process_start_time_seconds").set(process.start_seconds as f64);
         gauge!("process_resident_memory_bytes").set(process.resident_bytes as f64);
@@ -103,7 +104,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_can_be_read() {
         let read = |file: &str| fs::read_to_string(file).unwrap();
-        let seen = process(&read("/proc/self/stat"), &read("/proc/self/status"), &read("/proc/stat")).unwrap();
+        let seen =
+            process(&read("/proc/self/stat"), &read("/proc/self/status"), &read("/proc/stat")).unwrap();
         assert!(seen.resident_bytes > 100_000 && seen.resident_bytes <= seen.virtual_bytes, "{seen:?}");
         assert!(seen.start_seconds > 1_700_000_000 && seen.threads > 0, "{seen:?}");
     }

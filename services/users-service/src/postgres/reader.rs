@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use database::{PoolUsage, Postgres};
 use database::postgres::Connection;
+use database::{PoolUsage, Postgres};
 use identity::ConsistencyToken;
 use tokio::time::{Instant, sleep, timeout};
 use users_core::StoreError;

@@ -181,7 +181,10 @@ fn describe() {
     describe_counter!("grpc_server_handled_total", "Calls that have ended, by the code of their answer.");
     describe_counter!("grpc_server_msg_received_total", "Messages of clients.");
     describe_counter!("grpc_server_msg_sent_total", "Messages to clients.");
-    describe_histogram!("grpc_server_handling_seconds", "Time from the begin of a call to its end, in seconds.");
+    describe_histogram!(
+        "grpc_server_handling_seconds",
+        "Time from the begin of a call to its end, in seconds."
+    );
 }
 
 /// The code as the gRPC specification writes it.

@@ -64,8 +64,7 @@ async fn every_method_and_code_is_there_before_the_first_call() {
         ("bidi_stream", "grpc.reflection.v1.ServerReflection", "ServerReflectionInfo"),
         ("unary", "unknown", "unknown"),
     ] {
-        let labels =
-            format!("grpc_type=\"{grpc_type}\",grpc_service=\"{service}\",grpc_method=\"{method}\"");
+        let labels = format!("grpc_type=\"{grpc_type}\",grpc_service=\"{service}\",grpc_method=\"{method}\"");
         for family in ["started", "msg_received", "msg_sent"] {
             let line = format!("grpc_server_{family}_total{{{labels}}} 0");
             assert!(page.contains(&line), "no {line} in\n{page}");
@@ -84,7 +83,8 @@ async fn the_messages_of_streams_are_counted_one_by_one() {
     let mut peer = Peer::connect(running.address).await;
     peer.ask(WATCH, "refuse", &[]).await;
     let page = recorder.handle().render();
-    let watch = r#"grpc_type="server_stream",grpc_service="tandem.probe.v1.ProbeService",grpc_method="Watch""#;
+    let watch =
+        r#"grpc_type="server_stream",grpc_service="tandem.probe.v1.ProbeService",grpc_method="Watch""#;
     for line in [
         format!("grpc_server_msg_received_total{{{watch}}} 1"),
         format!("grpc_server_msg_sent_total{{{watch}}} 1"),

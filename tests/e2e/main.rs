@@ -22,6 +22,7 @@ mod repeats;
 mod rotation;
 mod rules;
 mod sessions;
+mod settings;
 mod start;
 mod super_admins;
 mod table;

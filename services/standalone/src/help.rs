@@ -43,3 +43,41 @@ Exit codes:
   1    it could not start; standard error says why
   2    the command line is wrong
   130  ended by a second signal";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::Arguments;
+
+    #[test]
+    fn the_help_tells_how_to_begin_and_where_everything_is() {
+        let help = Arguments::command().render_long_help().to_string();
+        for word in [
+            "needs no settings",
+            "--data-dir",
+            "./tandem-data",
+            "prints the super admin's password this once",
+            "TANDEM_SUPER_ADMIN_PASSWORD",
+            "AUTH__SERVER__LISTEN",
+            "USERS__",
+            "auth-service config --help",
+            "grpcurl -plaintext",
+            "tandem.auth.v1.AuthService/LogIn",
+            "auth.sqlite, users.sqlite",
+            "signing-key.pem, pepper",
+            "workload-token",
+            "initialized",
+            "127.0.0.1:50051",
+            "127.0.0.1:50052",
+            "127.0.0.1:50053",
+            "127.0.0.1:9051",
+            "127.0.0.1:9053",
+            "SIGTERM, SIGINT",
+            "Exit codes",
+            "130",
+        ] {
+            assert!(help.contains(word), "no {word} in:\n{help}");
+        }
+    }
+}

@@ -46,9 +46,9 @@ enum Command {
     Config(ConfigCommand),
     /// Asks the operations listener whether the service is ready; exits with 0 when it is.
     ///
-    /// Asks /readyz at server.ops_listen, with the same settings that the service has, and waits two seconds at
-    /// most for each part of an answer. Exits with 1, and says why, when the service is not ready or does not
-    /// answer. Made for probes of containers that have neither a shell nor an HTTP client.
+    /// Asks /readyz at server.ops_listen, with the same settings that the service has, and waits four seconds at
+    /// most. Exits with 1, and says why, when the service is not ready or does not answer. Made for probes of
+    /// containers that have neither a shell nor an HTTP client.
     #[command(verbatim_doc_comment)]
     Healthcheck,
     /// Makes a super admin: always a new account. An attempt that was cut off is resumed.
@@ -179,3 +179,6 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     service.serve(listeners, Some(metrics), shutdown).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ async fn all_mistakes_of_auth_service_are_said_at_once_each_with_its_key_and_its
     let file = file.display().to_string();
     let said = pair.command_output(Service::Auth, &["--config", &file, "config", "check"]).await;
     let problems = problems(&said);
-    let in_file = format!("(file {file}");
+    let at = |line: u32| format!("(file {file}, line {line})");
     assert_said(
         &problems,
         &[
@@ -72,18 +72,18 @@ async fn all_mistakes_of_auth_service_are_said_at_once_each_with_its_key_and_its
                 "AUTH__DATABASE__URL)",
             ],
             &["no.such_key: unknown key", "AUTH__NO__SUCH_KEY"],
-            &["session.idle_timeout = \"soon\": not a duration", &in_file],
-            &["session.max_per_user = 0: out of range", &in_file],
-            &["session.refresh_threshold_ratio = 1.5: not a number between 0 and 1", &in_file],
-            &["token.issuer = \"\": empty", &in_file],
+            &["session.idle_timeout = \"soon\": not a duration", &at(2)],
+            &["session.max_per_user = 0: out of range", &at(3)],
+            &["session.refresh_threshold_ratio = 1.5: not a number between 0 and 1", &at(4)],
+            &["token.issuer = \"\": empty", &at(6)],
             &[
                 "token.verification_key_files = [\"/nowhere/old.pem\"]",
                 "cannot be read: No such file",
-                &in_file,
+                &at(7),
             ],
-            &["rate_limit.trusted_proxies = [\"nginx\"]", &in_file],
-            &["log.format = \"xml\": not one of auto, json, text", &in_file],
-            &["log.levle: unknown key, did you mean log.level?", &in_file],
+            &["rate_limit.trusted_proxies = [\"nginx\"]", &at(9)],
+            &["log.format = \"xml\": not one of auto, json, text", &at(11)],
+            &["log.levle: unknown key, did you mean log.level?", &at(12)],
             &["password.peppers = \"********\": a pepper must have at least 32 bytes", "peppers, named by"],
             &["token.signing_key_file", "can be read by everyone", "AUTH__TOKEN__SIGNING_KEY_FILE"],
             &[
@@ -111,7 +111,9 @@ async fn all_mistakes_of_users_service_are_said_at_once_each_with_its_key_and_it
         .users("DATABASE__MAX_CONNECTIONS", "many")
         .users("IDENTITY_PROVIDER__TIMEOUT", "1h")
         .users("IDENTITY_PROVIDER__TOKEN", "changeme")
-        .users("SESSION__IDLE_TIMEOUT", "1h");
+        .users("SESSION__IDLE_TIMEOUT", "1h")
+        .users("DATABASE__AUTO_MIGRATE", "")
+        .users("LOG__LEVEL", "");
     let pair = Processes::prepared(BINARIES, settings).await;
     let file = pair.write(
         "users.toml",
@@ -121,7 +123,7 @@ async fn all_mistakes_of_users_service_are_said_at_once_each_with_its_key_and_it
     let file = file.display().to_string();
     let said = pair.command_output(Service::Users, &["--config", &file, "config", "check"]).await;
     let problems = problems(&said);
-    let in_file = format!("(file {file}");
+    let at = |line: u32| format!("(file {file}, line {line})");
     assert_said(
         &problems,
         &[
@@ -131,13 +133,10 @@ async fn all_mistakes_of_users_service_are_said_at_once_each_with_its_key_and_it
             &["identity_provider.token = \"********\": a placeholder", "USERS__IDENTITY_PROVIDER__TOKEN)"],
             &["identity_provider.token = \"********\": is given together with identity_provider.token_file"],
             &["session.idle_timeout: unknown key", "USERS__SESSION__IDLE_TIMEOUT"],
-            &["server: unknown key", &in_file],
-            &["database.auto_migrate = 1: neither true nor false", &in_file],
-            &[
-                "database.replica_url = \"postgres://********@replica/users\": is for PostgreSQL only",
-                &in_file,
-            ],
-            &["log.level = \"a=b=c\"", &in_file],
+            &["server: unknown key", &at(1)],
+            &["database.auto_migrate = 1: neither true nor false", &at(3)],
+            &["database.replica_url = \"postgres://********@replica/users\": is for PostgreSQL only", &at(4)],
+            &["log.level = \"a=b=c\"", &at(6)],
         ],
     );
     assert!(!problems.join("\n").contains("hunter2"));

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 
 use crate::get;
 
+/// What tells one series of a metric from another.
+type Labels<'a> = Vec<(&'a String, &'a String)>;
+
 /// What a page says of one metric.
 #[derive(Debug, Default)]
 struct Family {
@@ -44,7 +47,7 @@ impl Scrape {
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(help) = line.strip_prefix("# HELP ") {
                 let (name, help) = help.split_once(' ').unwrap_or_else(|| panic!("no help in {line}"));
-                page.families.entry(name.to_owned()).or_default().help = help.to_owned();
+                help.clone_into(&mut page.families.entry(name.to_owned()).or_default().help);
             } else if let Some(kind) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = kind.split_once(' ').unwrap_or_else(|| panic!("no type in {line}"));
                 assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
@@ -127,7 +130,7 @@ impl Scrape {
     /// Buckets hold what the ones before them hold, and the last one holds everything.
     fn check_histograms(&self) {
         for (name, _) in self.families.iter().filter(|(_, family)| family.kind == "histogram") {
-            let mut buckets: BTreeMap<Vec<(&String, &String)>, Vec<(f64, f64)>> = BTreeMap::new();
+            let mut buckets: BTreeMap<Labels<'_>, Vec<(f64, f64)>> = BTreeMap::new();
             for sample in self.samples.iter().filter(|sample| sample.name == format!("{name}_bucket")) {
                 let bound = &sample.labels["le"];
                 let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().expect("a bound") };

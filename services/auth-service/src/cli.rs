@@ -33,14 +33,14 @@ enum Command {
     /// Serves until SIGTERM or SIGINT, then drains; a second signal stops at once.
     ///
     /// Prints where it listens, one line for each listener, and logs to standard error. Refuses a schema that
-    /// `migrate` has to bring up to date, unless database.auto_migrate is true; a newer one it serves if that
+    /// `migrate` has to bring up to date, unless `database.auto_migrate` is true; a newer one it serves if that
     /// one allows it. Exits with 0 when it was asked to end, and with 1 when it cannot start.
     #[command(verbatim_doc_comment)]
     Serve,
     /// Brings the database schema up to date.
     ///
     /// Needs no service to be stopped, and may be run by many at once: one does the work, the others wait.
-    /// Safe to repeat. On PostgreSQL it connects to database.direct_url, past a pooler.
+    /// Safe to repeat. On PostgreSQL it connects to `database.direct_url`, past a pooler.
     #[command(verbatim_doc_comment)]
     Migrate,
     /// Looks at the settings; its --help shows every key.
@@ -48,7 +48,7 @@ enum Command {
     Config(ConfigCommand),
     /// Asks the operations listener whether the service is ready; exits with 0 when it is.
     ///
-    /// Asks /readyz at server.ops_listen, with the same settings that the service has, and waits four seconds at
+    /// Asks /readyz at `server.ops_listen`, with the same settings that the service has, and waits four seconds at
     /// most. Exits with 1, and says why, when the service is not ready or does not answer. Made for probes of
     /// containers that have neither a shell nor an HTTP client.
     #[command(verbatim_doc_comment)]
@@ -84,7 +84,7 @@ enum ConfigCommand {
 enum KeysCommand {
     /// Makes a new Ed25519 signing key (PKCS#8, PEM) in a file that only its owner can read.
     ///
-    /// For token.signing_key_file. To replace a key, list the old one in token.verification_key_files until the
+    /// For `token.signing_key_file`. To replace a key, list the old one in `token.verification_key_files` until the
     /// tokens that it signed have expired.
     #[command(verbatim_doc_comment)]
     Generate {

@@ -26,8 +26,9 @@ From nothing to a first call:
   head -c 32 /dev/urandom | base64 > workload-token
   export AUTH__DATABASE__URL=sqlite://auth.sqlite AUTH__TOKEN__SIGNING_KEY_FILE=signing-key.pem
   export AUTH__PASSWORD__PEPPERS_FILE=pepper AUTH__WORKLOAD__TOKEN_FILE=workload-token
-  auth-service config check && auth-service migrate && auth-service serve
-  grpcurl -plaintext -d '{\"username\": \"alice\", \"password\": \"a long password\"}' \\
+  auth-service config check && auth-service migrate
+  auth-service serve &
+  grpcurl -plaintext -d '{\"username\": \"alice\", \"password\": \"a long enough secret\"}' \\
     127.0.0.1:50051 tandem.auth.v1.AuthService/SignUp
 
 Files:

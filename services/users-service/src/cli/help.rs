@@ -25,7 +25,7 @@ From nothing to a first call, beside an auth-service that knows the same token:
   export USERS__IDENTITY_PROVIDER__TOKEN_FILE=workload-token
   users-service config check && users-service migrate
   users-service bootstrap-super-admin --username the.boss --password-out the.boss.password
-  users-service serve
+  users-service serve &
   grpcurl -plaintext -H \"authorization: Bearer $TOKEN\" \\
     127.0.0.1:50053 tandem.users.v1.UsersService/GetCurrentUser
   where TOKEN is the access_token that tandem.auth.v1.AuthService/LogIn answers.

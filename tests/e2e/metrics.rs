@@ -102,19 +102,19 @@ async fn the_page_about_metrics_names_all_of_them_with_their_labels_and_no_other
 #[tokio::test]
 async fn the_metrics_move_as_people_come_and_go() {
     let pair = processes().await;
-    let sign_up_of_mary = sign_up("mary.stuart");
-    pair.anonymous.ok(sign_up_of_mary.clone()).await;
-    pair.anonymous.refused("USERNAME_TAKEN", sign_up_of_mary).await;
-    let mary = Person::log_in(&pair.anonymous, "mary.stuart").await;
-    let again = Person::log_in(&pair.anonymous, "mary.stuart").await;
-    let wrong = LogInRequest { username: "mary.stuart".into(), password: "not her password".into() };
+    let sign_up_of_zebedee = sign_up("zebedee.x");
+    pair.anonymous.ok(sign_up_of_zebedee.clone()).await;
+    pair.anonymous.refused("USERNAME_TAKEN", sign_up_of_zebedee).await;
+    let zebedee = Person::log_in(&pair.anonymous, "zebedee.x").await;
+    let again = Person::log_in(&pair.anonymous, "zebedee.x").await;
+    let wrong = LogInRequest { username: "zebedee.x".into(), password: "not her password".into() };
     pair.anonymous.refused("INVALID_CREDENTIALS", wrong).await;
     let change = |current: &str| ChangePasswordRequest {
         current_password: current.into(),
         new_password: "another long secret".into(),
     };
-    mary.refused("CURRENT_PASSWORD_MISMATCH", change("not her password")).await;
-    let renewed = mary.ok(change(PASSWORD)).await.message;
+    zebedee.refused("CURRENT_PASSWORD_MISMATCH", change("not her password")).await;
+    let renewed = zebedee.ok(change(PASSWORD)).await.message;
     again.refused("UNAUTHENTICATED", LogOutRequest {}).await;
     let caller = pair.anonymous.bearer(&renewed.access_token);
     caller.ok(GetCurrentUserRequest::default()).await;
@@ -137,6 +137,8 @@ async fn the_metrics_move_as_people_come_and_go() {
     assert_eq!(auth.value("tandem_sessions_opened_total", &[]), Some(3.0));
     assert_eq!(auth.value("tandem_hash_queue_length", &[]), Some(0.0));
     assert!(auth.value("tandem_hash_duration_seconds_count", &[]) >= Some(7.0));
+    assert!(auth.value("tandem_database_begin_seconds_count", &[]) >= Some(7.0));
+    assert!(users.value("tandem_database_begin_seconds_count", &[]) >= Some(1.0));
     let log_out = [("grpc_method", "LogOut"), ("grpc_code", "Unauthenticated")];
     assert_eq!(auth.value("grpc_server_handled_total", &log_out), Some(1.0));
     let current = [("grpc_method", "GetCurrentUser")];
@@ -196,21 +198,21 @@ async fn an_outage_of_the_other_service_shows_as_lag() {
 #[tokio::test]
 async fn no_metric_says_whom_it_is_about() {
     let pair = processes().await;
-    let signed_up = pair.anonymous.ok(sign_up("mary.stuart")).await.message;
-    let mary = Person::log_in(&pair.anonymous, "mary.stuart").await;
+    let signed_up = pair.anonymous.ok(sign_up("zebedee.x")).await.message;
+    let zebedee = Person::log_in(&pair.anonymous, "zebedee.x").await;
     let wrong = LogInRequest { username: "jane.doe".into(), password: "the secret of Jane".into() };
     pair.anonymous.refused("INVALID_CREDENTIALS", wrong).await;
-    let noted = mary.with("x-request-id", "the-call-of-mary");
+    let noted = zebedee.with("x-request-id", "the-call-of-zebedee");
     noted.ok(GetCurrentUserRequest::default()).await;
     for page in both(&pair).await {
         for secret in [
-            "mary",
+            "zebedee",
             "jane",
             "secret",
             "127.0.0.1",
             &signed_up.user_id,
-            &mary.session.session_id,
-            &mary.token,
+            &zebedee.session.session_id,
+            &zebedee.token,
             "the-call",
         ] {
             assert!(!page.text().to_lowercase().contains(&secret.to_lowercase()), "{secret}");
@@ -222,7 +224,7 @@ async fn no_metric_says_whom_it_is_about() {
 async fn whatever_is_called_makes_no_new_series() {
     const CALLS: usize = 10_000;
     let pair = processes().await;
-    pair.anonymous.ok(sign_up("mary.stuart")).await;
+    pair.anonymous.ok(sign_up("zebedee.x")).await;
     let [public, internal, users] = pair.listeners();
     let before = [pair.ops(Service::Auth), pair.ops(Service::Users)];
     let series = async || [Scrape::of(before[0]).await.series(), Scrape::of(before[1]).await.series()];

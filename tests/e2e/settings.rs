@@ -223,8 +223,11 @@ async fn checked(pieces: &'static [&'static str], pause: Duration) -> (Option<i3
     let answering = tokio::spawn(async move {
         #[expect(clippy::disallowed_methods, reason = "no server of ours")]
         let (mut peer, _) = listener.accept().await.expect("a peer");
-        let mut request = [0; 1024];
-        let _ = peer.read(&mut request).await.expect("a request");
+        // All of it: to close with something unread is to reset the connection.
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(peer.read_u8().await.expect("a request"));
+        }
         for piece in pieces {
             if peer.write_all(piece.as_bytes()).await.is_err() {
                 return;

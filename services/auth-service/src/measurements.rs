@@ -1,5 +1,5 @@
-//! What the service measures besides its calls. All of it is there from the start, at zero, and nothing of it is labelled
-//! by a user, an address or anything else that callers choose.
+//! What the service measures besides its calls. All of it is there from the start, at zero, and nothing of it is
+//! labelled by a user, an address or anything else that callers choose.
 
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ impl Outcomes {
 
 /// Sessions that a unit of work opens and ends, counted when it is committed.
 ///
-/// Nothing counts the sessions that there are: that would read all of them. They are those that were opened less those that
-/// were ended, and a rate of either says more.
+/// Nothing counts the sessions that there are: that would read all of them. They are those that were opened less those
+/// that were ended, and a rate of either says more.
 #[derive(Debug, Default)]
 pub(crate) struct SessionTally {
     pub(crate) opened: u32,

@@ -118,11 +118,13 @@ impl Store for PgStore {
     type Reader = PgReader;
 
     async fn begin(&self) -> Result<PgTx, StoreError> {
-        Ok(self.tx(self.reader.database.begin().await.map_err(failed)?))
+        let begun = usage::begun(measurements::DATABASE, self.reader.database.begin()).await;
+        Ok(self.tx(begun.map_err(failed)?))
     }
 
     async fn begin_costly(&self) -> Result<PgTx, StoreError> {
-        Ok(self.tx(self.reader.database.begin_costly().await.map_err(failed)?))
+        let begun = usage::begun(measurements::DATABASE, self.reader.database.begin_costly()).await;
+        Ok(self.tx(begun.map_err(failed)?))
     }
 
     fn reader(&self) -> &PgReader {

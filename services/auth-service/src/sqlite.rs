@@ -90,7 +90,7 @@ impl Store for SqliteStore {
 
     async fn begin(&self) -> Result<SqliteTx, StoreError> {
         let SqliteReader { database, clock, newest } = self.reader.clone();
-        let tx = database.write().await.map_err(failed)?;
+        let tx = usage::begun(measurements::DATABASE, database.write()).await.map_err(failed)?;
         Ok(SqliteTx { tx, clock, newest, changed: None, sessions: SessionTally::default() })
     }
 

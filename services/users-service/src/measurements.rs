@@ -1,5 +1,5 @@
-//! What the service measures besides its calls: its connections, and how far it is behind the account feed. All of it is
-//! there from the start, and nothing of it is labelled by a user.
+//! What the service measures besides its calls: its connections, and how far it is behind the account feed. All of it
+//! is there from the start, and nothing of it is labelled by a user.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

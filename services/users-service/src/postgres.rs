@@ -108,12 +108,12 @@ impl Store for PgStore {
     type BootstrapLock = BootstrapLock;
 
     async fn begin(&self) -> Result<PgTransaction, StoreError> {
-        let tx = self.primary.begin().await.map_err(failed)?;
+        let tx = database::usage::begun(DATABASE, self.primary.begin()).await.map_err(failed)?;
         Ok(PgTransaction { tx, clock: self.clock.clone() })
     }
 
     async fn begin_costly(&self) -> Result<PgTransaction, StoreError> {
-        let tx = self.primary.begin_costly().await.map_err(failed)?;
+        let tx = database::usage::begun(DATABASE, self.primary.begin_costly()).await.map_err(failed)?;
         Ok(PgTransaction { tx, clock: self.clock.clone() })
     }
 

@@ -101,7 +101,7 @@ impl Store for SqliteStore {
     type BootstrapLock = BootstrapLock;
 
     async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
-        let tx = self.reader.0.write().await.map_err(failed)?;
+        let tx = database::usage::begun(DATABASE, self.reader.0.write()).await.map_err(failed)?;
         Ok(SqliteTransaction { tx, clock: self.clock.clone() })
     }
 

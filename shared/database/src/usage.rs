@@ -1,10 +1,13 @@
 //! How many of its connections a process uses, for operators. Knows no tables.
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use std::time::Instant;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use sqlx::{Database, Error, Pool};
 
 const CONNECTIONS: &str = "tandem_database_connections";
 const TIMEOUTS: &str = "tandem_database_timeouts_total";
+const BEGIN: &str = "tandem_database_begin_seconds";
 
 /// The connections of a pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,23 @@ pub fn announce(database: &'static str) {
         "Connections to the database, by pool: in_use and idle are open; max is how many there may be."
     );
     describe_counter!(TIMEOUTS, "Calls that waited in vain for a connection to the database.");
+    describe_histogram!(
+        BEGIN,
+        "How long a transaction took to begin, the wait for a connection included, in seconds."
+    );
     counter!(TIMEOUTS, "database" => database).increment(0);
+    let _ = histogram!(BEGIN, "database" => database);
+}
+
+/// Measures how long a transaction takes to begin: on SQLite most of it is the wait for the one writer.
+pub async fn begun<T>(
+    database: &'static str,
+    begin: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let arrived = Instant::now();
+    let begun = begin.await;
+    histogram!(BEGIN, "database" => database).record(arrived.elapsed());
+    begun
 }
 
 /// Counts an error if it means that there was no connection to be had.

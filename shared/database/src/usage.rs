@@ -58,10 +58,10 @@ pub fn announce(database: &'static str) {
 /// Measures how long a transaction takes to begin: on SQLite most of it is the wait for the one writer.
 pub async fn begun<T>(
     database: &'static str,
-    begin: impl Future<Output = Result<T, Error>>,
+    beginning: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let arrived = Instant::now();
-    let begun = begin.await;
+    let begun = beginning.await;
     histogram!(BEGIN, "database" => database).record(arrived.elapsed());
     begun
 }

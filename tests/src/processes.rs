@@ -136,6 +136,22 @@ impl Processes {
         self.replicas.iter().map(|replica| replica.auth[2])
     }
 
+    /// Where operators look at the first process of a service.
+    #[must_use]
+    pub fn ops(&self, service: Service) -> SocketAddr {
+        match service {
+            Service::Auth => self.replicas[0].auth[2],
+            Service::Users => self.replicas[0].users[1],
+        }
+    }
+
+    /// Where the first process of each service takes calls: public, internal, and of users-service.
+    #[must_use]
+    pub fn listeners(&self) -> [SocketAddr; 3] {
+        let Replica { auth, users, .. } = &self.replicas[0];
+        [auth[0], auth[1], users[0]]
+    }
+
     /// Ends all processes of a service as `kill -9` does.
     pub async fn kill(&mut self, service: Service) {
         for replica in &mut self.replicas {

@@ -1,5 +1,7 @@
 //! The commands of `auth-service`.
 
+mod help;
+
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -16,13 +18,10 @@ use secrecy::ExposeSecret as _;
 use crate::{AuthService, Config, Listeners, SigningKey, after_restore, migrate};
 
 /// Sign-up, log-in, log-out and sessions over gRPC.
-///
-/// Settings come from built-in defaults, then the file given with --config (TOML), then environment variables named
-/// `AUTH__SECTION__KEY`, such as `AUTH__SERVER__LISTEN=127.0.0.1:50051`. `config print` shows what they amount to.
 #[derive(Parser)]
-#[command(name = "auth-service", version)]
+#[command(name = "auth-service", version, long_about = help::ABOUT, after_long_help = help::MORE)]
 struct Arguments {
-    /// A TOML file with settings.
+    /// A TOML file with settings; environment variables win over it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -32,32 +31,62 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serves until SIGTERM or SIGINT, then drains; a second signal stops at once.
+    ///
+    /// Prints where it listens, one line for each listener, and logs to standard error. Refuses a schema that
+    /// `migrate` has to bring up to date, unless `database.auto_migrate` is true; a newer one it serves if that
+    /// one allows it. Exits with 0 when it was asked to end, and with 1 when it cannot start.
+    #[command(verbatim_doc_comment)]
     Serve,
     /// Brings the database schema up to date.
+    ///
+    /// Needs no service to be stopped, and may be run by many at once: one does the work, the others wait.
+    /// Safe to repeat. On PostgreSQL it connects to `database.direct_url`, past a pooler.
+    #[command(verbatim_doc_comment)]
     Migrate,
-    /// Looks at the settings.
-    #[command(subcommand)]
+    /// Looks at the settings; its --help shows every key.
+    #[command(subcommand, after_long_help = help::EVERY_KEY)]
     Config(ConfigCommand),
     /// Asks the operations listener whether the service is ready; exits with 0 when it is.
+    ///
+    /// Asks /readyz at `server.ops_listen`, with the same settings that the service has, and waits four seconds at
+    /// most. Exits with 1, and says why, when the service is not ready or does not answer. Made for probes of
+    /// containers that have neither a shell nor an HTTP client.
+    #[command(verbatim_doc_comment)]
     Healthcheck,
     /// Makes keys.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// To be run after a backup was restored, before anything serves it: begins a new epoch and ends every session.
+    ///
+    /// Sessions that were ended since the backup would be alive again, and users-service would take accounts for
+    /// newer than they are: with a new epoch it starts over by itself.
+    #[command(verbatim_doc_comment)]
     AfterRestore,
 }
 
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Checks every setting without touching the database.
+    ///
+    /// Reads the files that settings name: keys, certificates, tokens. Says everything that is wrong at once,
+    /// each with its key and where it came from, and exits with 1 then; exits with 0 when nothing is.
+    #[command(verbatim_doc_comment)]
     Check,
     /// Prints the effective settings, secrets masked.
+    ///
+    /// As a TOML file: every key, what it is set to, and behind it where that came from (a built-in default, the
+    /// file, an environment variable). Secrets and the users and passwords in URLs are shown as ********.
+    #[command(verbatim_doc_comment)]
     Print,
 }
 
 #[derive(Subcommand)]
 enum KeysCommand {
     /// Makes a new Ed25519 signing key (PKCS#8, PEM) in a file that only its owner can read.
+    ///
+    /// For `token.signing_key_file`. To replace a key, list the old one in `token.verification_key_files` until the
+    /// tokens that it signed have expired.
+    #[command(verbatim_doc_comment)]
     Generate {
         /// The file, which must not exist.
         #[arg(long, value_name = "FILE")]
@@ -132,3 +161,6 @@ fn generate_key(out: &Path) -> Result<(), Box<dyn Error>> {
     file.sync_all()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use auth_core::StoreError;
 use auth_core::ports::Store;
 use clock::SystemClock;
 use database::schema::{self, Migrator, Schema};
-use database::{DatabaseSettings, Engine, Postgres, SchemaError, ServingLock, Sqlite};
+use database::{DatabaseSettings, Engine, PoolUsage, Postgres, SchemaError, ServingLock, Sqlite};
 
 use crate::{PgStore, SqliteStore, StartError, postgres, sqlite};
 
@@ -17,6 +17,9 @@ pub(crate) trait ServedStore: Store + Clone {
 
     /// Whether the database answers.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How many connections are in use.
+    fn connections(&self) -> Vec<PoolUsage>;
 }
 
 /// A store on one engine, with what has to be held while it is served.

@@ -9,7 +9,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use api::Rpc;
 use api::auth::auth_service_server::AuthServiceServer;
 use api::identity::identity_provider_service_server::IdentityProviderServiceServer;
 use auth_core::ports::Ports;
@@ -58,19 +57,25 @@ pub(crate) fn public<P: Ports>(use_cases: UseCases<P>, reflects: bool) -> Result
     let service =
         AuthServiceServer::new(auth::AuthGrpc::new(use_cases)).max_decoding_message_size(MAX_REQUEST_BYTES);
     let mut routes = Routes::new(service).add_service(health_server);
+    let mut layer =
+        CallLayer::new(status::AUTH_DOMAIN).serving(&[api::descriptors::AUTH], &[AUTH, health::SERVICE])?;
     if reflects {
         let (v1, v1alpha) = reflection::services(&[api::descriptors::AUTH], &[AUTH, health::SERVICE])?;
         routes = routes.add_service(v1).add_service(v1alpha);
+        layer = layer.serving(&[], &reflection::SERVICES)?;
     }
-    Ok(Served { routes, layer: CallLayer::new(status::AUTH_DOMAIN), health })
+    Ok(Served { routes, layer, health })
 }
 
 /// The internal listener: `IdentityProviderService` and health.
-pub(crate) fn internal<P: Ports>(use_cases: UseCases<P>, workloads: Workloads) -> Served {
+pub(crate) fn internal<P: Ports>(
+    use_cases: UseCases<P>,
+    workloads: Workloads,
+) -> Result<Served, reflection::Error> {
     let (health, health_server) = health::service(&[IDENTITY]);
     let service = identity_provider::IdentityProviderGrpc::new(use_cases, workloads);
     let service = IdentityProviderServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let layer =
-        CallLayer::new(status::IDENTITY_DOMAIN).streaming(&[Rpc::IdentityProviderWatchAccounts.path()]);
-    Served { routes: Routes::new(service).add_service(health_server), layer, health }
+    let layer = CallLayer::new(status::IDENTITY_DOMAIN)
+        .serving(&[api::descriptors::IDENTITY], &[IDENTITY, health::SERVICE])?;
+    Ok(Served { routes: Routes::new(service).add_service(health_server), layer, health })
 }

@@ -9,6 +9,7 @@ mod ids;
 mod jwt;
 mod keys;
 mod listeners;
+mod measurements;
 mod newest;
 mod postgres;
 mod security;

@@ -20,13 +20,14 @@ use auth_core::domain::{
 };
 use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 use clock::SystemClock;
-use database::Postgres;
 use database::error::is_unavailable;
 use database::postgres::{CommitError, Connection};
+use database::{PoolUsage, Postgres, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 use sqlx::migrate::Migrator;
 
 use crate::engine::ServedStore;
+use crate::measurements::{self, SessionTally};
 use crate::newest::Newest;
 use crate::stored;
 use follower::Follower;
@@ -59,6 +60,7 @@ pub struct PgTx {
     clock: SystemClock,
     newest: Newest,
     changed: Option<i64>,
+    sessions: SessionTally,
 }
 
 impl PgStore {
@@ -78,7 +80,7 @@ impl PgStore {
 
     fn tx(&self, tx: database::postgres::Transaction) -> PgTx {
         let PgReader { clock, newest, .. } = self.reader.clone();
-        PgTx { tx, clock, newest, changed: None }
+        PgTx { tx, clock, newest, changed: None, sessions: SessionTally::default() }
     }
 
     /// Waits for the connections in use and closes them.
@@ -97,6 +99,10 @@ impl ServedStore for PgStore {
     async fn ping(&self) -> Result<(), StoreError> {
         feed::newest(&mut self.reader.connection().await?).await.map_err(failed).map(drop)
     }
+
+    fn connections(&self) -> Vec<PoolUsage> {
+        vec![self.reader.database.usage("primary")]
+    }
 }
 
 impl PgReader {
@@ -112,11 +118,13 @@ impl Store for PgStore {
     type Reader = PgReader;
 
     async fn begin(&self) -> Result<PgTx, StoreError> {
-        Ok(self.tx(self.reader.database.begin().await.map_err(failed)?))
+        let begun = usage::begun(measurements::DATABASE, self.reader.database.begin()).await;
+        Ok(self.tx(begun.map_err(failed)?))
     }
 
     async fn begin_costly(&self) -> Result<PgTx, StoreError> {
-        Ok(self.tx(self.reader.database.begin_costly().await.map_err(failed)?))
+        let begun = usage::begun(measurements::DATABASE, self.reader.database.begin_costly()).await;
+        Ok(self.tx(begun.map_err(failed)?))
     }
 
     fn reader(&self) -> &PgReader {
@@ -161,19 +169,27 @@ impl Transaction for PgTx {
     }
 
     async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        sessions::insert(&mut self.tx, session).await
+        sessions::insert(&mut self.tx, session).await?;
+        self.sessions.opened += 1;
+        Ok(())
     }
 
     async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
-        sessions::end(&mut self.tx, user_id, id, self.clock.offset_micros()).await
+        let ended = sessions::end(&mut self.tx, user_id, id, self.clock.offset_micros()).await?;
+        self.sessions.ended += u32::from(ended.is_some());
+        Ok(ended)
     }
 
     async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
-        sessions::end_all(&mut self.tx, user_id, keep, self.clock.offset_micros()).await
+        let ended = sessions::end_all(&mut self.tx, user_id, keep, self.clock.offset_micros()).await?;
+        self.sessions.ended += ended;
+        Ok(ended)
     }
 
     async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
-        sessions::end_oldest(&mut self.tx, user_id, remaining, self.clock.offset_micros()).await
+        let offset = self.clock.offset_micros();
+        self.sessions.displaced += sessions::end_oldest(&mut self.tx, user_id, remaining, offset).await?;
+        Ok(())
     }
 
     async fn use_session(
@@ -237,6 +253,7 @@ impl Transaction for PgTx {
     async fn purge(&mut self, limit: u32, kept_counts: u32) -> Result<u32, StoreError> {
         let offset = self.clock.offset_micros();
         let sessions = sessions::purge(&mut self.tx, limit, offset).await?;
+        self.sessions.expired += sessions;
         let requests = requests::purge(&mut self.tx, limit, offset).await?;
         let attempts = attempts::purge(&mut self.tx, limit, kept_counts, offset).await?;
         Ok(sessions.saturating_add(requests).saturating_add(attempts))
@@ -257,6 +274,7 @@ impl Transaction for PgTx {
             Err(CommitError::RolledBack(cause)) => return Err(failed(cause)),
             Err(CommitError::OutcomeUnknown(cause)) => return Err(StoreError::OutcomeUnknown(cause.into())),
         }
+        self.sessions.count();
         if let Some(changed) = self.changed {
             self.newest.raise(changed);
         }
@@ -306,6 +324,7 @@ impl Reader for PgReader {
 
 /// What a failed statement means. Conflicts that are expected are told from failures before it comes to this.
 fn failed(cause: sqlx::Error) -> StoreError {
+    usage::count_timeout(measurements::DATABASE, &cause);
     if is_unavailable(&cause) {
         StoreError::Unavailable(cause.into())
     } else {

@@ -23,7 +23,8 @@ pub(crate) fn record_for<T>(
     tracing::info!(target: "security", event, outcome, account_id, actor_id);
 }
 
-const fn reason(error: &Error) -> &'static str {
+/// In the words of the log; the labels of metrics have the same ones.
+pub(crate) const fn reason(error: &Error) -> &'static str {
     match error {
         Error::Unauthenticated => "unauthenticated",
         Error::InvalidCredentials => "invalid credentials",

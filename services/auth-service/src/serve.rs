@@ -18,7 +18,7 @@ use tonic::service::Routes;
 
 use crate::engine::ServedStore;
 use crate::workload::Workloads;
-use crate::{AuthService, Listeners, OnEngine, Service, StartError, grpc, on_engine};
+use crate::{AuthService, Listeners, OnEngine, Service, StartError, grpc, measurements, on_engine};
 
 /// How often expired rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
@@ -57,6 +57,7 @@ impl<S: ServedStore> Service<S> {
         metrics: Option<PrometheusHandle>,
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
+        measurements::announce();
         let public = grpc::public(self.use_cases.clone(), self.config.server.reflection)?;
         let ops = OpsListener { socket: listeners.ops, metrics, extra: self.jwks_page() };
         let server = &self.config.server;
@@ -64,8 +65,10 @@ impl<S: ServedStore> Service<S> {
         let internal_socket = Socket::open(listeners.internal, server.internal_tls.clone()).await?;
         let grpc = vec![on(public_socket, public), on(internal_socket, self.internal().await?)];
         let purge = tokio::spawn(purge(self.use_cases.clone(), shutdown.clone()));
+        let measuring = tokio::spawn(measurements::run(self.store.clone(), shutdown.clone()));
         serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
         end_of_background_work(purge).await;
+        end_of_background_work(measuring).await;
         Ok(())
     }
 
@@ -77,7 +80,7 @@ impl<S: ServedStore> Service<S> {
 
     async fn internal(&self) -> Result<grpc::Served, StartError> {
         let workloads = Workloads::follow(&self.config.workloads).await?;
-        Ok(grpc::internal(self.use_cases.clone(), workloads))
+        Ok(grpc::internal(self.use_cases.clone(), workloads)?)
     }
 
     fn drain(&self) -> Drain {

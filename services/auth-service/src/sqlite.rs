@@ -18,10 +18,12 @@ use auth_core::{StoreError, domain::Account};
 use clock::SystemClock;
 use database::error::is_unavailable;
 use database::sqlite::Sqlite;
+use database::{PoolUsage, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 use sqlx::migrate::Migrator;
 
 use crate::engine::ServedStore;
+use crate::measurements::{self, SessionTally};
 use crate::newest::Newest;
 use crate::stored;
 
@@ -50,6 +52,7 @@ pub struct SqliteTx {
     clock: SystemClock,
     newest: Newest,
     changed: Option<i64>,
+    sessions: SessionTally,
 }
 
 impl SqliteStore {
@@ -75,6 +78,10 @@ impl ServedStore for SqliteStore {
         let query = sqlx::query_scalar::<_, i64>("select newest from feed");
         query.fetch_one(self.reader.database.reader()).await.map_err(failed).map(drop)
     }
+
+    fn connections(&self) -> Vec<PoolUsage> {
+        self.reader.database.usage().to_vec()
+    }
 }
 
 impl Store for SqliteStore {
@@ -83,8 +90,8 @@ impl Store for SqliteStore {
 
     async fn begin(&self) -> Result<SqliteTx, StoreError> {
         let SqliteReader { database, clock, newest } = self.reader.clone();
-        let tx = database.write().await.map_err(failed)?;
-        Ok(SqliteTx { tx, clock, newest, changed: None })
+        let tx = usage::begun(measurements::DATABASE, database.write()).await.map_err(failed)?;
+        Ok(SqliteTx { tx, clock, newest, changed: None, sessions: SessionTally::default() })
     }
 
     /// There is one writer, and whoever wants it waits in one fair queue.
@@ -134,19 +141,27 @@ impl Transaction for SqliteTx {
     }
 
     async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        sessions::insert(&mut self.tx, session).await
+        sessions::insert(&mut self.tx, session).await?;
+        self.sessions.opened += 1;
+        Ok(())
     }
 
     async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
-        sessions::end(&mut self.tx, user_id, id, self.clock.now()).await
+        let ended = sessions::end(&mut self.tx, user_id, id, self.clock.now()).await?;
+        self.sessions.ended += u32::from(ended.is_some());
+        Ok(ended)
     }
 
     async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
-        sessions::end_all(&mut self.tx, user_id, keep, self.clock.now()).await
+        let ended = sessions::end_all(&mut self.tx, user_id, keep, self.clock.now()).await?;
+        self.sessions.ended += ended;
+        Ok(ended)
     }
 
     async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
-        sessions::end_oldest(&mut self.tx, user_id, remaining, self.clock.now()).await
+        let ended = sessions::end_oldest(&mut self.tx, user_id, remaining, self.clock.now()).await?;
+        self.sessions.displaced += ended;
+        Ok(())
     }
 
     async fn use_session(
@@ -208,7 +223,9 @@ impl Transaction for SqliteTx {
 
     async fn purge(&mut self, limit: u32, kept_counts: u32) -> Result<u32, StoreError> {
         let now = self.clock.now();
-        Ok(sessions::purge(&mut self.tx, now, limit).await?
+        let sessions = sessions::purge(&mut self.tx, now, limit).await?;
+        self.sessions.expired += sessions;
+        Ok(sessions
             + requests::purge(&mut self.tx, now, limit).await?
             + attempts::purge(&mut self.tx, now, limit, kept_counts).await?)
     }
@@ -220,6 +237,7 @@ impl Transaction for SqliteTx {
 
     async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await.map_err(|cause| StoreError::OutcomeUnknown(cause.into()))?;
+        self.sessions.count();
         if let Some(changed) = self.changed {
             self.newest.raise(changed);
         }
@@ -268,6 +286,7 @@ impl Reader for SqliteReader {
 
 /// What a failed statement means. Conflicts that are expected are told from failures before it comes to this.
 fn failed(cause: sqlx::Error) -> StoreError {
+    usage::count_timeout(measurements::DATABASE, &cause);
     if is_unavailable(&cause) {
         StoreError::Unavailable(cause.into())
     } else {

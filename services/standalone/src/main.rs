@@ -5,6 +5,7 @@
 
 mod data_dir;
 mod first_run;
+mod help;
 mod run;
 mod welcome;
 
@@ -14,13 +15,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// Authentication and user administration over gRPC: auth-service and users-service in one process.
-///
-/// The first start makes databases, keys and a super admin in the data directory; later ones find them again. Settings
-/// of the services are taken from environment variables named `AUTH__SECTION__KEY` and `USERS__SECTION__KEY`; the
-/// settings of the log are auth-service's. `TANDEM_SUPER_ADMIN_PASSWORD` gives the super admin a password instead of a
-/// generated one.
 #[derive(Parser)]
-#[command(name = "tandem", version)]
+#[command(name = "tandem", version, long_about = help::ABOUT, after_long_help = help::MORE)]
 struct Arguments {
     /// Where databases, keys and secrets are kept; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "./tandem-data")]

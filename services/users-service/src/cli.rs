@@ -1,6 +1,7 @@
 //! The commands of `users-service`.
 
 mod administration;
+mod help;
 mod password;
 
 use std::error::Error;
@@ -15,13 +16,10 @@ use grpc_kit::{Shutdown, readyz};
 use crate::{Config, Listeners, UsersService, migrate};
 
 /// Users, roles and their administration over gRPC.
-///
-/// Settings come from built-in defaults, then the file given with --config (TOML), then environment variables named
-/// `USERS__SECTION__KEY`, such as `USERS__SERVER__LISTEN=127.0.0.1:50053`. `config print` shows what they amount to.
 #[derive(Parser)]
-#[command(name = "users-service", version)]
+#[command(name = "users-service", version, long_about = help::ABOUT, after_long_help = help::MORE)]
 struct Arguments {
-    /// A TOML file with settings.
+    /// A TOML file with settings; environment variables win over it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -31,15 +29,35 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serves until SIGTERM or SIGINT, then drains; a second signal stops at once.
+    ///
+    /// Prints where it listens, one line for each listener, and logs to standard error. Refuses a schema that
+    /// `migrate` has to bring up to date, unless `database.auto_migrate` is true; a newer one it serves if that
+    /// one allows it. Exits with 0 when it was asked to end, and with 1 when it cannot start.
+    #[command(verbatim_doc_comment)]
     Serve,
     /// Brings the database schema up to date.
+    ///
+    /// Needs no service to be stopped, and may be run by many at once: one does the work, the others wait.
+    /// Safe to repeat. On PostgreSQL it connects to `database.direct_url`, past a pooler.
+    #[command(verbatim_doc_comment)]
     Migrate,
-    /// Looks at the settings.
-    #[command(subcommand)]
+    /// Looks at the settings; its --help shows every key.
+    #[command(subcommand, after_long_help = help::EVERY_KEY)]
     Config(ConfigCommand),
     /// Asks the operations listener whether the service is ready; exits with 0 when it is.
+    ///
+    /// Asks /readyz at `server.ops_listen`, with the same settings that the service has, and waits four seconds at
+    /// most. Exits with 1, and says why, when the service is not ready or does not answer. Made for probes of
+    /// containers that have neither a shell nor an HTTP client.
+    #[command(verbatim_doc_comment)]
     Healthcheck,
     /// Makes a super admin: always a new account. An attempt that was cut off is resumed.
+    ///
+    /// A name that is taken is an error: whoever signed up under it would be promoted. Refuses when there is a
+    /// super admin, unless --force says that there shall be one more. Needs auth-service to be running.
+    ///
+    ///   users-service bootstrap-super-admin --username the.boss --password-out the.boss.password
+    #[command(verbatim_doc_comment)]
     BootstrapSuperAdmin {
         #[command(flatten)]
         whom: Whom,
@@ -50,11 +68,21 @@ enum Command {
         force: bool,
     },
     /// Makes a super admin a user and ends its sessions; the last active one stays.
+    ///
+    /// It can log in again, as a user. If it fails half-way, repeat it. Needs auth-service to be running.
+    ///
+    ///   users-service demote-super-admin --username the.boss
+    #[command(verbatim_doc_comment)]
     DemoteSuperAdmin {
         #[command(flatten)]
         whom: Whom,
     },
     /// Sets the password of a super admin and ends its sessions.
+    ///
+    /// For a password that was lost, which no call can replace. Needs auth-service to be running.
+    ///
+    ///   users-service reset-super-admin-password --username the.boss --password-out the.boss.password
+    #[command(verbatim_doc_comment)]
     ResetSuperAdminPassword {
         #[command(flatten)]
         whom: Whom,
@@ -66,8 +94,16 @@ enum Command {
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Checks every setting without touching the database.
+    ///
+    /// Reads the files that settings name: keys, certificates, tokens. Says everything that is wrong at once,
+    /// each with its key and where it came from, and exits with 1 then; exits with 0 when nothing is.
+    #[command(verbatim_doc_comment)]
     Check,
     /// Prints the effective settings, secrets masked.
+    ///
+    /// As a TOML file: every key, what it is set to, and behind it where that came from (a built-in default, the
+    /// file, an environment variable). Secrets and the users and passwords in URLs are shown as ********.
+    #[command(verbatim_doc_comment)]
     Print,
 }
 
@@ -82,7 +118,7 @@ struct Whom {
 /// Where the password comes from, or goes to. With neither it is generated and shown, on a terminal only.
 #[derive(Args)]
 struct PasswordPlace {
-    /// A file with the password.
+    /// A file with the password. Without it and --password-out, one is generated and shown on a terminal only.
     #[arg(long, value_name = "FILE", conflicts_with = "password_out")]
     password_file: Option<PathBuf>,
     /// A file to be made, with mode 0600, for a generated password.
@@ -143,3 +179,6 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     service.serve(listeners, Some(metrics), shutdown).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Everything above works on one store type that is known when it is compiled; which one it is, is decided in the few
 //! places that match on [`Opened`].
 
-use ::database::{Engine, SchemaError, ServingLock};
+use ::database::{Engine, PoolUsage, SchemaError, ServingLock};
 use clock::SystemClock;
 use users_core::StoreError;
 use users_core::ports::Store;
@@ -23,6 +23,9 @@ pub trait ServedStore: Store + Clone {
 
     /// Whether the store answers.
     fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How many connections are in use.
+    fn connections(&self) -> Vec<PoolUsage>;
 
     /// Waits for what is under way and closes the store.
     fn close(&self) -> impl Future<Output = ()> + Send;

@@ -44,11 +44,14 @@ pub(crate) fn public<P: Ports>(users: Users<P>, reflects: bool) -> Result<Served
     let service =
         UsersServiceServer::new(Handlers(Arc::new(users))).max_decoding_message_size(MAX_REQUEST_BYTES);
     let mut routes = Routes::new(service).add_service(health_server);
+    let mut layer =
+        CallLayer::new(status::DOMAIN).serving(&[api::descriptors::USERS], &[USERS, health::SERVICE])?;
     if reflects {
         let (v1, v1alpha) = reflection::services(&[api::descriptors::USERS], &[USERS, health::SERVICE])?;
         routes = routes.add_service(v1).add_service(v1alpha);
+        layer = layer.serving(&[], &reflection::SERVICES)?;
     }
-    Ok(Served { routes, layer: CallLayer::new(status::DOMAIN), health })
+    Ok(Served { routes, layer, health })
 }
 
 /// The rpcs; see `grpc/users.rs`.

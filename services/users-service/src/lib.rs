@@ -8,6 +8,7 @@ mod grpc;
 mod identity_provider;
 mod ids;
 mod listeners;
+mod measurements;
 mod postgres;
 mod projector;
 mod security;

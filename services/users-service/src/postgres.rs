@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clock::SystemClock;
 use database::postgres::{CommitError, OpenError};
-use database::{Postgres, PostgresOptions, SchemaError};
+use database::{PoolUsage, Postgres, PostgresOptions, SchemaError};
 use identity::{AccountVersion, Timestamp, UserId};
 use sqlx::migrate::Migrator;
 use tokio::time::sleep;
@@ -27,6 +27,7 @@ use users_core::domain::{User, UserKey};
 use users_core::ports::{Store, Transaction};
 
 use crate::engine::ServedStore;
+use crate::measurements::DATABASE;
 use crate::stored;
 
 use bootstrap::BootstrapLock;
@@ -90,6 +91,11 @@ impl ServedStore for PgStore {
         Ok(())
     }
 
+    fn connections(&self) -> Vec<PoolUsage> {
+        let replica = self.reader.replica_usage();
+        [self.primary.usage("primary")].into_iter().chain(replica).collect()
+    }
+
     async fn close(&self) {
         self.reader.close().await;
         self.primary.close().await;
@@ -102,12 +108,12 @@ impl Store for PgStore {
     type BootstrapLock = BootstrapLock;
 
     async fn begin(&self) -> Result<PgTransaction, StoreError> {
-        let tx = self.primary.begin().await.map_err(failed)?;
+        let tx = database::usage::begun(DATABASE, self.primary.begin()).await.map_err(failed)?;
         Ok(PgTransaction { tx, clock: self.clock.clone() })
     }
 
     async fn begin_costly(&self) -> Result<PgTransaction, StoreError> {
-        let tx = self.primary.begin_costly().await.map_err(failed)?;
+        let tx = database::usage::begun(DATABASE, self.primary.begin_costly()).await.map_err(failed)?;
         Ok(PgTransaction { tx, clock: self.clock.clone() })
     }
 
@@ -157,6 +163,7 @@ impl Transaction for PgTransaction {
 
 /// What an error of the engine means for whoever asked.
 fn failed(error: sqlx::Error) -> StoreError {
+    database::usage::count_timeout(DATABASE, &error);
     stored::failed(database::error::is_unavailable(&error), error)
 }
 

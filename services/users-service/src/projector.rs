@@ -15,6 +15,7 @@ use users_core::error::Cause;
 use users_core::ports::{FeedRows as _, Ports, ProviderError, Store as _, Transaction as _};
 
 use crate::identity_provider::GrpcIdentityProvider;
+use crate::measurements::FeedPosition;
 
 /// How often it is renewed, or tried for by those who do not have it.
 const RENEWAL: Duration = Duration::from_secs(3);
@@ -54,12 +55,18 @@ pub(crate) struct Projector<P: Ports> {
     commands: Context<P>,
     provider: GrpcIdentityProvider,
     owner: LeaseOwner,
+    position: FeedPosition,
 }
 
 impl<P: Ports> Projector<P> {
     /// One that competes for the lease under this name.
-    pub(crate) const fn new(commands: Context<P>, provider: GrpcIdentityProvider, owner: LeaseOwner) -> Self {
-        Self { commands, provider, owner }
+    pub(crate) const fn new(
+        commands: Context<P>,
+        provider: GrpcIdentityProvider,
+        owner: LeaseOwner,
+        position: FeedPosition,
+    ) -> Self {
+        Self { commands, provider, owner, position }
     }
 
     /// Runs until the shutdown is requested, then lets the lease go.
@@ -78,8 +85,11 @@ impl<P: Ports> Projector<P> {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let began = Instant::now();
-            match self.lead().await {
+            let left = self.lead().await;
+            self.position.set_connected(false);
+            match left {
                 Left::LeaseLost => {
+                    self.position.follows_nothing();
                     pause = SHORTEST_PAUSE;
                     sleep(RENEWAL).await;
                 }
@@ -98,10 +108,13 @@ impl<P: Ports> Projector<P> {
     /// Takes the lease, if it is to be had, and follows the feed while it lasts.
     async fn lead(&self) -> Left {
         match self.take_lease().await {
-            Ok(Some(lease)) => match self.follow(lease).await {
-                Ok(never) => match never {},
-                Err(left) => left,
-            },
+            Ok(Some(lease)) => {
+                self.position.leads();
+                match self.follow(lease).await {
+                    Ok(never) => match never {},
+                    Err(left) => left,
+                }
+            }
             Ok(None) => Left::LeaseLost,
             Err(error) => error.into(),
         }
@@ -112,6 +125,7 @@ impl<P: Ports> Projector<P> {
             Ok(feed) => feed,
             Err(error) => return Err(self.refused(lease, error).await),
         };
+        self.position.set_connected(true);
         let mut feed = pin!(feed.ready_chunks(BATCH));
         let mut renewal = Instant::now() + RENEWAL;
         loop {
@@ -145,10 +159,13 @@ impl<P: Ports> Projector<P> {
             }
         }
         if !messages.is_empty() {
+            let accounts = messages.iter().filter(|message| message.account.is_some()).count();
+            let is_checkpoint = accounts < messages.len();
             let commands = self.commands.clone();
             // A shutdown must not cut it in half.
             call::unit_of_work(async move { ApplyFeed { lease, messages }.execute(&commands).await })
                 .await??;
+            self.position.applied(accounts, is_checkpoint);
         }
         match broken {
             Some(error) => Err(self.refused(lease, error).await),

@@ -8,6 +8,7 @@ use users_core::domain::LeaseOwner;
 use users_core::queries;
 
 use crate::engine::OnEngine;
+use crate::measurements::{self, FeedPosition};
 use crate::projector::Projector;
 use crate::{Config, Listeners, Parts, ServedStore, StartError, UsersService, grpc, ids, sweeper};
 
@@ -49,6 +50,7 @@ impl Open {
         owner: LeaseOwner,
     ) -> Result<(), StartError> {
         let Self { listeners, metrics, shutdown } = self;
+        measurements::announce();
         let served = grpc::public(
             grpc::Users {
                 commands: parts.commands.clone(),
@@ -66,7 +68,10 @@ impl Open {
         let ops = OpsListener { socket: listeners.ops, metrics, extra: Router::new() };
         let drain = Drain { lame_duck: config.server.lame_duck, drain: config.server.drain };
 
-        let projector = Projector::new(parts.commands.clone(), parts.provider, owner);
+        let position = FeedPosition::default();
+        let projector = Projector::new(parts.commands.clone(), parts.provider, owner, position.clone());
+        let measuring = measurements::run(parts.store.clone(), position, shutdown.clone());
+        let measuring = tokio::spawn(measuring);
         let projecting = tokio::spawn(projector.run(shutdown.clone()));
         let sweeping = tokio::spawn(sweeper::run(parts.commands, shutdown.clone()));
         let store = parts.store.clone();
@@ -77,6 +82,7 @@ impl Open {
         serve_all(vec![grpc], Some(ops), drain, probe, shutdown).await;
         end_of_background_work(projecting).await;
         end_of_background_work(sweeping).await;
+        end_of_background_work(measuring).await;
         parts.store.close().await;
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use clock::SystemClock;
 use database::sqlite::OpenError;
-use database::{SchemaError, ServingLock, Sqlite, SqliteOptions};
+use database::{PoolUsage, SchemaError, ServingLock, Sqlite, SqliteOptions};
 use identity::{AccountVersion, Timestamp, UserId};
 use sqlx::migrate::Migrator;
 use users_core::StoreError;
@@ -23,6 +23,7 @@ use users_core::domain::{User, UserKey};
 use users_core::ports::{Reader, Store, Transaction};
 
 use crate::engine::ServedStore;
+use crate::measurements::DATABASE;
 use crate::stored;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/users/sqlite");
@@ -79,6 +80,10 @@ impl ServedStore for SqliteStore {
         Ok(())
     }
 
+    fn connections(&self) -> Vec<PoolUsage> {
+        self.reader.0.usage().to_vec()
+    }
+
     async fn close(&self) {
         self.reader.0.close().await;
     }
@@ -96,7 +101,7 @@ impl Store for SqliteStore {
     type BootstrapLock = BootstrapLock;
 
     async fn begin(&self) -> Result<SqliteTransaction, StoreError> {
-        let tx = self.reader.0.write().await.map_err(failed)?;
+        let tx = database::usage::begun(DATABASE, self.reader.0.write()).await.map_err(failed)?;
         Ok(SqliteTransaction { tx, clock: self.clock.clone() })
     }
 
@@ -155,6 +160,7 @@ impl SqliteTransaction {
 
 /// What an error of the engine means for whoever asked.
 fn failed(error: sqlx::Error) -> StoreError {
+    database::usage::count_timeout(DATABASE, &error);
     stored::failed(database::error::is_unavailable(&error), error)
 }
 

@@ -14,22 +14,43 @@ pub(crate) struct Setting {
     pub(crate) source: Source,
 }
 
+/// A key that somebody asked for, whether it is set or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Dotted, as in `session.idle_timeout`; in a list of tables with the table's number.
+    pub key: String,
+    /// Its built-in default, as TOML; `None` if it has none.
+    pub default: Option<String>,
+    /// Whether it names a file that holds the value of another key.
+    pub is_stand_in: bool,
+}
+
 /// The effective configuration: every key that was read, in that order, section by section.
 ///
 /// Displays as TOML with a comment behind each key that names its source. Secrets are masked, and so is the
 /// user part of URLs; a key without a value is a comment of its own.
 #[derive(Debug, Clone)]
-pub struct Effective(Vec<Setting>);
+pub struct Effective {
+    settings: Vec<Setting>,
+    known: Vec<Known>,
+}
 
 impl Effective {
-    pub(crate) fn new(settings: Vec<Setting>) -> Self {
-        Self(settings)
+    pub(crate) fn new(settings: Vec<Setting>, known: Vec<Known>) -> Self {
+        Self { settings, known }
+    }
+
+    /// Every key that there is, sorted: what examples and pages about the settings must name. Those inside of a list of
+    /// tables are known only if a table was given.
+    #[must_use]
+    pub fn known(&self) -> &[Known] {
+        &self.known
     }
 
     /// The sections in the order of their first key, the one without a name first, as TOML demands.
     fn sections(&self) -> Vec<(&str, Vec<&Setting>)> {
         let mut sections: Vec<(&str, Vec<&Setting>)> = vec![("", Vec::new())];
-        for setting in &self.0 {
+        for setting in &self.settings {
             let (section, _) = split(&setting.key);
             match sections.iter_mut().find(|(name, _)| *name == section) {
                 Some((_, settings)) => settings.push(setting),

@@ -50,15 +50,16 @@ impl Layers {
     /// Adds a TOML file. One that cannot be read or is not TOML is a problem that [`Layers::read`] reports.
     #[must_use]
     pub fn file(mut self, path: &Path) -> Self {
-        let source = Source::File(path.to_owned());
+        let source = |line| Source::File(path.to_owned(), line);
         let read = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"));
         match read.and_then(|text| toml_file::parse(&text)) {
             Ok(values) => {
-                self.found.extend(
-                    values.into_iter().map(|(key, value)| (key, Found { value, source: source.clone() })),
-                );
+                self.found.extend(values.into_iter().map(|(key, value, line)| {
+                    let source = source(line);
+                    (key, Found { value, source })
+                }));
             }
-            Err(why) => self.problems.push(Problem::of_source(why, source)),
+            Err(why) => self.problems.push(Problem::of_source(why, source(None))),
         }
         self
     }
@@ -124,6 +125,12 @@ impl Layers {
     }
 }
 
+/// The values of a document, each as TOML.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn parse_toml(text: &str) -> Result<Vec<(String, String)>, String> {
+    Ok(toml_file::parse(text)?.into_iter().map(|(key, value, _)| (key, value.to_string())).collect())
+}
+
 /// `session.idle_timeout` for `AUTH__SESSION__IDLE_TIMEOUT`; `None` without the prefix.
 fn key_of(prefix: &str, variable: &str) -> Option<String> {
     let path = variable.strip_prefix(prefix)?.strip_prefix("__")?;
@@ -181,7 +188,7 @@ mod tests {
         assert_eq!(values, ["from variable", "from file", "low", "built in"]);
         let effective = effective.to_string();
         assert!(effective.contains("level = \"from variable\" # environment variable AUTH__LOG__LEVEL\n"));
-        assert!(effective.contains(&format!("format = \"from file\" # file {}\n", path.display())));
+        assert!(effective.contains(&format!("format = \"from file\" # file {}, line 3\n", path.display())));
         assert!(effective.contains("target = \"low\" # the all-in-one\n"));
         assert!(effective.contains("color = \"built in\" # built-in default\n"));
     }

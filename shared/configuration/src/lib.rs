@@ -39,9 +39,11 @@ mod reader;
 mod secret_file;
 mod source;
 mod suggestion;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod value;
 
-pub use effective::Effective;
+pub use effective::{Effective, Known};
 pub use layers::Layers;
 pub use problem::{Problem, Problems};
 pub use reader::Reader;

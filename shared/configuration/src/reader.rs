@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::effective::{Effective, Setting};
+use crate::effective::{Effective, Known, Setting};
 use crate::layers::Found;
 use crate::problem::Problem;
 use crate::source::Source;
@@ -31,6 +31,8 @@ pub struct Reader {
     known: BTreeSet<String>,
     /// The `…_file` keys that stand in for the secret or URL of that name.
     stand_ins: BTreeSet<String>,
+    /// The built-in defaults, as TOML.
+    defaults: BTreeMap<String, String>,
     settings: Vec<Setting>,
     problems: Vec<Problem>,
 }
@@ -42,6 +44,7 @@ impl Reader {
             scope: String::new(),
             known: BTreeSet::new(),
             stand_ins: BTreeSet::new(),
+            defaults: BTreeMap::new(),
             settings: Vec::new(),
             problems,
         }
@@ -109,7 +112,11 @@ impl Reader {
             // Without the value: a misspelled key may well hold a secret.
             self.problems.push(Problem::of_key(key.clone(), None, why, found.source.clone()));
         }
-        (Effective::new(self.settings), self.problems)
+        let known = self.known.into_iter().map(|key| {
+            let (default, is_stand_in) = (self.defaults.remove(&key), self.stand_ins.contains(&key));
+            Known { key, default, is_stand_in }
+        });
+        (Effective::new(self.settings, known.collect()), self.problems)
     }
 
     fn full(&self, key: &str) -> String {

@@ -12,8 +12,8 @@ pub(crate) enum Source {
     BuiltIn,
     /// A default of the process as a whole, by its name.
     Defaults(String),
-    /// The configuration file.
-    File(PathBuf),
+    /// The configuration file, and the line of it where that is known.
+    File(PathBuf, Option<usize>),
     /// An environment variable, spelled as it was found.
     Variable(String),
     /// A file whose path is the value of a key from another source.
@@ -34,7 +34,10 @@ impl fmt::Display for Source {
             Self::NotSet => f.write_str("not set"),
             Self::BuiltIn => f.write_str("built-in default"),
             Self::Defaults(name) => write!(f, "{}", name.escape_debug()),
-            Self::File(path) => write!(f, "file {}", path.display().to_string().escape_debug()),
+            Self::File(path, line) => {
+                write!(f, "file {}", path.display().to_string().escape_debug())?;
+                line.map_or(Ok(()), |line| write!(f, ", line {line}"))
+            }
             Self::Variable(name) => write!(f, "environment variable {}", name.escape_debug()),
             Self::Named { file, by } => {
                 write!(f, "file {}, named by {by}", file.display().to_string().escape_debug())

@@ -12,8 +12,10 @@ pub mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod usage;
 
 pub use postgres::{Postgres, PostgresOptions};
 pub use schema::SchemaError;
 pub use settings::{DatabaseSettings, Engine};
 pub use sqlite::{ServingLock, Sqlite, SqliteOptions};
+pub use usage::PoolUsage;

@@ -27,6 +27,7 @@ mod connection;
 mod kept;
 mod open_error;
 
+use crate::PoolUsage;
 pub use connection::{CommitError, Connection, Transaction};
 use kept::{Kept, Turn};
 pub use open_error::OpenError;
@@ -261,6 +262,12 @@ impl Postgres {
         if timeout(CLOSE_WAIT, closed).await.is_err() {
             tracing::warn!(database = ?self, "connections in use were left behind");
         }
+    }
+
+    /// How many connections are in use. `pool`: what they are for.
+    #[must_use]
+    pub fn usage(&self, pool: &'static str) -> PoolUsage {
+        PoolUsage::of(pool, &self.pool, self.kept.idle())
     }
 }
 

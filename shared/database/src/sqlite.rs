@@ -18,6 +18,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSy
 use sqlx::{Connection, Transaction};
 use tokio::time::{Instant, sleep};
 
+use crate::PoolUsage;
 use crate::error::sqlite_result;
 use at_once::AtOnce;
 
@@ -138,6 +139,12 @@ impl Sqlite {
         self.at_once.close();
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// How many connections of the two pools are in use. Those that read at once are lent for a moment and not counted.
+    #[must_use]
+    pub fn usage(&self) -> [PoolUsage; 2] {
+        [PoolUsage::of("writer", &self.writer, 0), PoolUsage::of("readers", &self.readers, 0)]
     }
 
     /// Takes the write lock and reads: a read-only or corrupt file is found now and not by the first caller.

@@ -9,6 +9,7 @@
 mod answer;
 mod completion;
 mod deadline;
+mod messages;
 mod methods;
 mod observation;
 mod request_id;
@@ -33,10 +34,11 @@ use tracing::Instrument as _;
 use self::{
     answer::AnswerBody,
     completion::{Completion, Part},
+    messages::CountedBody,
     methods::{Kind, Methods},
     observation::Observation,
 };
-use crate::{Call, Fault, Shutdown, call};
+use crate::{Call, Fault, Shutdown, call, reflection};
 
 /// The deadline passed before the answer was ready.
 pub const ERROR_REASON_DEADLINE_EXCEEDED: &str = "ERROR_REASON_DEADLINE_EXCEEDED";
@@ -76,15 +78,24 @@ impl CallLayer {
     /// For a listener whose own errors have `domain` in their `ErrorInfo`, such as `auth.tandem`.
     #[must_use]
     pub fn new(domain: &'static str) -> Self {
-        Self { domain, methods: Methods::default(), drain: None }
+        Self { domain, methods: Methods::new(), drain: None }
     }
 
-    /// Names server-streaming methods by their full path, `/package.Service/Method`. They have no deadline.
-    /// Health's `Watch` and reflection are known to stream.
-    #[must_use]
-    pub fn streaming(mut self, paths: &[&str]) -> Self {
-        self.methods.add_streaming(paths);
-        self
+    /// Names the services of the listener, and where their methods are described: in these encoded descriptor sets, or,
+    /// for health and reflection, in those that come with them. Only these methods are known by name in metrics, and only
+    /// the unary ones have a deadline.
+    ///
+    /// # Errors
+    /// When a descriptor set does not decode.
+    pub fn serving(
+        mut self,
+        descriptor_sets: &[&[u8]],
+        services: &[&str],
+    ) -> Result<Self, reflection::Error> {
+        for set in descriptor_sets.iter().chain(&reflection::OWN_DESCRIPTORS) {
+            self.methods.add(set, services)?;
+        }
+        Ok(self)
     }
 
     /// Ends streaming answers with UNAVAILABLE once the shutdown is requested: they would end by themselves
@@ -139,10 +150,14 @@ where
     /// a call with all that it waits for is some kilobytes.
     pub(crate) fn handle(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let path = request.uri().path().to_owned();
-        let kind = self.layer.methods.kind(&path);
+        let method = self.layer.methods.at(&path);
+        let kind = method.kind;
         let call = Arc::new(admit(&mut request, kind));
+        if kind.client_streams() {
+            request = request.map(|body| Body::new(CountedBody::new(body, method.received())));
+        }
         let completion = Completion::new(self.layer.domain, &path, &call.request_id);
-        let observation = Observation::begin(self.layer.methods.clone(), kind, path, &call);
+        let observation = Observation::begin(method, &path, &call);
         let span = observation.span().clone();
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let handler = AssertUnwindSafe(self.inner.clone().oneshot(request)).catch_unwind();
@@ -211,12 +226,9 @@ fn finish(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let trailers_only = completion.complete(response.headers_mut(), Part::Headers);
-    if !trailers_only.is_some_and(|end| end.unknown_method) {
-        observation.recognise();
-    }
     match trailers_only {
-        Some(end) => {
-            observation.finish(end.code);
+        Some(code) => {
+            observation.finish(code);
             response
         }
         None => response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain))),

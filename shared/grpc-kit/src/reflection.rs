@@ -5,6 +5,17 @@ use tonic_reflection::server::{Builder, v1, v1alpha};
 
 use crate::MAX_REQUEST_BYTES;
 
+/// The full names of both versions.
+pub const SERVICES: [&str; 2] =
+    ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+
+/// What describes the services that this crate brings: health, and reflection itself.
+pub(crate) const OWN_DESCRIPTORS: [&[u8]; 3] = [
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+];
+
 /// The reflection services over these encoded descriptor sets, naming the given services only.
 ///
 /// Both versions, because clients still differ in which one they speak (Python's knows v1alpha only). The

@@ -4,6 +4,7 @@
 
 mod buffered;
 mod json;
+mod process;
 
 use std::io::{IsTerminal as _, Stderr, stderr};
 
@@ -16,6 +17,8 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use buffered::Buffered;
 use json::JsonLine;
+
+pub use process::record_process;
 
 /// The settings `log.level` and `log.format`.
 #[derive(Clone, Debug)]
@@ -106,7 +109,9 @@ const SECONDS: [f64; 13] =
 pub fn record_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let builder =
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
-    Ok(builder.install_recorder()?)
+    let handle = builder.install_recorder()?;
+    process::describe();
+    Ok(handle)
 }
 
 #[cfg(test)]

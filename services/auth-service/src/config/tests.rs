@@ -1,8 +1,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use configuration::Layers;
+use configuration::testing::{Example, assert_table_complete};
 use tempfile::TempDir;
 
 use super::*;
@@ -206,22 +206,65 @@ fn several_peppers_are_known_and_the_first_is_current() {
     assert!(read(folder.path(), &[("AUTH__PASSWORD__PEPPERS", &twice)]).unwrap_err().contains("twice"));
 }
 
-#[test]
-fn the_example_file_is_valid() {
-    let folder = folder();
-    let pepper = folder.path().join("pepper");
-    let token = folder.path().join("token");
+fn example_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/auth-service.toml")
+}
+
+/// Reads a file of settings as it stands, but for the places of the secrets that it names.
+fn read_file(file: &Path, folder: &Path) -> Result<(Config, Effective), Problems> {
+    let (pepper, token) = (folder.join("pepper"), folder.join("token"));
     write(&pepper, PEPPER, 0o600);
     write(&token, TOKEN, 0o600);
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/auth-service.toml");
     let variable = |key: &str, path: &Path| (key.to_owned(), path.display().to_string());
-    let layers = Layers::new("AUTH").file(&example).variables([
-        variable("AUTH__TOKEN__SIGNING_KEY_FILE", &folder.path().join("key.pem")),
+    let layers = Layers::new("AUTH").file(file).variables([
+        variable("AUTH__TOKEN__SIGNING_KEY_FILE", &folder.join("key.pem")),
         variable("AUTH__PASSWORD__PEPPERS_FILE", &pepper),
         variable("AUTH__WORKLOAD__CLIENTS__0__TOKEN_FILE", &token),
     ]);
-    let (config, _) = Config::read(layers).unwrap();
+    Config::read(layers)
+}
+
+#[test]
+fn the_example_file_is_valid() {
+    let folder = folder();
+    let (config, _) = read_file(&example_file(), folder.path()).unwrap();
     assert_eq!(config.workloads[0].allowance, Allowance::Full);
+}
+
+#[test]
+fn the_example_file_shows_every_key_and_its_default() {
+    let folder = folder();
+    let (_, effective) = read_file(&example_file(), folder.path()).unwrap();
+    Example::read(&example_file()).assert_complete(&effective, &["password.max_parallel_hashes"]);
+}
+
+#[test]
+fn the_table_of_the_readme_has_every_key_and_its_default() {
+    let folder = folder();
+    let (_, effective) = read_file(&example_file(), folder.path()).unwrap();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    assert_table_complete(&fs::read_to_string(readme).unwrap(), "auth", &effective);
+}
+
+#[test]
+fn what_stands_behind_comments_in_the_example_file_can_be_set() {
+    let folder = folder();
+    let everything = folder.path().join("everything.toml");
+    write(&everything, &Example::read(&example_file()).with_everything_set(), 0o600);
+    let problems = read_file(&everything, folder.path()).unwrap_err();
+    // Nothing is wrong with any of it but that files are missing, and that some of it goes only one at a time.
+    for problem in problems.iter() {
+        let problem = problem.to_string();
+        let expected = [
+            "No such file",
+            "also given as",
+            "is given together with",
+            "is for PostgreSQL only",
+            "placeholder",
+            "known by its certificate, which needs",
+        ];
+        assert!(expected.iter().any(|why| problem.contains(why)), "{problem}");
+    }
 }
 
 #[test]

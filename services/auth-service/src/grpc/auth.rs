@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 use super::caller::Renewal;
 use super::wire::BadPage;
 use super::{UseCases, status, wire};
+use crate::measurements::{LOG_INS, PASSWORD_CHANGES, SIGN_UPS};
 use crate::security;
 
 /// The service over its use cases.
@@ -65,6 +66,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let command = SignUp::parse(policy, &username, password, &request_id, &client);
         let command = command.map_err(Error::InvalidFields).map_err(status::auth)?;
         let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        SIGN_UPS.count(&outcome);
         security::record("sign_up", &outcome, |account| account.id);
         outcome.map(wire::signed_up).map(Response::new).map_err(status::auth)
     }
@@ -73,6 +75,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let (client, message) = self.0.anonymous(request).await?;
         let command = wire::log_in(message, client).map_err(Error::InvalidFields).map_err(status::auth)?;
         let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        LOG_INS.count(&outcome);
         security::record("log_in", &outcome, |opened| opened.session.user_id);
         outcome.map(wire::logged_in).map(Response::new).map_err(status::auth)
     }
@@ -161,6 +164,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
             Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
             Err(error) => Err(error),
         };
+        PASSWORD_CHANGES.count(&outcome);
         security::record("change_password", &outcome, |opened| opened.session.user_id);
         caller.answer(outcome.map(wire::password_changed).map_err(status::auth))
     }

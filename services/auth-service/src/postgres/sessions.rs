@@ -81,7 +81,7 @@ pub(super) async fn end_oldest(
     user_id: UserId,
     remaining: u32,
     offset: i64,
-) -> Result<(), StoreError> {
+) -> Result<u32, StoreError> {
     let query = sqlx::query(
         "delete from sessions where id = any (array(
              select id from sessions
@@ -89,7 +89,8 @@ pub(super) async fn end_oldest(
              order by create_time desc, id desc offset $2))",
     );
     let query = query.bind(user_id.as_uuid()).bind(i64::from(remaining)).bind(offset);
-    query.execute(db).await.map_err(failed).map(drop)
+    let ended = query.execute(db).await.map_err(failed)?;
+    Ok(u32::try_from(ended.rows_affected()).unwrap_or(u32::MAX))
 }
 
 /// Ends all sessions that there are; returns how many were alive.

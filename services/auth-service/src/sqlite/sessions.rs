@@ -68,14 +68,15 @@ pub(super) async fn end_oldest(
     user_id: UserId,
     remaining: u32,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<u32, StoreError> {
     let query = sqlx::query(
         "delete from sessions where id in (
              select id from sessions where account_id = $1 and expire_time > $2
              order by create_time desc, id desc limit -1 offset $3)",
     );
     let query = query.bind(&user_id.as_bytes()[..]).bind(to_micros(now)).bind(i64::from(remaining));
-    query.execute(db).await.map_err(failed).map(drop)
+    let ended = query.execute(db).await.map_err(failed)?;
+    Ok(u32::try_from(ended.rows_affected()).unwrap_or(u32::MAX))
 }
 
 /// Ends all sessions that there are; returns how many were alive.

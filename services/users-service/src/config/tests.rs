@@ -1,3 +1,8 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use configuration::testing::{Example, assert_table_complete};
 use database::Engine;
 
 use super::*;
@@ -169,14 +174,55 @@ fn the_token_is_shown_nowhere() {
     assert!(!shown.contains(TOKEN), "{shown}");
 }
 
-#[test]
-fn the_example_file_is_valid() {
+fn example_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/users-service.toml")
+}
+
+/// Reads a file of settings as it stands, but for the place of the token that it names.
+fn read_file(file: &Path) -> Result<(Config, Effective), Problems> {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
-    std::fs::write(&token, TOKEN).unwrap();
-    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/users-service.toml");
+    fs::write(&token, TOKEN).unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     let variable = ("USERS__IDENTITY_PROVIDER__TOKEN_FILE".to_owned(), token.display().to_string());
-    let layers = Layers::new("USERS").file(&example).variables([variable]);
-    assert!(Config::read(layers).is_ok());
+    Config::read(Layers::new("USERS").file(file).variables([variable]))
+}
+
+#[test]
+fn the_example_file_is_valid() {
+    read_file(&example_file()).unwrap();
+}
+
+#[test]
+fn the_example_file_shows_every_key_and_its_default() {
+    let (_, effective) = read_file(&example_file()).unwrap();
+    Example::read(&example_file()).assert_complete(&effective, &[]);
+}
+
+#[test]
+fn the_table_of_the_readme_has_every_key_and_its_default() {
+    let (_, effective) = read_file(&example_file()).unwrap();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    assert_table_complete(&fs::read_to_string(readme).unwrap(), "users", &effective);
+}
+
+#[test]
+fn what_stands_behind_comments_in_the_example_file_can_be_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let everything = folder.path().join("everything.toml");
+    fs::write(&everything, Example::read(&example_file()).with_everything_set()).unwrap();
+    let problems = read_file(&everything).unwrap_err();
+    // Nothing is wrong with any of it but that files are missing, and that some of it goes only one at a time.
+    for problem in problems.iter() {
+        let problem = problem.to_string();
+        let expected = [
+            "No such file",
+            "also given as",
+            "is given together with",
+            "is for PostgreSQL only",
+            "placeholder",
+            "because a certificate is given",
+        ];
+        assert!(expected.iter().any(|why| problem.contains(why)), "{problem}");
+    }
 }

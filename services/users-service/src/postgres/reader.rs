@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use database::Postgres;
 use database::postgres::Connection;
+use database::{PoolUsage, Postgres};
 use identity::ConsistencyToken;
 use tokio::time::{Instant, sleep, timeout};
 use users_core::StoreError;
@@ -49,6 +49,10 @@ impl PgReader {
         if let Some(replica) = &self.replica {
             replica.database.close().await;
         }
+    }
+
+    pub(super) fn replica_usage(&self) -> Option<PoolUsage> {
+        self.replica.as_ref().map(|replica| replica.database.usage("replica"))
     }
 
     async fn read_primary(&self) -> Result<Connection, StoreError> {

@@ -49,6 +49,7 @@ impl Reader {
     pub fn url(&mut self, key: &'static str, default: Option<&str>) -> Option<String> {
         let default = default.map(|url| sound_default(key, url));
         let full_key = self.claim(key);
+        self.defaults.extend(default.as_deref().map(|url| (full_key.clone(), shown_url(url))));
         let (url, source) = match self.own_or_in_file(&full_key) {
             Ok(Some((url, source))) => (url, source),
             Ok(None) => {

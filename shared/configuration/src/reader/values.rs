@@ -130,6 +130,7 @@ impl Reader {
         parse: impl Fn(&Value) -> Result<T, String>,
     ) -> Option<T> {
         let key = self.claim(key);
+        self.defaults.extend(default.map(|default| (key.clone(), default.to_string())));
         let Some(Found { value, source }) = self.found.get(&key).cloned() else {
             let source = if default.is_some() { Source::BuiltIn } else { Source::NotSet };
             self.record(key, default.map(Value::to_string), source);

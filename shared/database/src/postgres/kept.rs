@@ -140,6 +140,11 @@ impl Kept {
         drop(idle);
     }
 
+    /// How many lie here.
+    pub(super) fn idle(&self) -> usize {
+        self.here().idle.len()
+    }
+
     fn here(&self) -> MutexGuard<'_, Here> {
         // Nothing panics while it holds the lock.
         self.here.lock().unwrap_or_else(PoisonError::into_inner)

@@ -15,6 +15,7 @@ use tonic::{Code, Status, body::Body};
 
 use super::{
     completion::{Completion, Part},
+    messages::Messages,
     observation::Observation,
     panicked,
 };
@@ -28,6 +29,8 @@ pub(super) struct AnswerBody {
     call: Arc<Call>,
     completion: Completion,
     observation: Observation,
+    /// Of a stream; an answer of one message is counted when it ends.
+    messages: Option<Messages>,
     /// Resolves when the answer must come to its end; never for a unary call.
     drain: Option<BoxFuture<'static, ()>>,
     /// Trailers were sent in place of the inner body's own: it is not to be touched again.
@@ -43,7 +46,8 @@ impl AnswerBody {
         drain: Option<Shutdown>,
     ) -> Self {
         let drain = drain.map(|shutdown| async move { shutdown.requested().await }.boxed());
-        Self { inner, call, completion, observation, drain, over: false }
+        let messages = observation.messages();
+        Self { inner, call, completion, observation, messages, drain, over: false }
     }
 
     /// Asks the inner body for more, as a part of the call.
@@ -69,8 +73,8 @@ impl AnswerBody {
 
     /// The inner body's own end.
     fn ended(&mut self, mut trailers: HeaderMap) -> Frame<Data> {
-        let end = self.completion.complete(&mut trailers, Part::Trailers);
-        self.observation.finish(end.map_or(Code::Unknown, |end| end.code));
+        let code = self.completion.complete(&mut trailers, Part::Trailers);
+        self.observation.finish(code.unwrap_or(Code::Unknown));
         Frame::trailers(trailers)
     }
 }
@@ -94,7 +98,12 @@ impl http_body::Body for AnswerBody {
         let frame = match ready!(self.poll_inner(cx)) {
             Some(Ok(frame)) => match frame.into_trailers() {
                 Ok(trailers) => self.ended(trailers),
-                Err(message) => message,
+                Err(message) => {
+                    if let (Some(messages), Some(data)) = (&mut self.messages, message.data_ref()) {
+                        messages.pass(data);
+                    }
+                    message
+                }
             },
             // A status in place of a frame would reach the client as a bare stream reset.
             Some(Err(status)) => self.cut(&status),

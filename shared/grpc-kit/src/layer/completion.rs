@@ -34,14 +34,6 @@ pub(super) enum Part {
     Trailers,
 }
 
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) code: Code,
-    /// Nothing is served at the path of the call.
-    pub(super) unknown_method: bool,
-}
-
 /// Completes the answer of one call.
 pub(super) struct Completion {
     domain: &'static str,
@@ -60,28 +52,27 @@ impl Completion {
     }
 
     /// Completes the status in this part of an answer, if there is one, and says what it is.
-    pub(super) fn complete(&self, headers: &mut HeaderMap, part: Part) -> Option<End> {
+    pub(super) fn complete(&self, headers: &mut HeaderMap, part: Part) -> Option<Code> {
         let status = Status::from_header_map(headers)?;
         if status.code() == Code::Ok {
-            return Some(End { code: Code::Ok, unknown_method: false });
+            return Some(Code::Ok);
         }
         let found = details::of(&status);
-        let (code, message, mut details, unknown_method) = if found.is_empty() {
+        let (code, message, mut details) = if found.is_empty() {
             let refused_encoding = headers.contains_key(GRPC_ACCEPT_ENCODING);
             let bare = Bare::of(&status, part, refused_encoding);
             let info = details::detail("ErrorInfo", &details::error_info(self.domain, bare.reason));
-            let unknown_method = bare.reason == ERROR_REASON_UNKNOWN_METHOD;
-            if self.ours || unknown_method {
-                (bare.code, bare.message, vec![info], unknown_method)
+            if self.ours || bare.reason == ERROR_REASON_UNKNOWN_METHOD {
+                (bare.code, bare.message, vec![info])
             } else {
-                (status.code(), status.message().to_owned(), Vec::new(), false)
+                (status.code(), status.message().to_owned(), Vec::new())
             }
         } else {
-            (status.code(), status.message().to_owned(), found, false)
+            (status.code(), status.message().to_owned(), found)
         };
         details.push(details::request_info(&self.request_id));
         self.write(&details::status(code, message, details), headers);
-        Some(End { code, unknown_method })
+        Some(code)
     }
 
     /// The trailers that end an answer which had begun.
@@ -146,7 +137,7 @@ mod tests {
     use crate::Fault;
     use tonic_types::{ErrorDetail, StatusExt as _};
 
-    fn completed(path: &str, status: &Status, part: Part) -> (Status, End) {
+    fn completed(path: &str, status: &Status, part: Part) -> (Status, Code) {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).expect("a status that can be written");
         let end = Completion::new("probe.tandem", path, "r-1").complete(&mut headers, part).expect("an end");
@@ -165,7 +156,7 @@ mod tests {
             Fault::new(Code::NotFound, "probe.tandem", "ERROR_REASON_USER_NOT_FOUND", "no “ö”: 100 %");
         let (status, end) = completed(OURS, &fault.resource("user", "x").into(), Part::Headers);
         assert_eq!((status.code(), status.message()), (Code::NotFound, "no “ö”: 100 %"));
-        assert_eq!(end, End { code: Code::NotFound, unknown_method: false });
+        assert_eq!(end, Code::NotFound);
         let details = status.get_error_details_vec();
         assert!(
             matches!(
@@ -187,7 +178,7 @@ mod tests {
         ] {
             let (status, end) = completed(OURS, &Status::new(code, "tonic's"), Part::Headers);
             assert_eq!((status.code(), reason(&status).as_deref()), (becomes, Some(expected)));
-            assert_eq!((end.code, end.unknown_method), (becomes, expected == ERROR_REASON_UNKNOWN_METHOD));
+            assert_eq!(end, becomes);
         }
     }
 
@@ -204,8 +195,7 @@ mod tests {
         let (status, _) = completed(health, &Status::not_found("unknown service"), Part::Headers);
         assert_eq!((status.code(), reason(&status)), (Code::NotFound, None));
         assert!(status.get_details_request_info().is_some());
-        let (status, end) = completed("/nowhere", &Status::unimplemented(""), Part::Headers);
+        let (status, _) = completed("/nowhere", &Status::unimplemented(""), Part::Headers);
         assert_eq!(reason(&status).as_deref(), Some(ERROR_REASON_UNKNOWN_METHOD));
-        assert!(end.unknown_method);
     }
 }

@@ -1,24 +1,27 @@
-//! Which methods there are: what kind they are of, and which ones may become a metric's label.
+//! Which methods a listener serves, of what kind they are, and their metrics.
 //!
-//! A client can send any path, and each new label value is memory that is never given back. So a path is a
-//! label only after it was answered by something other than "no such method": the set is bounded by the
-//! methods that are served, and nobody has to list them.
+//! A client can send any path, and each new label value is memory that is never given back. So only the methods that the
+//! descriptors of the listener's services name have labels of their own, from the start and each with every code, as
+//! go-grpc-prometheus makes them: a counter that appears with its first increment hides that increment from `rate`. All
+//! other paths are one method, `unknown`.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+use prost::{DecodeError, Message as _};
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tonic::Code;
+
+/// The number of codes there are.
+const CODES: usize = 17;
 
 /// How many messages flow in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One request, one response.
     Unary,
+    /// Many requests, one response.
+    ClientStream,
     /// One request, many responses.
     ServerStream,
     /// Many of both.
@@ -26,29 +29,46 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether the answer may stay open.
+    fn of(method: &MethodDescriptorProto) -> Self {
+        match (method.client_streaming(), method.server_streaming()) {
+            (false, false) => Self::Unary,
+            (true, false) => Self::ClientStream,
+            (false, true) => Self::ServerStream,
+            (true, true) => Self::BidiStream,
+        }
+    }
+
+    /// Whether the call may stay open.
     pub(super) fn streams(self) -> bool {
         self != Self::Unary
     }
 
+    /// Whether the client sends as many messages as it likes.
+    pub(super) fn client_streams(self) -> bool {
+        matches!(self, Self::ClientStream | Self::BidiStream)
+    }
+
     /// As metrics name it.
-    pub(super) fn label(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::Unary => "unary",
+            Self::ClientStream => "client_stream",
             Self::ServerStream => "server_stream",
             Self::BidiStream => "bidi_stream",
         }
     }
 }
 
-/// A method in metrics and logs. What is counted on every call is looked up once, when the method becomes known: the
-/// names and labels of a metric make a key that takes longer to compare than the rest of the counting.
+/// A method in metrics and logs. What is counted is looked up once, when the layer is made: the names and labels of a
+/// metric make a key that takes longer to compare than the rest of the counting.
 pub(super) struct Method {
     pub(super) service: Arc<str>,
     pub(super) name: Arc<str>,
-    grpc_type: &'static str,
+    pub(super) kind: Kind,
     started: Counter,
-    succeeded: Counter,
+    received: Counter,
+    sent: Counter,
+    handled: [Counter; CODES],
     seconds: Histogram,
 }
 
@@ -60,119 +80,142 @@ impl fmt::Debug for Method {
 }
 
 impl Method {
-    /// The one name of all methods that are not there.
-    pub(super) fn unknown(kind: Kind) -> Self {
-        Self::new("unknown", "unknown", kind)
-    }
-
-    fn of(path: &str, kind: Kind) -> Self {
-        let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-        Self::new(service, method, kind)
-    }
-
     fn new(service: &str, name: &str, kind: Kind) -> Self {
         let (service, name): (Arc<str>, Arc<str>) = (service.into(), name.into());
-        let grpc_type = kind.label();
-        let started = counter!(
-            "grpc_server_started_total",
-            "grpc_type" => grpc_type,
-            "grpc_service" => Arc::clone(&service),
-            "grpc_method" => Arc::clone(&name),
-        );
-        let seconds = histogram!(
-            "grpc_server_handling_seconds",
-            "grpc_type" => grpc_type,
-            "grpc_service" => Arc::clone(&service),
-            "grpc_method" => Arc::clone(&name),
-        );
-        let succeeded = handled(grpc_type, &service, &name, Code::Ok);
-        Self { service, name, grpc_type, started, succeeded, seconds }
+        let labels = || {
+            vec![
+                metrics::Label::new("grpc_type", kind.label()),
+                metrics::Label::new("grpc_service", Arc::clone(&service)),
+                metrics::Label::new("grpc_method", Arc::clone(&name)),
+            ]
+        };
+        let handled = |code: Code| {
+            let mut labels = labels();
+            labels.push(metrics::Label::new("grpc_code", go_name(code)));
+            counter!("grpc_server_handled_total", labels)
+        };
+        Self {
+            kind,
+            started: counter!("grpc_server_started_total", labels()),
+            received: counter!("grpc_server_msg_received_total", labels()),
+            sent: counter!("grpc_server_msg_sent_total", labels()),
+            handled: std::array::from_fn(|code| handled(i32::try_from(code).unwrap_or_default().into())),
+            seconds: histogram!("grpc_server_handling_seconds", labels()),
+            service,
+            name,
+        }
     }
 
     /// A call has begun.
     pub(super) fn count_start(&self) {
         self.started.increment(1);
+        if !self.kind.client_streams() {
+            self.received.increment(1);
+        }
     }
 
     /// A call has ended.
     pub(super) fn count_end(&self, code: Code, took: Duration) {
-        if code == Code::Ok {
-            self.succeeded.increment(1);
-        } else {
-            handled(self.grpc_type, &self.service, &self.name, code).increment(1);
+        if let Some(handled) = usize::try_from(i32::from(code)).ok().and_then(|code| self.handled.get(code)) {
+            handled.increment(1);
+        }
+        if self.kind == Kind::Unary && code == Code::Ok {
+            self.sent.increment(1);
         }
         self.seconds.record(took);
     }
+
+    /// What counts the messages of a stream from the client.
+    pub(super) fn received(&self) -> Counter {
+        self.received.clone()
+    }
+
+    /// What counts the messages of a stream to the client.
+    pub(super) fn sent(&self) -> Counter {
+        self.sent.clone()
+    }
 }
 
-fn handled(grpc_type: &'static str, service: &Arc<str>, name: &Arc<str>, code: Code) -> Counter {
-    counter!(
-        "grpc_server_handled_total",
-        "grpc_type" => grpc_type,
-        "grpc_service" => Arc::clone(service),
-        "grpc_method" => Arc::clone(name),
-        "grpc_code" => code_name(code),
-    )
-}
-
-/// The methods of one listener. Clones share what they have learned.
-#[derive(Clone, Debug, Default)]
+/// The methods of one listener. Clones are the same ones.
+#[derive(Clone, Debug)]
 pub(super) struct Methods {
-    streaming: Arc<HashSet<String>>,
-    served: Arc<RwLock<HashMap<String, Arc<Method>>>>,
+    served: Arc<HashMap<String, Arc<Method>>>,
+    unknown: Arc<Method>,
 }
 
 impl Methods {
-    /// These paths are of server-streaming methods.
-    pub(super) fn add_streaming(&mut self, paths: &[&str]) {
-        Arc::make_mut(&mut self.streaming).extend(paths.iter().map(|path| (*path).to_owned()));
+    /// None yet.
+    pub(super) fn new() -> Self {
+        describe();
+        let unknown = Arc::new(Method::new("unknown", "unknown", Kind::Unary));
+        Self { served: Arc::default(), unknown }
     }
 
-    /// The kind of the method at `path`.
-    pub(super) fn kind(&self, path: &str) -> Kind {
-        match path {
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Kind::BidiStream,
-            "/grpc.health.v1.Health/Watch" => Kind::ServerStream,
-            _ if self.streaming.contains(path) => Kind::ServerStream,
-            _ => Kind::Unary,
+    /// Adds the methods of those services in the encoded descriptor set that are named.
+    pub(super) fn add(&mut self, descriptor_set: &[u8], services: &[&str]) -> Result<(), DecodeError> {
+        let served = Arc::make_mut(&mut self.served);
+        for file in FileDescriptorSet::decode(descriptor_set)?.file {
+            for service in &file.service {
+                let service_name = format!("{}.{}", file.package(), service.name());
+                if !services.contains(&service_name.as_str()) {
+                    continue;
+                }
+                for method in &service.method {
+                    let path = format!("/{service_name}/{}", method.name());
+                    let method = || Arc::new(Method::new(&service_name, method.name(), Kind::of(method)));
+                    served.entry(path).or_insert_with(method);
+                }
+            }
         }
+        Ok(())
     }
 
-    /// The method at `path`, if it is known to be served.
-    pub(super) fn served(&self, path: &str) -> Option<Arc<Method>> {
-        // Nothing panics while it holds the lock; what is in it is whole in any case.
-        self.served.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    /// The method at `path`; one for all that are not served.
+    pub(super) fn at(&self, path: &str) -> Arc<Method> {
+        Arc::clone(self.served.get(path).unwrap_or(&self.unknown))
     }
+}
 
-    /// Remembers that there is a method at `path`.
-    pub(super) fn learn(&self, path: &str) -> Arc<Method> {
-        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        let method = || Arc::new(Method::of(path, self.kind(path)));
-        Arc::clone(served.entry(path.to_owned()).or_insert_with(method))
-    }
+fn describe() {
+    describe_counter!("grpc_server_started_total", "Calls that have begun.");
+    describe_counter!("grpc_server_handled_total", "Calls that have ended, by the code of their answer.");
+    describe_counter!("grpc_server_msg_received_total", "Messages of clients.");
+    describe_counter!("grpc_server_msg_sent_total", "Messages to clients.");
+    describe_histogram!(
+        "grpc_server_handling_seconds",
+        "Time from the begin of a call to its end, in seconds."
+    );
 }
 
 /// The code as the gRPC specification writes it.
 pub(super) fn code_name(code: Code) -> &'static str {
+    names(code).0
+}
+
+/// The code as gRPC for Go writes it, and with it every dashboard and alert over these metrics.
+fn go_name(code: Code) -> &'static str {
+    names(code).1
+}
+
+const fn names(code: Code) -> (&'static str, &'static str) {
     match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
+        Code::Ok => ("OK", "OK"),
+        Code::Cancelled => ("CANCELLED", "Canceled"),
+        Code::Unknown => ("UNKNOWN", "Unknown"),
+        Code::InvalidArgument => ("INVALID_ARGUMENT", "InvalidArgument"),
+        Code::DeadlineExceeded => ("DEADLINE_EXCEEDED", "DeadlineExceeded"),
+        Code::NotFound => ("NOT_FOUND", "NotFound"),
+        Code::AlreadyExists => ("ALREADY_EXISTS", "AlreadyExists"),
+        Code::PermissionDenied => ("PERMISSION_DENIED", "PermissionDenied"),
+        Code::ResourceExhausted => ("RESOURCE_EXHAUSTED", "ResourceExhausted"),
+        Code::FailedPrecondition => ("FAILED_PRECONDITION", "FailedPrecondition"),
+        Code::Aborted => ("ABORTED", "Aborted"),
+        Code::OutOfRange => ("OUT_OF_RANGE", "OutOfRange"),
+        Code::Unimplemented => ("UNIMPLEMENTED", "Unimplemented"),
+        Code::Internal => ("INTERNAL", "Internal"),
+        Code::Unavailable => ("UNAVAILABLE", "Unavailable"),
+        Code::DataLoss => ("DATA_LOSS", "DataLoss"),
+        Code::Unauthenticated => ("UNAUTHENTICATED", "Unauthenticated"),
     }
 }
 
@@ -181,20 +224,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_method_has_a_name_once_it_was_served() {
-        let methods = Methods::default();
-        assert!(methods.served("/a.B/C").is_none());
-        let learned = methods.clone().learn("/a.B/C");
-        assert_eq!((&*learned.service, &*learned.name), ("a.B", "C"));
-        assert!(Arc::ptr_eq(&methods.served("/a.B/C").unwrap(), &learned));
+    fn methods_are_those_of_the_descriptors_and_of_the_kind_that_these_say() {
+        let mut methods = Methods::new();
+        methods.add(tonic_health::pb::FILE_DESCRIPTOR_SET, &["grpc.health.v1.Health"]).unwrap();
+        let watch = methods.at("/grpc.health.v1.Health/Watch");
+        assert_eq!((&*watch.service, &*watch.name), ("grpc.health.v1.Health", "Watch"));
+        assert_eq!(watch.kind, Kind::ServerStream);
+        assert_eq!(methods.at("/grpc.health.v1.Health/Check").kind, Kind::Unary);
+        assert!(Arc::ptr_eq(&methods.at("/a.B/C"), &methods.at("/grpc.health.v1.Health/Nothing")));
     }
 
     #[test]
-    fn methods_are_unary_unless_said_otherwise() {
-        let mut methods = Methods::default();
-        methods.add_streaming(&["/a.B/Watch"]);
-        assert_eq!(methods.kind("/a.B/Get"), Kind::Unary);
-        assert_eq!(methods.kind("/a.B/Watch"), Kind::ServerStream);
-        assert_eq!(methods.kind("/grpc.health.v1.Health/Watch"), Kind::ServerStream);
+    fn a_service_that_is_not_named_is_not_served() {
+        let mut methods = Methods::new();
+        methods.add(tonic_health::pb::FILE_DESCRIPTOR_SET, &["another.Service"]).unwrap();
+        assert_eq!(&*methods.at("/grpc.health.v1.Health/Check").name, "unknown");
+    }
+
+    #[test]
+    fn every_code_has_a_number_of_its_own_below_the_number_of_codes() {
+        for number in 0..i32::try_from(CODES).unwrap() {
+            assert_eq!(i32::from(Code::from(number)), number);
+        }
+        assert_eq!(Code::from(i32::try_from(CODES).unwrap()), Code::Unknown);
     }
 }

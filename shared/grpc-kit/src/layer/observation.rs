@@ -8,7 +8,8 @@ use tonic::Code;
 use tracing::Span;
 
 use super::{
-    methods::{Kind, Method, Methods, code_name},
+    messages::Messages,
+    methods::{Method, code_name},
     trace_context,
 };
 use crate::Call;
@@ -18,11 +19,7 @@ const MAX_PATH: usize = 128;
 
 /// One call, from its arrival to its end. Dropped before its end, it was cancelled.
 pub(super) struct Observation {
-    methods: Methods,
-    kind: Kind,
-    path: String,
-    /// Known from the start for a method that was served before, else only once it has answered.
-    method: Option<Arc<Method>>,
+    method: Arc<Method>,
     call: Arc<Call>,
     began: Instant,
     span: Span,
@@ -31,19 +28,15 @@ pub(super) struct Observation {
 
 impl Observation {
     /// A call has arrived.
-    pub(super) fn begin(methods: Methods, kind: Kind, path: String, call: &Arc<Call>) -> Self {
+    pub(super) fn begin(method: Arc<Method>, path: &str, call: &Arc<Call>) -> Self {
         let span = tracing::info_span!(
             target: "grpc",
             "rpc",
-            path = path.get(..MAX_PATH).unwrap_or(&path),
+            path = path.get(..MAX_PATH).unwrap_or(path),
             request_id = %call.request_id,
         );
-        let method = methods.served(&path);
-        if let Some(method) = &method {
-            method.count_start();
-        }
-        let (call, began) = (Arc::clone(call), Instant::now());
-        Self { methods, kind, path, method, call, began, span, finished: false }
+        method.count_start();
+        Self { method, call: Arc::clone(call), began: Instant::now(), span, finished: false }
     }
 
     /// The span in which everything about the call happens.
@@ -51,13 +44,9 @@ impl Observation {
         &self.span
     }
 
-    /// A method of ours has answered: there is one at this path.
-    pub(super) fn recognise(&mut self) {
-        if self.method.is_none() {
-            let method = self.methods.learn(&self.path);
-            method.count_start();
-            self.method = Some(method);
-        }
+    /// What counts the messages of an answer that is a stream.
+    pub(super) fn messages(&self) -> Option<Messages> {
+        self.method.kind.streams().then(|| Messages::new(self.method.sent()))
     }
 
     /// The call has ended. Only the first end counts.
@@ -65,24 +54,19 @@ impl Observation {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        let method = self.method.take().unwrap_or_else(|| {
-            let unknown = Method::unknown(self.kind);
-            unknown.count_start();
-            Arc::new(unknown)
-        });
         let took = self.began.elapsed();
-        self.log(&method, code, took.as_secs_f64() * 1000.0);
-        method.count_end(code, took);
+        self.log(code, took.as_secs_f64() * 1000.0);
+        self.method.count_end(code, took);
     }
 
-    fn log(&self, method: &Method, code: Code, duration_ms: f64) {
+    fn log(&self, code: Code, duration_ms: f64) {
         let _in_span = self.span.enter();
         let trace_id = self.call.traceparent.as_deref().and_then(trace_context::trace_id);
         tracing::info!(
             target: "grpc",
             code = code_name(code),
-            rpc.service = &*method.service,
-            rpc.method = &*method.name,
+            rpc.service = &*self.method.service,
+            rpc.method = &*self.method.name,
             duration_ms,
             request_id = self.call.request_id,
             trace_id,

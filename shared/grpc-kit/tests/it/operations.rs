@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     peer::Peer,
-    probe::{self, CHECK},
+    probe::{self, CHECK, WATCH},
 };
 
 // On one thread, so that the recorder of this thread sees everything.
@@ -25,6 +25,7 @@ async fn calls_are_counted_under_names_that_clients_cannot_invent() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
     let running = probe::start().await;
+    let families = recorder.handle().render().lines().count();
     let mut peer = Peer::connect(running.address).await;
     peer.ask(CHECK, "", &[]).await;
     peer.ask(CHECK, "panic", &[]).await;
@@ -36,11 +37,58 @@ async fn calls_are_counted_under_names_that_clients_cannot_invent() {
     let unknown = r#"grpc_type="unary",grpc_service="unknown",grpc_method="unknown""#;
     for line in [
         format!("grpc_server_started_total{{{probe}}} 2"),
+        format!("grpc_server_msg_received_total{{{probe}}} 2"),
+        format!("grpc_server_msg_sent_total{{{probe}}} 1"),
         format!("grpc_server_handled_total{{{probe},grpc_code=\"OK\"}} 1"),
-        format!("grpc_server_handled_total{{{probe},grpc_code=\"INTERNAL\"}} 1"),
+        format!("grpc_server_handled_total{{{probe},grpc_code=\"Internal\"}} 1"),
         format!("grpc_server_handling_seconds_count{{{probe}}} 2"),
         format!("grpc_server_started_total{{{unknown}}} 3"),
-        format!("grpc_server_handled_total{{{unknown},grpc_code=\"UNIMPLEMENTED\"}} 3"),
+        format!("grpc_server_handled_total{{{unknown},grpc_code=\"Unimplemented\"}} 3"),
+    ] {
+        assert!(page.contains(&line), "no {line} in\n{page}");
+    }
+    // A summary of three quantiles has begun for each method that was called; nothing else is there that was not before.
+    assert!(page.lines().count() <= families + 20, "{families} lines at first, then\n{page}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn every_method_and_code_is_there_before_the_first_call() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let _running = probe::start().await;
+    let page = recorder.handle().render();
+    for (grpc_type, service, method) in [
+        ("unary", "tandem.probe.v1.ProbeService", "Check"),
+        ("server_stream", "tandem.probe.v1.ProbeService", "Watch"),
+        ("unary", "grpc.health.v1.Health", "Check"),
+        ("bidi_stream", "grpc.reflection.v1.ServerReflection", "ServerReflectionInfo"),
+        ("unary", "unknown", "unknown"),
+    ] {
+        let labels = format!("grpc_type=\"{grpc_type}\",grpc_service=\"{service}\",grpc_method=\"{method}\"");
+        for family in ["started", "msg_received", "msg_sent"] {
+            let line = format!("grpc_server_{family}_total{{{labels}}} 0");
+            assert!(page.contains(&line), "no {line} in\n{page}");
+        }
+        let codes = page.matches(&format!("grpc_server_handled_total{{{labels},grpc_code=")).count();
+        assert_eq!(codes, 17, "{labels}");
+    }
+    assert!(!page.contains("v1alpha"), "it is served, but was not named");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_messages_of_streams_are_counted_one_by_one() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let running = probe::start().await;
+    let mut peer = Peer::connect(running.address).await;
+    peer.ask(WATCH, "refuse", &[]).await;
+    let page = recorder.handle().render();
+    let watch =
+        r#"grpc_type="server_stream",grpc_service="tandem.probe.v1.ProbeService",grpc_method="Watch""#;
+    for line in [
+        format!("grpc_server_msg_received_total{{{watch}}} 1"),
+        format!("grpc_server_msg_sent_total{{{watch}}} 1"),
+        format!("grpc_server_handled_total{{{watch},grpc_code=\"FailedPrecondition\"}} 1"),
     ] {
         assert!(page.contains(&line), "no {line} in\n{page}");
     }

@@ -20,6 +20,8 @@ use grpc_kit::{
     reflection, serve,
 };
 use http::{Request, Response};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tonic::{Code, Status, body::Body, server::NamedService, service::Routes};
 use tonic_health::pb::{
@@ -58,10 +60,22 @@ pub(crate) async fn start_with(settings: ServerSettings) -> Running {
     let probe = Probe { hanging: Arc::clone(&hanging), handled: Arc::clone(&handled) };
     let probe = ProbeServer(HealthServer::new(probe).max_decoding_message_size(MAX_REQUEST_BYTES));
     let routes = Routes::new(probe).add_service(health_service).add_service(v1).add_service(v1alpha);
-    let layer = CallLayer::new(DOMAIN).streaming(&[WATCH]);
+    let layer = CallLayer::new(DOMAIN)
+        .serving(&[&descriptors()], &[ProbeServer::NAME, health::SERVICE, reflection::SERVICES[0]])
+        .expect("descriptors that decode");
     let (trigger, shutdown) = Shutdown::new();
     let ended = tokio::spawn(serve(listener, routes, layer, settings, shutdown));
     Running { address, health, trigger, ended, hanging, handled }
+}
+
+/// Health's, under the names of the service here.
+fn descriptors() -> Vec<u8> {
+    let mut set = FileDescriptorSet::decode(tonic_health::pb::FILE_DESCRIPTOR_SET).expect("descriptors");
+    for file in &mut set.file {
+        file.package = Some("tandem.probe.v1".to_owned());
+        file.service.iter_mut().for_each(|service| service.name = Some("ProbeService".to_owned()));
+    }
+    set.encode_to_vec()
 }
 
 struct Probe {

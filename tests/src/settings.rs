@@ -97,6 +97,15 @@ impl Settings {
         self
     }
 
+    /// Gives both a variable that is no setting of theirs.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        for variables in [&mut self.auth, &mut self.users] {
+            variables.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
     /// Calls the pair over TLS, and takes this authority's word for who it is. What the services need for that they are to be
     /// told.
     #[must_use]

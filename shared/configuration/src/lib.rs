@@ -38,6 +38,7 @@ mod problem;
 mod reader;
 mod secret_file;
 mod source;
+mod standard;
 mod suggestion;
 mod value;
 
@@ -45,4 +46,5 @@ pub use effective::Effective;
 pub use layers::Layers;
 pub use problem::{Problem, Problems};
 pub use reader::Reader;
+pub use standard::standard_variable;
 pub use secret_file::{SecretFile, UnfitFile};

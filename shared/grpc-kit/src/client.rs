@@ -1,9 +1,13 @@
-//! What a caller of such a server can know about a call that failed on the way.
+//! What a caller of such a server needs: to know about a call that failed on the way, and to trace its calls.
+
+mod traced;
 
 use std::error::Error;
 use std::iter::successors;
 
 use tonic::Status;
+
+pub use traced::Traced;
 
 /// Whether no handler has seen the call, so that even one that writes may be sent again.
 ///

@@ -8,7 +8,7 @@
 
 mod answer;
 mod completion;
-mod deadline;
+pub(crate) mod deadline;
 mod methods;
 mod observation;
 mod request_id;
@@ -25,6 +25,7 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderName, HeaderValue, Request, Response};
+use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service, ServiceExt as _};
@@ -33,9 +34,11 @@ use tracing::Instrument as _;
 use self::{
     answer::AnswerBody,
     completion::{Completion, Part},
-    methods::{Kind, Methods},
+    methods::{Kind, Method, Methods},
     observation::Observation,
 };
+pub(crate) use self::methods::code_name;
+use crate::trace::{CallSpan, Parent, Server};
 use crate::{Call, Fault, Shutdown, call};
 
 /// The deadline passed before the answer was ready.
@@ -140,9 +143,12 @@ where
     pub(crate) fn handle(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let path = request.uri().path().to_owned();
         let kind = self.layer.methods.kind(&path);
-        let call = Arc::new(admit(&mut request, kind));
+        let method = self.layer.methods.served(&path);
+        let mut call = admit(&mut request, kind);
+        let traced = trace(&mut call, &request, &path, method.as_deref());
+        let call = Arc::new(call);
         let completion = Completion::new(self.layer.domain, &path, &call.request_id);
-        let observation = Observation::begin(self.layer.methods.clone(), kind, path, &call);
+        let observation = Observation::begin(self.layer.methods.clone(), kind, path, method, &call, traced);
         let span = observation.span().clone();
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let handler = AssertUnwindSafe(self.inner.clone().oneshot(request)).catch_unwind();
@@ -170,6 +176,26 @@ fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
         tracestate: tracestate.flatten(),
         peer,
     }
+}
+
+/// Begins the span of a call, if there are any, which takes the place of the caller's in what the call belongs to.
+///
+/// Calls to the health service have none: those who probe ask every second or so.
+fn trace(call: &mut Call, request: &Request<Body>, path: &str, method: Option<&Method>) -> Option<CallSpan> {
+    if path.starts_with("/grpc.health.") {
+        return None;
+    }
+    let parent = call.traceparent.as_deref();
+    let parent = parent.map(|traceparent| Parent { traceparent, tracestate: call.tracestate.as_deref() });
+    let server = || {
+        let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::local_addr)?;
+        Some(Server { address: address.ip().to_string().into(), port: address.port() })
+    };
+    let span = CallSpan::begin(SpanKind::Server, || method.map(Method::full_name), parent, server)?;
+    if let Some(traceparent) = span.traceparent() {
+        call.traceparent = Some(traceparent);
+    }
+    Some(span)
 }
 
 type Answer = Result<Response<Body>, Infallible>;

@@ -4,8 +4,9 @@
 //! From the outside in: [`server`] accepts connections and drains them; [`layer`] gives every call its
 //! request id, deadline, log line and metrics, and completes every error answer; [`call`] is what a
 //! handler can ask about the call it serves; [`fault`] is how it refuses. [`health`], [`reflection`] and
-//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end. [`client`] is the
-//! one thing about the other end: what a call that failed on the way has done.
+//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end. [`client`] is
+//! about the other end: what a call that failed on the way has done, and how its calls are traced. [`trace`] is what the
+//! span of a call looks like at either end.
 //!
 //! It knows no service, no domain type and none of our generated code: what differs between listeners
 //! (error domain, streaming methods, service names) is an argument.
@@ -25,6 +26,7 @@ pub mod process;
 pub mod readyz;
 pub mod reflection;
 pub mod server;
+pub mod trace;
 
 pub use call::Call;
 pub use fault::{Fault, Violation};

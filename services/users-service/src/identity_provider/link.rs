@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use configuration::{SecretFile, UnfitFile};
 use credentials::{ClientTls, Followed, UnfitPem};
+use grpc_kit::client::Traced;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -17,7 +18,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_SECRET_BYTES: usize = 32;
 
 /// The port's client.
-pub(super) type Client = IdentityProviderServiceClient<Channel>;
+pub(super) type Client = IdentityProviderServiceClient<Traced<Channel>>;
 
 /// What a call carries to say who we are.
 type Credential = Option<MetadataValue<Ascii>>;
@@ -133,7 +134,8 @@ impl Link {
 }
 
 fn client(connection: &Connection) -> Result<Client, ConnectionError> {
-    Ok(Client::new(endpoint(connection)?.connect_lazy()))
+    let endpoint = endpoint(connection)?;
+    Ok(Client::new(Traced::new(endpoint.connect_lazy(), endpoint.uri())))
 }
 
 /// What the settings amount to.

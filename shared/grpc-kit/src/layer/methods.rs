@@ -89,6 +89,11 @@ impl Method {
         Self { service, name, grpc_type, started, succeeded, seconds }
     }
 
+    /// As its path says it.
+    pub(super) fn full_name(&self) -> String {
+        format!("{}/{}", self.service, self.name)
+    }
+
     /// A call has begun.
     pub(super) fn count_start(&self) {
         self.started.increment(1);
@@ -154,7 +159,7 @@ impl Methods {
 }
 
 /// The code as the gRPC specification writes it.
-pub(super) fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -1,4 +1,4 @@
-//! What operators see of a call: its span, one log line at its end, and metrics.
+//! What operators see of a call: one log line at its end with the span around it, metrics, and its span in a trace.
 //!
 //! Never metadata values (but the request id and the trace) and never a message.
 
@@ -11,7 +11,7 @@ use super::{
     methods::{Kind, Method, Methods, code_name},
     trace_context,
 };
-use crate::Call;
+use crate::{Call, trace::CallSpan};
 
 /// Longer paths are nobody's method; a log line should not carry kilobytes of them.
 const MAX_PATH: usize = 128;
@@ -26,24 +26,32 @@ pub(super) struct Observation {
     call: Arc<Call>,
     began: Instant,
     span: Span,
+    /// Where traces are recorded.
+    traced: Option<CallSpan>,
     finished: bool,
 }
 
 impl Observation {
     /// A call has arrived.
-    pub(super) fn begin(methods: Methods, kind: Kind, path: String, call: &Arc<Call>) -> Self {
+    pub(super) fn begin(
+        methods: Methods,
+        kind: Kind,
+        path: String,
+        method: Option<Arc<Method>>,
+        call: &Arc<Call>,
+        traced: Option<CallSpan>,
+    ) -> Self {
         let span = tracing::info_span!(
             target: "grpc",
             "rpc",
             path = path.get(..MAX_PATH).unwrap_or(&path),
             request_id = %call.request_id,
         );
-        let method = methods.served(&path);
         if let Some(method) = &method {
             method.count_start();
         }
         let (call, began) = (Arc::clone(call), Instant::now());
-        Self { methods, kind, path, method, call, began, span, finished: false }
+        Self { methods, kind, path, method, call, began, span, traced, finished: false }
     }
 
     /// The span in which everything about the call happens.
@@ -56,6 +64,9 @@ impl Observation {
         if self.method.is_none() {
             let method = self.methods.learn(&self.path);
             method.count_start();
+            if let Some(traced) = &mut self.traced {
+                traced.name(|| method.full_name());
+            }
             self.method = Some(method);
         }
     }
@@ -73,6 +84,9 @@ impl Observation {
         let took = self.began.elapsed();
         self.log(&method, code, took.as_secs_f64() * 1000.0);
         method.count_end(code, took);
+        if let Some(mut traced) = self.traced.take() {
+            traced.end(code);
+        }
     }
 
     fn log(&self, method: &Method, code: Code, duration_ms: f64) {

@@ -16,6 +16,8 @@ pub struct Settings {
     auth: Vec<(String, String)>,
     users: Vec<(String, String)>,
     client_tls: Option<ClientTlsConfig>,
+    keeps_logs: bool,
+    database_password: Option<String>,
 }
 
 /// Where PostgreSQL is, if it is not where `DATABASE_URL` says.
@@ -31,7 +33,7 @@ impl Default for Settings {
         let (engine, replicas) = engine::under_test();
         let pooler = engine::pooler_under_test().filter(|_| engine == Engine::Postgres);
         let servers = Servers { pooler, ..Servers::default() };
-        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new(), client_tls: None }
+        Self { replicas, servers, ..Self::on(engine) }
     }
 }
 
@@ -46,6 +48,8 @@ impl Settings {
             auth: Vec::new(),
             users: Vec::new(),
             client_tls: None,
+            keeps_logs: false,
+            database_password: None,
         }
     }
 
@@ -60,6 +64,12 @@ impl Settings {
     pub fn at(mut self, server: &Cluster) -> Self {
         self.servers.primary = Some(server.url());
         self
+    }
+
+    /// Gives the server of PostgreSQL this password, where its URL has none. Servers for tests do not ask for one.
+    #[must_use]
+    pub fn database_password(self, password: &str) -> Self {
+        Self { database_password: Some(password.to_owned()), ..self }
     }
 
     /// Lets queries of users-service read this replica of the server.
@@ -95,6 +105,20 @@ impl Settings {
     pub fn users(mut self, key: &str, value: &str) -> Self {
         self.users.push((format!("USERS__{key}"), value.to_owned()));
         self
+    }
+
+    /// Keeps what real processes log, in this detail and as JSON, for the test to read.
+    #[must_use]
+    pub fn logging(self, level: &str) -> Self {
+        let told = self.auth("LOG__LEVEL", level).auth("LOG__FORMAT", "json");
+        let told = told.users("LOG__LEVEL", level).users("LOG__FORMAT", "json");
+        Self { keeps_logs: true, ..told }
+    }
+
+    /// Lets real processes send their spans to a collector, at once.
+    #[must_use]
+    pub fn traced_by(self, endpoint: &str) -> Self {
+        self.variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).variable("OTEL_BSP_SCHEDULE_DELAY", "20")
     }
 
     /// Gives both a variable that is no setting of theirs.
@@ -133,6 +157,10 @@ impl Settings {
         self.servers.primary.as_deref()
     }
 
+    pub(crate) const fn keeps_logs(&self) -> bool {
+        self.keeps_logs
+    }
+
     /// How many processes of each service there are.
     pub(crate) const fn replicas(&self) -> usize {
         self.replicas
@@ -158,6 +186,7 @@ impl Settings {
 
     /// The settings that say where a database is.
     fn database(&self, url: &str) -> Vec<(&'static str, String)> {
+        let url = &self.with_password(url);
         match &self.servers.pooler {
             None => vec![("URL", url.to_owned())],
             Some(pooler) => vec![
@@ -165,6 +194,15 @@ impl Settings {
                 ("DIRECT_URL", url.to_owned()),
                 ("PREPARED_STATEMENTS", "false".to_owned()),
             ],
+        }
+    }
+
+    fn with_password(&self, url: &str) -> String {
+        match (&self.database_password, url.split_once('@')) {
+            (Some(password), Some((before, after))) if before.matches(':').count() == 1 => {
+                format!("{before}:{password}@{after}")
+            }
+            _ => url.to_owned(),
         }
     }
 

@@ -121,7 +121,8 @@ async fn commands(witness: &mut Witness<'_>) -> (Somebody, Vec<u8>) {
         run(service, &["config", "print"]).await;
     }
     let generated = pair.home().join("generated").display().to_string();
-    let another = ["bootstrap-super-admin", "--force", "--username", "another.boss", "--password-out", &generated];
+    let another =
+        ["bootstrap-super-admin", "--force", "--username", "another.boss", "--password-out", &generated];
     run(Service::Users, &another).await;
     let generated = fs::read_to_string(generated).expect("a password");
     witness.canaries.add("a generated password", generated.trim());

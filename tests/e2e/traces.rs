@@ -34,7 +34,9 @@ async fn spans_of(collector: &Collector, trace: &str, count: usize) -> Vec<Span>
 
 fn the<'a>(spans: &'a [Span], kind: &str, name: &str) -> &'a Span {
     let mut found = spans.iter().filter(|span| (span.kind, span.name.as_str()) == (kind, name));
-    let (Some(one), None) = (found.next(), found.next()) else { panic!("one {kind} span {name}: {spans:#?}") };
+    let (Some(one), None) = (found.next(), found.next()) else {
+        panic!("one {kind} span {name}: {spans:#?}")
+    };
     one
 }
 
@@ -61,29 +63,30 @@ async fn a_call_through_both_services_is_a_part_of_its_callers_trace() {
     let served = the(&spans, "SERVER", GET_CURRENT_USER);
     let asked = the(&spans, "CLIENT", AUTHENTICATE);
     let answered = the(&spans, "SERVER", AUTHENTICATE);
-    assert_eq!([&served.parent, &asked.parent, &answered.parent], [
-        CALLERS_SPAN,
-        &served.span_id,
-        &asked.span_id
-    ]);
-    assert_eq!([&served.service, &asked.service, &answered.service], [
-        "users-service",
-        "users-service",
-        "auth-service"
-    ]);
+    assert_eq!(
+        [&served.parent, &asked.parent, &answered.parent],
+        [CALLERS_SPAN, &served.span_id, &asked.span_id]
+    );
+    assert_eq!(
+        [&served.service, &asked.service, &answered.service],
+        ["users-service", "users-service", "auth-service"]
+    );
     for (span, method) in [(served, GET_CURRENT_USER), (asked, AUTHENTICATE), (answered, AUTHENTICATE)] {
         assert!(!span.is_error);
         let mut attributes: Vec<_> =
             span.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         attributes.sort_unstable();
         let port = span.attributes["server.port"].clone();
-        assert_eq!(attributes, [
-            ("rpc.method", method),
-            ("rpc.response.status_code", "OK"),
-            ("rpc.system.name", "grpc"),
-            ("server.address", "127.0.0.1"),
-            ("server.port", &port),
-        ]);
+        assert_eq!(
+            attributes,
+            [
+                ("rpc.method", method),
+                ("rpc.response.status_code", "OK"),
+                ("rpc.system.name", "grpc"),
+                ("server.address", "127.0.0.1"),
+                ("server.port", &port),
+            ]
+        );
     }
     assert_eq!(asked.attributes["server.port"], answered.attributes["server.port"]);
 
@@ -149,7 +152,10 @@ async fn a_refusal_is_an_error_of_its_caller_and_not_of_the_server() {
         let span = the(&spans, kind, name);
         assert_eq!(span.attributes["rpc.response.status_code"], "ALREADY_EXISTS");
         assert_eq!(span.is_error, is_error, "{span:?}");
-        assert_eq!(span.attributes.get("error.type").map(String::as_str), is_error.then_some("ALREADY_EXISTS"));
+        assert_eq!(
+            span.attributes.get("error.type").map(String::as_str),
+            is_error.then_some("ALREADY_EXISTS")
+        );
     }
 }
 

@@ -117,6 +117,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 }
 
 async fn after(config: Config) -> Result<(), Box<dyn Error>> {
+    let _log = telemetry::init_log(&config.log)?;
     let (epoch, ended) = after_restore(&config, SystemClock::default()).await?;
     println!("the database has the new epoch {epoch}; {ended} sessions were ended");
     Ok(())

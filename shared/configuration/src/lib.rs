@@ -46,5 +46,5 @@ pub use effective::Effective;
 pub use layers::Layers;
 pub use problem::{Problem, Problems};
 pub use reader::Reader;
-pub use standard::standard_variable;
 pub use secret_file::{SecretFile, UnfitFile};
+pub use standard::standard_variable;

@@ -31,13 +31,13 @@ use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
+pub(crate) use self::methods::code_name;
 use self::{
     answer::AnswerBody,
     completion::{Completion, Part},
     methods::{Kind, Method, Methods},
     observation::Observation,
 };
-pub(crate) use self::methods::code_name;
 use crate::trace::{CallSpan, Parent, Server};
 use crate::{Call, Fault, Shutdown, call};
 

@@ -74,7 +74,8 @@ impl CallSpan {
             attributes.push(KeyValue::new("rpc.method", method.clone()));
         }
         let context = parent.and_then(span_context);
-        let context = context.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
+        let context =
+            context.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         let name = method.map_or(Cow::Borrowed(NO_METHOD), Cow::Owned);
         let builder = tracer.span_builder(name).with_kind(kind.clone()).with_attributes(attributes);
         Some(Self { span: builder.start_with_context(tracer, &context), kind, named, ended: false })

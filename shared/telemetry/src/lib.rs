@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use buffered::Buffered;
+use buffered::{Buffered, SECURITY};
 use json::JsonLine;
 use origin::OursInDetail;
 
@@ -57,8 +57,15 @@ impl LogSettings {
     }
 }
 
+/// What is said to `security` is let through unless the level names it: whoever wants less noise does not mean that nobody
+/// should know who did what.
 fn parse(level: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().parse(level)
+    let filter = EnvFilter::builder().parse(level)?;
+    if level.contains(SECURITY) {
+        Ok(filter)
+    } else {
+        Ok(filter.add_directive(format!("{SECURITY}=info").parse()?))
+    }
 }
 
 /// Why telemetry could not be set up.

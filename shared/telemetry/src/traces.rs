@@ -102,10 +102,14 @@ fn refuse_what_is_not_there() -> Result<(), TracesError> {
     const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
     only(["OTEL_TRACES_EXPORTER"], "otlp", |value| value == "otlp")?;
     only(PROTOCOL, "grpc", |value| value == "grpc")?;
-    only(["OTEL_TRACES_SAMPLER"], "always_on, always_off, traceidratio, each also with parentbased_ before", |value| {
-        let sampler = value.strip_prefix("parentbased_").unwrap_or(value);
-        ["always_on", "always_off", "traceidratio"].contains(&sampler)
-    })?;
+    only(
+        ["OTEL_TRACES_SAMPLER"],
+        "always_on, always_off, traceidratio, each also with parentbased_ before",
+        |value| {
+            let sampler = value.strip_prefix("parentbased_").unwrap_or(value);
+            ["always_on", "always_off", "traceidratio"].contains(&sampler)
+        },
+    )?;
     only(["OTEL_TRACES_SAMPLER_ARG"], "a number from 0 to 1", |value| {
         value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio))
     })

@@ -42,7 +42,8 @@ impl Canaries {
         for (what, shape) in &self.0 {
             if let Some(at) = said.find(shape.as_str()) {
                 let from = said[..at].rfind('\n').map_or(0, |line| line + 1);
-                let line: String = said[from..].lines().next().unwrap_or_default().chars().take(2000).collect();
+                let line: String =
+                    said[from..].lines().next().unwrap_or_default().chars().take(2000).collect();
                 panic!("{place} shows {what} as {shape}:\n{line}");
             }
         }
@@ -72,7 +73,8 @@ fn within_base64(bytes: &[u8]) -> Vec<String> {
 fn a_secret_is_found_in_every_shape() {
     let mut canaries = Canaries::default();
     let secret = canaries.hatch("a secret");
-    let found = |said: String| std::panic::catch_unwind(|| canaries.look_into("it", said.as_bytes())).is_err();
+    let found =
+        |said: String| std::panic::catch_unwind(|| canaries.look_into("it", said.as_bytes())).is_err();
     for before in ["", "x", "xy", "xyz"] {
         let inside = format!("{before}{secret}: and more");
         assert!(found(STANDARD_NO_PAD.encode(&inside)) && found(URL_SAFE_NO_PAD.encode(&inside)));

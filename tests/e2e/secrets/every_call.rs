@@ -61,7 +61,8 @@ async fn of_auth(rpc: Rpc, witness: &mut Witness<'_>) {
             let wrong = witness.canaries.hatch("a wrong password");
             let misplaced = witness.canaries.hatch("a password in the place of a name")[..20].to_owned();
             witness.canaries.add("a password in the place of a name", &misplaced);
-            let request = |username: &str, password| auth::LogInRequest { username: username.into(), password };
+            let request =
+                |username: &str, password| auth::LogInRequest { username: username.into(), password };
             let wrong_password = request(&person.username, wrong.clone());
             witness.make(&anonymous, wrong_password).await.expect_err("it is wrong");
             for name in [misplaced.clone(), format!("{misplaced} {misplaced}")] {
@@ -154,11 +155,15 @@ async fn of_users(rpc: Rpc, witness: &mut Witness<'_>, boss: &Somebody) {
             witness.calls(&boss, users::ListUsersRequest { page_token: next, ..request }).await;
         }
         Rpc::UsersInactivateUser => {
-            witness.calls(&boss, users::InactivateUserRequest { user: by_id(id), ..Default::default() }).await;
+            witness
+                .calls(&boss, users::InactivateUserRequest { user: by_id(id), ..Default::default() })
+                .await;
             witness.make(&person, users::GetCurrentUserRequest::default()).await.expect_err("inactive");
         }
         Rpc::UsersReactivateUser => {
-            witness.calls(&boss, users::ReactivateUserRequest { user: by_id(id), ..Default::default() }).await;
+            witness
+                .calls(&boss, users::ReactivateUserRequest { user: by_id(id), ..Default::default() })
+                .await;
         }
         Rpc::UsersGrantAdmin => {
             witness.calls(&boss, users::GrantAdminRequest { user: by_id(id), ..Default::default() }).await;
@@ -174,7 +179,9 @@ async fn of_users(rpc: Rpc, witness: &mut Witness<'_>, boss: &Somebody) {
             witness.calls(&boss, request(good)).await;
         }
         Rpc::UsersListUserSessions => {
-            witness.calls(&boss, users::ListUserSessionsRequest { user: by_id(id), ..Default::default() }).await;
+            witness
+                .calls(&boss, users::ListUserSessionsRequest { user: by_id(id), ..Default::default() })
+                .await;
         }
         Rpc::UsersRevokeUserSessions => {
             let request = users::RevokeUserSessionsRequest { user: by_id(id), ..Default::default() };
@@ -196,7 +203,8 @@ async fn of_the_port(rpc: Rpc, witness: &mut Witness<'_>, boss: &Somebody) {
                 let denied = witness.make(&verify, request).await.expect("an outcome").message.outcome;
                 assert!(matches!(denied, Some(Outcome::Denied(_))), "{denied:?}");
             }
-            let request = port::AuthenticateRequest { access_token: person.token.clone(), skip_renewal: false };
+            let request =
+                port::AuthenticateRequest { access_token: person.token.clone(), skip_renewal: false };
             eventually("a renewed token", async || {
                 let reply = witness.make(&verify, request.clone()).await.expect("an outcome");
                 let token = reply.message.renewed_token?.access_token;
@@ -213,7 +221,9 @@ async fn of_the_port(rpc: Rpc, witness: &mut Witness<'_>, boss: &Somebody) {
             witness.calls(&verify, port::GetAccountRequest { key: by_id(&account_id) }).await;
         }
         Rpc::IdentityProviderCheckCredential => {
-            for password in [witness.canaries.hatch("a password"), witness.canaries.hatch_short("a short one")] {
+            for password in
+                [witness.canaries.hatch("a password"), witness.canaries.hatch_short("a short one")]
+            {
                 let request = port::CheckCredentialRequest { username: "checked".into(), password };
                 witness.calls(&full, request).await;
             }

@@ -32,7 +32,8 @@ impl<'a> Witness<'a> {
         let caller = caller.with("cookie", &baggage);
         let answer = self.make(&caller, good.clone()).await;
         self.make(&caller, M::default()).await.ok();
-        for (scheme, what) in [("Bearer", "a token of nobody's"), ("Basic", "a credential of no known kind")] {
+        for (scheme, what) in [("Bearer", "a token of nobody's"), ("Basic", "a credential of no known kind")]
+        {
             let garbage = self.canaries.hatch(what);
             let nobody = self.pair.anonymous.with("authorization", &format!("{scheme} {garbage}"));
             self.make(&nobody, good.clone()).await.ok();
@@ -41,7 +42,11 @@ impl<'a> Witness<'a> {
     }
 
     /// Makes a call that may fail.
-    pub(super) async fn make<M: Call>(&mut self, caller: &Caller, message: M) -> Result<Reply<M::Answer>, Status> {
+    pub(super) async fn make<M: Call>(
+        &mut self,
+        caller: &Caller,
+        message: M,
+    ) -> Result<Reply<M::Answer>, Status> {
         let outcome = caller.raw(message).await;
         match &outcome {
             Ok(reply) => {
@@ -67,8 +72,11 @@ impl<'a> Witness<'a> {
         self.people += 1;
         let username = format!("witness{}", self.people);
         let password = self.canaries.hatch("a password");
-        let request =
-            SignUpRequest { username: username.clone(), password: password.clone(), request_id: String::new() };
+        let request = SignUpRequest {
+            username: username.clone(),
+            password: password.clone(),
+            request_id: String::new(),
+        };
         let anonymous = self.pair.anonymous.clone();
         self.make(&anonymous, request).await.expect("signed up");
         self.log_in(&username, password).await

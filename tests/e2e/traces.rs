@@ -167,7 +167,11 @@ async fn an_outage_is_an_error_of_both_ends() {
     pair.kill(Service::Auth).await;
     let caller = person.with("traceparent", &parent(TRACE, "01"));
     caller.refused("IDENTITY_PROVIDER_UNAVAILABLE", GetCurrentUserRequest::default()).await;
-    let spans = spans_of(&collector, TRACE, 2).await;
+    let spans = eventually("the span of the call and of what it asked", async || {
+        let spans = spans_of(&collector, TRACE, 2).await;
+        spans.iter().any(|span| span.kind == "SERVER").then_some(spans)
+    })
+    .await;
     for span in &spans {
         assert!(span.is_error, "{span:?}");
         assert_eq!(span.attributes["error.type"], "UNAVAILABLE");

@@ -106,7 +106,9 @@ fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<()
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let _log = telemetry::init_log(&config.log)?;
     let traces = telemetry::export_traces("auth-service")?;
-    traces.iter().for_each(|traces| grpc_kit::trace::record_with(traces.tracer()));
+    if let Some(traces) = &traces {
+        grpc_kit::trace::record_with(traces.tracer());
+    }
     let metrics = telemetry::record_metrics()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;

@@ -31,7 +31,9 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     let (auth, mut users) = settings(&directory)?;
     let _log = telemetry::init_log(&auth.log)?;
     let traces = telemetry::export_traces("tandem")?;
-    traces.iter().for_each(|traces| grpc_kit::trace::record_with(traces.tracer()));
+    if let Some(traces) = &traces {
+        grpc_kit::trace::record_with(traces.tracer());
+    }
     let metrics = telemetry::record_metrics()?;
     let signals = Shutdown::on_signals()?;
 

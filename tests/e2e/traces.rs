@@ -181,6 +181,22 @@ async fn an_outage_is_an_error_of_both_ends() {
 }
 
 #[tokio::test]
+async fn a_call_that_took_too_long_says_so() {
+    let collector = Collector::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let settings = Settings::default().users("IDENTITY_PROVIDER__URL", &url);
+    let settings = settings.users("IDENTITY_PROVIDER__TIMEOUT", "200ms").traced_by(&collector.endpoint());
+    let pair = Processes::start_with(BINARIES, settings).await;
+    let caller = pair.anonymous.bearer("a.token").with("traceparent", &parent(TRACE, "01"));
+    caller.refused("IDENTITY_PROVIDER_UNAVAILABLE", GetCurrentUserRequest::default()).await;
+    let spans = spans_of(&collector, TRACE, 2).await;
+    let (asked, served) = (the(&spans, "CLIENT", AUTHENTICATE), the(&spans, "SERVER", GET_CURRENT_USER));
+    assert_eq!(asked.attributes["error.type"], "DEADLINE_EXCEEDED");
+    assert_eq!(served.attributes["error.type"], "UNAVAILABLE");
+}
+
+#[tokio::test]
 async fn what_is_no_method_has_no_name_and_a_health_check_no_span() {
     let collector = Collector::start().await;
     let (pair, person) = start(Settings::default().traced_by(&collector.endpoint())).await;

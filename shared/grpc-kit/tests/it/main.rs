@@ -1,4 +1,5 @@
-//! A whole server in this process, called over real sockets by a client that shows every byte of an answer.
+//! A whole server in this process, called over real sockets by a client that shows every byte of an answer; and what is
+//! traced of calls to another one.
 
 mod calls;
 mod drain;
@@ -6,3 +7,4 @@ mod operations;
 mod peer;
 mod probe;
 mod retired;
+mod traced;

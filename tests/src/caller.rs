@@ -56,6 +56,10 @@ impl Caller {
         Self { replicas: replicas.into_iter().collect(), turns, metadata: MetadataMap::new() }
     }
 
+    pub(crate) fn first_replica(&self) -> &Endpoints {
+        &self.replicas[0]
+    }
+
     /// Calls the first replica only.
     #[must_use]
     pub fn of_the_first_replica(&self) -> Self {

@@ -1,6 +1,7 @@
 //! Both services as real processes, in as many replicas as the run is about, which a test can kill in the middle of
 //! something and start again on the same data and the same addresses.
 
+use std::fs::{self, OpenOptions};
 use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -94,6 +95,12 @@ impl Processes {
         if let Some(point) = fail_point {
             commands[0].env("TANDEM_FAIL_POINT", point);
         }
+        if self.settings.keeps_logs() {
+            for (number, command) in commands.iter_mut().enumerate() {
+                let log = OpenOptions::new().create(true).append(true).open(self.log_file(service, number));
+                command.stderr(log.expect("a log"));
+            }
+        }
         let starting = self.replicas.iter_mut().zip(commands);
         let starting = starting.filter_map(|(replica, command)| {
             (!replica.is_running(service)).then(|| replica.run(service, command))
@@ -113,17 +120,10 @@ impl Processes {
         self.anonymous = Caller::anonymous(endpoints);
     }
 
-    /// The listeners of the first replica: public and internal, and the public one of users-service.
+    /// Connections to the first process of each.
     #[must_use]
-    pub fn listeners(&self) -> [SocketAddr; 3] {
-        let [public, internal, _] = self.replicas[0].auth;
-        [public, internal, self.replicas[0].users[0]]
-    }
-
-    /// Where operators look at users-service, at the first replica of it.
-    #[must_use]
-    pub fn users_ops(&self) -> SocketAddr {
-        self.replicas[0].users[1]
+    pub fn endpoints(&self) -> &Endpoints {
+        self.anonymous.first_replica()
     }
 
     /// The first process of a service, which must run.
@@ -150,6 +150,23 @@ impl Processes {
     pub fn listeners(&self) -> [SocketAddr; 3] {
         let Replica { auth, users, .. } = &self.replicas[0];
         [auth[0], auth[1], users[0]]
+    }
+
+    /// What all processes of a service have said on standard error, where the settings keep it.
+    #[must_use]
+    pub fn log(&self, service: Service) -> String {
+        let logs = (0..self.replicas.len()).map(|number| self.log_file(service, number));
+        logs.map(|file| fs::read_to_string(file).expect("a log")).collect()
+    }
+
+    /// Ends all processes of a service as operators do, and returns how they ended.
+    pub async fn terminate(&mut self, service: Service) -> Vec<ExitStatus> {
+        let children: Vec<_> = self.replicas.iter_mut().map(|replica| replica.child(service)).collect();
+        for child in &children {
+            Process::new(child.id().expect("it runs")).terminate();
+        }
+        let ends = children.into_iter().map(|child| timeout(PATIENCE, child.wait()));
+        join_all(ends).await.into_iter().map(|end| end.expect("it ends").expect("its status")).collect()
     }
 
     /// Ends all processes of a service as `kill -9` does.
@@ -231,6 +248,12 @@ impl Processes {
         self.anonymous.bearer(&self.home.folder.full)
     }
 
+    /// The workload that may only verify.
+    #[must_use]
+    pub fn verify(&self) -> Caller {
+        self.anonymous.bearer(&self.home.folder.verify)
+    }
+
     /// The folder with the secrets.
     #[must_use]
     pub fn home(&self) -> &Path {
@@ -247,6 +270,10 @@ impl Processes {
     #[must_use]
     pub fn write(&self, name: &str, content: &str) -> PathBuf {
         self.home.folder.write(name, content)
+    }
+
+    fn log_file(&self, service: Service, number: usize) -> PathBuf {
+        self.home().join(format!("{service:?}-{number}.log"))
     }
 
     /// One of them, on the addresses that it had before.

@@ -17,6 +17,8 @@ pub struct Settings {
     users: Vec<(String, String)>,
     client_tls: Option<ClientTlsConfig>,
     name: Option<String>,
+    keeps_logs: bool,
+    database_password: Option<String>,
 }
 
 /// Where PostgreSQL is, if it is not where `DATABASE_URL` says.
@@ -32,7 +34,7 @@ impl Default for Settings {
         let (engine, replicas) = engine::under_test();
         let pooler = engine::pooler_under_test().filter(|_| engine == Engine::Postgres);
         let servers = Servers { pooler, ..Servers::default() };
-        Self { engine, replicas, servers, auth: Vec::new(), users: Vec::new(), client_tls: None, name: None }
+        Self { replicas, servers, ..Self::on(engine) }
     }
 }
 
@@ -48,6 +50,8 @@ impl Settings {
             users: Vec::new(),
             client_tls: None,
             name: None,
+            keeps_logs: false,
+            database_password: None,
         }
     }
 
@@ -62,6 +66,12 @@ impl Settings {
     pub fn at(mut self, server: &Cluster) -> Self {
         self.servers.primary = Some(server.url());
         self
+    }
+
+    /// Gives the server of PostgreSQL this password, where its URL has none. Servers for tests do not ask for one.
+    #[must_use]
+    pub fn database_password(self, password: &str) -> Self {
+        Self { database_password: Some(password.to_owned()), ..self }
     }
 
     /// Lets queries of users-service read this replica of the server.
@@ -105,6 +115,29 @@ impl Settings {
         Self { name: Some(name.to_owned()), ..self }
     }
 
+    /// Keeps what real processes log, in this detail and as JSON, for the test to read.
+    #[must_use]
+    pub fn logging(self, level: &str) -> Self {
+        let told = self.auth("LOG__LEVEL", level).auth("LOG__FORMAT", "json");
+        let told = told.users("LOG__LEVEL", level).users("LOG__FORMAT", "json");
+        Self { keeps_logs: true, ..told }
+    }
+
+    /// Lets real processes send their spans to a collector, at once.
+    #[must_use]
+    pub fn traced_by(self, endpoint: &str) -> Self {
+        self.variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).variable("OTEL_BSP_SCHEDULE_DELAY", "20")
+    }
+
+    /// Gives both a variable that is no setting of theirs.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        for variables in [&mut self.auth, &mut self.users] {
+            variables.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
     /// Calls the pair over TLS, and takes this authority's word for who it is. What the services need for that they are to be
     /// told.
     #[must_use]
@@ -132,6 +165,10 @@ impl Settings {
         self.servers.primary.as_deref()
     }
 
+    pub(crate) const fn keeps_logs(&self) -> bool {
+        self.keeps_logs
+    }
+
     /// How many processes of each service there are.
     pub(crate) const fn replicas(&self) -> usize {
         self.replicas
@@ -157,6 +194,7 @@ impl Settings {
 
     /// The settings that say where a database is.
     fn database(&self, url: &str) -> Vec<(&'static str, String)> {
+        let url = &self.with_password(url);
         match &self.servers.pooler {
             None => vec![("URL", url.to_owned())],
             Some(pooler) => vec![
@@ -164,6 +202,15 @@ impl Settings {
                 ("DIRECT_URL", url.to_owned()),
                 ("PREPARED_STATEMENTS", "false".to_owned()),
             ],
+        }
+    }
+
+    fn with_password(&self, url: &str) -> String {
+        match (&self.database_password, url.split_once('@')) {
+            (Some(password), Some((before, after))) if before.matches(':').count() == 1 => {
+                format!("{before}:{password}@{after}")
+            }
+            _ => url.to_owned(),
         }
     }
 

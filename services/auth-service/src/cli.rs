@@ -134,6 +134,10 @@ fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<()
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let _log = telemetry::init_log(&config.log)?;
+    let traces = telemetry::export_traces("auth-service")?;
+    if let Some(traces) = &traces {
+        grpc_kit::trace::record_with(traces.tracer());
+    }
     let metrics = telemetry::record_metrics()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;
@@ -144,6 +148,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 }
 
 async fn after(config: Config) -> Result<(), Box<dyn Error>> {
+    let _log = telemetry::init_log(&config.log)?;
     let (epoch, ended) = after_restore(&config, SystemClock::default()).await?;
     println!("the database has the new epoch {epoch}; {ended} sessions were ended");
     Ok(())

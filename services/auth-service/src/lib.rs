@@ -197,9 +197,10 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
 pub async fn after_restore(config: &Config, clock: SystemClock) -> Result<(Epoch, u64), AfterRestoreError> {
     let service = AuthService::open(config.clone(), clock).await?;
     on_engine!(&service.0, service => {
-        let done = AfterRestore.execute(&service.use_cases.commands).await?;
+        let done = AfterRestore.execute(&service.use_cases.commands).await;
+        security::record_operators("after_restore", &done);
         service.store.close().await;
-        Ok(done)
+        Ok(done?)
     })
 }
 

@@ -1,26 +1,81 @@
 //! The security log: one line for every event that an auditor asks for, in a target of its own. Never a secret, and
 //! never what a caller typed: a username field may hold a password.
+//!
+//! `event` is what was asked for, `actor` who asked and `subject` whose account it is about, both as ids and where they are
+//! known, `outcome` is `ok` or `refused`, with a `reason`. `docs/telemetry.md` lists the events.
+
+use std::net::IpAddr;
 
 use auth_core::Error;
+use auth_core::commands::Denial;
 use identity::UserId;
+use tracing::field::display;
 
-/// Writes down what came of an event, and of whom when that is known.
-pub(crate) fn record<T>(event: &'static str, outcome: &Result<T, Error>, of: impl FnOnce(&T) -> UserId) {
-    match outcome {
-        Ok(value) => tracing::info!(target: "security", event, outcome = "ok", user_id = %of(value)),
-        Err(error) => tracing::info!(target: "security", event, outcome = "refused", reason = reason(error)),
-    }
+use crate::workload::Refusal;
+
+/// Writes down what came of an event whose actor only its success names, and where it came from.
+pub(crate) fn record_anonymous<T>(
+    event: &'static str,
+    from: Option<IpAddr>,
+    outcome: &Result<T, Error>,
+    of: impl FnOnce(&T) -> UserId,
+) {
+    let actor = outcome.as_ref().ok().map(of).map(display);
+    let (reason, outcome) = told(outcome);
+    tracing::info!(target: "security", event, actor, client_address = from.map(display), outcome, reason);
 }
 
-/// As [`record`], for an event that a workload asked for on behalf of an actor.
+/// As [`record_anonymous`], of somebody who is logged in and acts on their own account.
+pub(crate) fn record_own<T>(event: &'static str, actor: UserId, outcome: &Result<T, Error>) {
+    let (reason, outcome) = told(outcome);
+    tracing::info!(target: "security", event, actor = %actor, outcome, reason);
+}
+
+/// As [`record_anonymous`], for an event that a workload asked for on behalf of an actor. An actor that is no id is left out:
+/// it may be any text.
 pub(crate) fn record_for<T>(
     event: &'static str,
     outcome: &Result<T, Error>,
     account_id: &str,
     actor_id: &str,
 ) {
-    let outcome = outcome.as_ref().map_or_else(reason, |_| "ok");
-    tracing::info!(target: "security", event, outcome, account_id, actor_id);
+    let actor = UserId::parse(actor_id).ok().map(display);
+    let (reason, outcome) = told(outcome);
+    tracing::info!(target: "security", event, actor, subject = account_id, outcome, reason);
+}
+
+/// As [`record_anonymous`], of an operator's command on this machine.
+pub(crate) fn record_operators<T>(event: &'static str, outcome: &Result<T, Error>) {
+    let (reason, outcome) = told(outcome);
+    tracing::info!(target: "security", event, actor = "operator", outcome, reason);
+}
+
+/// Writes down that a token was not good.
+pub(crate) fn record_denial(denial: Denial) {
+    let reason = match denial {
+        Denial::Malformed => "malformed",
+        Denial::Expired => "expired",
+        Denial::Revoked => "revoked",
+        Denial::AccountDisabled => "account disabled",
+    };
+    tracing::info!(target: "security", event = "authenticate", outcome = "refused", reason);
+}
+
+/// Writes down that a workload was not let in.
+pub(crate) fn record_refusal(refusal: Refusal) {
+    let reason = match refusal {
+        Refusal::Unauthenticated => "unauthenticated",
+        Refusal::NotAllowed => "not allowed",
+    };
+    tracing::info!(target: "security", event = "admit_workload", outcome = "refused", reason);
+}
+
+/// The reason, if it was refused, and the outcome.
+fn told<T>(outcome: &Result<T, Error>) -> (Option<&'static str>, &'static str) {
+    match outcome {
+        Ok(_) => (None, "ok"),
+        Err(error) => (Some(reason(error)), "refused"),
+    }
 }
 
 /// In the words of the log; the labels of metrics have the same ones.

@@ -30,6 +30,10 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     let directory = DataDir::open(data_dir)?;
     let (auth, mut users) = settings(&directory)?;
     let _log = telemetry::init_log(&auth.log)?;
+    let traces = telemetry::export_traces("tandem")?;
+    if let Some(traces) = &traces {
+        grpc_kit::trace::record_with(traces.tracer());
+    }
     let metrics = telemetry::record_metrics()?;
     let signals = Shutdown::on_signals()?;
 

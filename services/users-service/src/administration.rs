@@ -79,8 +79,13 @@ impl Administration {
 
     /// Refuses whoever is no super admin, before a password for it is shown to anybody.
     pub async fn require_super_admin(&self, username: Username) -> Result<User, AdministrationError> {
+        let target = username.to_string();
         let command = ResetSuperAdminPassword { username };
-        on_engine!(&self.opened, parts => command.target(&parts.commands).await)
+        let outcome = on_engine!(&self.opened, parts => command.target(&parts.commands).await);
+        if outcome.is_err() {
+            record_operators("reset_super_admin_password", &target, &outcome);
+        }
+        outcome
     }
 
     /// Sets a super admin's password.

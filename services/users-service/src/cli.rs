@@ -171,6 +171,10 @@ fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<()
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let _log = telemetry::init_log(&config.log)?;
+    let traces = telemetry::export_traces("users-service")?;
+    if let Some(traces) = &traces {
+        grpc_kit::trace::record_with(traces.tracer());
+    }
     let metrics = telemetry::record_metrics()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;

@@ -14,13 +14,15 @@ use api::users::users_service_server::UsersServiceServer;
 use grpc_kit::health::{self, HealthHandle};
 use grpc_kit::metadata::{Bearer, bearer};
 use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, call, reflection};
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use users_core::commands::{Authenticate, Command};
 use users_core::domain::{AccessToken, Actor, Permission, RenewedToken};
 use users_core::ports::Ports;
 use users_core::{Error, commands, queries};
+
+use crate::security;
 
 const USERS: &str = "tandem.users.v1.UsersService";
 
@@ -98,7 +100,10 @@ impl<P: Ports> Handlers<P> {
             let outcome = match who.caller {
                 Ok(actor) => match actor.require(needs(&actor, &message)) {
                     Ok(()) => act(users, actor, message).await,
-                    Err(error) => Err(error),
+                    Err(error) => {
+                        security::record_refusal(&actor, &error);
+                        Err(error)
+                    }
                 },
                 Err(error) => Err(error),
             };
@@ -135,7 +140,8 @@ fn hand_on(renewed: Option<&RenewedToken>, metadata: &mut MetadataMap) {
     let expire_time = renewed.expire_time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
     let pairs = [("x-session-token", renewed.token.expose()), ("x-session-expire-time", &expire_time)];
     for (key, value) in pairs {
-        if let Ok(value) = value.parse() {
+        if let Ok(mut value) = value.parse::<MetadataValue<Ascii>>() {
+            value.set_sensitive(true);
             metadata.insert(key, value);
         }
     }

@@ -15,7 +15,7 @@ use api::identity as pb;
 use api::identity::identity_provider_service_client::IdentityProviderServiceClient;
 use futures::{Stream, StreamExt as _};
 use grpc_kit::call;
-use grpc_kit::client::{Away, Chosen, Failing, Last, Peers, could_not_connect, was_not_processed};
+use grpc_kit::client::{Away, Chosen, Failing, Last, Peers, Traced, could_not_connect, was_not_processed};
 use identity::{PageSize, RawPassword, UserId, Username, Violation};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataMap;
@@ -29,7 +29,7 @@ use link::Link;
 pub use connection::{Connection, ConnectionError, Token};
 
 /// The port's client.
-type Client = IdentityProviderServiceClient<Channel>;
+type Client = IdentityProviderServiceClient<Traced<Channel>>;
 
 /// What is kept of the caller's deadline for our own answer.
 const RESERVE: Duration = Duration::from_millis(200);

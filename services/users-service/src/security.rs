@@ -1,26 +1,62 @@
 //! The security log: one line for every command of an administrator, in a target of its own, however it ended. Never a
 //! secret, and never what a caller typed beyond the name of its subject, which was parsed before.
+//!
+//! `event` is what was asked for, `actor` who asked, `subject` whom it is about, by the id or name that was asked for,
+//! `outcome` is `ok` or `refused`, with a `reason`. `docs/telemetry.md` lists the events.
 
-use users_core::Error;
 use users_core::domain::Actor;
+use users_core::{AdministrationError, Error};
 
 /// Does what an administrator commands, and writes down what came of it.
 pub(crate) async fn audited<T>(
-    command: &'static str,
+    event: &'static str,
     actor: &Actor,
     subject: String,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let outcome = work.await;
-    let result = outcome.as_ref().map_or_else(refusal, |_| "ok");
-    tracing::info!(target: "security", command, actor = %actor.id, subject, outcome = result);
+    let (reason, result) = told(&outcome, refusal);
+    tracing::info!(target: "security", event, actor = %actor.id, subject, outcome = result, reason);
     outcome
 }
 
+/// Writes down that somebody asked for what their role does not allow. What it was is in the path of the call, whom it was
+/// about is not looked at.
+pub(crate) fn record_refusal(actor: &Actor, error: &Error) {
+    let reason = refusal(error);
+    tracing::info!(target: "security", event = "authorize", actor = %actor.id, outcome = "refused", reason);
+}
+
 /// Writes down what came of an operator's command, who has no name here.
-pub(crate) fn record_operators<T, E>(command: &'static str, subject: &str, outcome: &Result<T, E>) {
-    let result = if outcome.is_ok() { "ok" } else { "refused" };
-    tracing::info!(target: "security", command, actor = "operator", subject, outcome = result);
+pub(crate) fn record_operators<T>(
+    event: &'static str,
+    subject: &str,
+    outcome: &Result<T, AdministrationError>,
+) {
+    let (reason, outcome) = told(outcome, operators_refusal);
+    tracing::info!(target: "security", event, actor = "operator", subject, outcome, reason);
+}
+
+/// The reason, if it was refused, and the outcome.
+fn told<T, E>(
+    outcome: &Result<T, E>,
+    reason: impl FnOnce(&E) -> &'static str,
+) -> (Option<&'static str>, &'static str) {
+    match outcome {
+        Ok(_) => (None, "ok"),
+        Err(error) => (Some(reason(error)), "refused"),
+    }
+}
+
+const fn operators_refusal(error: &AdministrationError) -> &'static str {
+    match error {
+        AdministrationError::SuperAdminExists => "super admin exists",
+        AdministrationError::BootstrapRunning => "bootstrap running",
+        AdministrationError::BootstrapUnfinished(_) => "bootstrap unfinished",
+        AdministrationError::NotASuperAdmin(_) => "not a super admin",
+        AdministrationError::LastActiveSuperAdmin(_) => "last active super admin",
+        AdministrationError::Failed(error) => refusal(error),
+    }
 }
 
 const fn refusal(error: &Error) -> &'static str {

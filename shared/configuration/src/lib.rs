@@ -38,6 +38,7 @@ mod problem;
 mod reader;
 mod secret_file;
 mod source;
+mod standard;
 mod suggestion;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -48,3 +49,4 @@ pub use layers::Layers;
 pub use problem::{Problem, Problems};
 pub use reader::Reader;
 pub use secret_file::{SecretFile, UnfitFile};
+pub use standard::standard_variable;

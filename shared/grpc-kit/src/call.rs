@@ -22,7 +22,7 @@ pub struct Call {
     pub request_id: String,
     /// When the answer is `DEADLINE_EXCEEDED`; streaming calls have none.
     pub deadline: Option<Instant>,
-    /// W3C trace context, as received and well-formed.
+    /// W3C trace context, well-formed: that of the call's own span where traces are recorded, else as received.
     pub traceparent: Option<String>,
     /// The vendors' part of the trace context; never without `traceparent`.
     pub tracestate: Option<String>,
@@ -57,7 +57,7 @@ pub(crate) fn scope_step<R>(call: Arc<Call>, poll: impl FnOnce() -> R) -> R {
     CURRENT.sync_scope(call, poll)
 }
 
-fn shared() -> Option<Arc<Call>> {
+pub(crate) fn shared() -> Option<Arc<Call>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Peers`] are the replicas of a server. Each call goes to one of them that answers; one that does not is left alone, and
 //! asked for its health in the background until it answers, so that no caller has to wait for it. [`RetryBudget`] bounds
-//! how much is repeated.
+//! how much is repeated. [`Traced`] gives each call a span.
 //!
 //! It knows no service: what is sent, and what may be repeated, is its user's.
 
@@ -10,6 +10,7 @@ mod names;
 mod peer;
 mod peers;
 mod retry_budget;
+mod traced;
 
 use std::error::Error;
 use std::iter::successors;
@@ -20,6 +21,7 @@ pub use names::Names;
 pub use peer::{Chosen, Failing};
 pub use peers::{Away, Last, Name, Peers};
 pub use retry_budget::RetryBudget;
+pub use traced::Traced;
 
 /// Whether no handler has seen the call, so that even one that writes may be sent again.
 ///

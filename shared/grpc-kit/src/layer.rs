@@ -8,7 +8,7 @@
 
 mod answer;
 mod completion;
-mod deadline;
+pub(crate) mod deadline;
 mod messages;
 mod methods;
 mod observation;
@@ -26,18 +26,21 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderName, HeaderValue, Request, Response};
+use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service, ServiceExt as _};
 use tracing::Instrument as _;
 
+pub(crate) use self::methods::code_name;
 use self::{
     answer::AnswerBody,
     completion::{Completion, Part},
     messages::CountedBody,
-    methods::{Kind, Methods},
+    methods::{Kind, Method, Methods},
     observation::Observation,
 };
+use crate::trace::{CallSpan, Parent, Server};
 use crate::{Call, Fault, Shutdown, call, reflection};
 
 /// The deadline passed before the answer was ready.
@@ -152,12 +155,14 @@ where
         let path = request.uri().path().to_owned();
         let method = self.layer.methods.at(&path);
         let kind = method.kind;
-        let call = Arc::new(admit(&mut request, kind));
+        let mut call = admit(&mut request, kind);
+        let traced = trace(&mut call, &request, &path, &method);
+        let call = Arc::new(call);
         if kind.client_streams() {
             request = request.map(|body| Body::new(CountedBody::new(body, method.received())));
         }
         let completion = Completion::new(self.layer.domain, &path, &call.request_id);
-        let observation = Observation::begin(method, &path, &call);
+        let observation = Observation::begin(method, &path, &call, traced);
         let span = observation.span().clone();
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let handler = AssertUnwindSafe(self.inner.clone().oneshot(request)).catch_unwind();
@@ -185,6 +190,26 @@ fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
         tracestate: tracestate.flatten(),
         peer,
     }
+}
+
+/// Begins the span of a call, if there are any, which takes the place of the caller's in what the call belongs to.
+///
+/// Calls to the health service have none: those who probe ask every second or so.
+fn trace(call: &mut Call, request: &Request<Body>, path: &str, method: &Method) -> Option<CallSpan> {
+    if path.starts_with("/grpc.health.") {
+        return None;
+    }
+    let parent = call.traceparent.as_deref();
+    let parent = parent.map(|traceparent| Parent { traceparent, tracestate: call.tracestate.as_deref() });
+    let server = || {
+        let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::local_addr)?;
+        Some(Server { address: address.ip().to_string().into(), port: address.port() })
+    };
+    let span = CallSpan::begin(SpanKind::Server, || method.known_name(), parent, server)?;
+    if let Some(traceparent) = span.traceparent() {
+        call.traceparent = Some(traceparent);
+    }
+    Some(span)
 }
 
 type Answer = Result<Response<Body>, Infallible>;

@@ -5,7 +5,8 @@
 //! request id, deadline, log line and metrics, and completes every error answer; [`call`] is what a
 //! handler can ask about the call it serves; [`fault`] is how it refuses. [`health`], [`reflection`] and
 //! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end. [`client`] is the
-//! calling end: which replica is called, and what a call that failed on the way has done.
+//! calling end: which replica is called, and what a call that failed on the way has done. [`trace`] is what the span of a
+//! call looks like at either end.
 //!
 //! It knows no service, no domain type and none of our generated code: what differs between listeners
 //! (error domain, streaming methods, service names) is an argument.
@@ -25,6 +26,7 @@ pub mod process;
 pub mod readyz;
 pub mod reflection;
 pub mod server;
+pub mod trace;
 
 pub use call::Call;
 pub use fault::{Fault, Violation};

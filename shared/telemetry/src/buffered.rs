@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 const ROOM: usize = 32 * 1024;
 
 /// The target of what operators must be able to rely on: who did what to which account.
-const SECURITY: &str = "security";
+pub(crate) const SECURITY: &str = "security";
 
 /// Lines on their way to `W`. Clones share them.
 #[derive(Debug)]

@@ -1,10 +1,13 @@
-//! What a Tandem process says of itself: its log on standard error, and its metrics.
+//! What a Tandem process says of itself: its log on standard error, its metrics, and its traces.
 //!
-//! Knows no service. Traces are not here yet.
+//! It knows no service, and not what is said: [`init_log`] is where lines go and which are let through, [`record_metrics`]
+//! where numbers are kept, [`export_traces`] where spans are sent. `docs/telemetry.md` tells operators about all three.
 
 mod buffered;
 mod json;
+mod origin;
 mod process;
+mod traces;
 
 use std::io::{IsTerminal as _, Stderr, stderr};
 
@@ -13,17 +16,22 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use buffered::Buffered;
+use buffered::{Buffered, SECURITY};
 use json::JsonLine;
+use origin::OursInDetail;
+
+pub use traces::{Traces, TracesError, export_traces};
 
 pub use process::record_process;
 
 /// The settings `log.level` and `log.format`.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// A level (`info`), or levels by target (`info,security=debug`).
+    /// A level (`info`), or levels by target (`info,users_service=debug`). Whatever it says, other people's code is heard up
+    /// to `info` only.
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
@@ -52,8 +60,15 @@ impl LogSettings {
     }
 }
 
+/// What is said to `security` is let through unless the level names it: whoever wants less noise does not mean that nobody
+/// should know who did what.
 fn parse(level: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().parse(level)
+    let filter = EnvFilter::builder().parse(level)?;
+    if level.contains(SECURITY) {
+        Ok(filter)
+    } else {
+        Ok(filter.add_directive(format!("{SECURITY}=info").parse()?))
+    }
 }
 
 /// Why telemetry could not be set up.
@@ -92,11 +107,12 @@ pub fn init_log(settings: &LogSettings) -> Result<Log, TelemetryError> {
         LogFormat::Text => false,
     };
     let lines = Buffered::start(stderr(), buffered::PATIENCE)?;
-    let log = tracing_subscriber::fmt().with_env_filter(parse(&settings.level)?).with_writer(lines.clone());
+    let subscriber = tracing_subscriber::registry().with(parse(&settings.level)?).with(OursInDetail);
+    let log = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     if json {
-        log.fmt_fields(JsonFields::new()).event_format(JsonLine).finish().try_init()?;
+        subscriber.with(log.fmt_fields(JsonFields::new()).event_format(JsonLine)).try_init()?;
     } else {
-        log.with_ansi(stderr().is_terminal()).finish().try_init()?;
+        subscriber.with(log.with_ansi(stderr().is_terminal())).try_init()?;
     }
     Ok(Log(lines))
 }

@@ -97,7 +97,7 @@ async fn cut_off(how: Broken) {
     let (during, (most_memory, most_files)) = tokio::join!(load(&callers, end), most);
     let answered: usize = during.values().sum();
     assert!(during.keys().eq(["IDENTITY_PROVIDER_UNAVAILABLE"]), "{how:?}: {during:?}");
-    assert_eq!(get(pair.users_ops(), "/readyz").await.0, 200, "it answers, so it is ready");
+    assert_eq!(get(pair.ops(Service::Users), "/readyz").await.0, 200, "it answers, so it is ready");
     assert!(most_memory <= memory + GROWTH, "{how:?}: {memory} KiB, then {most_memory}");
     assert!(most_files <= files + MORE_FILES, "{how:?}: {files} descriptors, then {most_files}");
 

@@ -63,20 +63,24 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let (client, message) = self.0.anonymous(request).await?;
         let policy = &self.0.commands.passwords;
         let SignUpRequest { username, password, request_id } = message;
-        let command = SignUp::parse(policy, &username, password, &request_id, &client);
-        let command = command.map_err(Error::InvalidFields).map_err(status::auth)?;
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        let outcome = match SignUp::parse(policy, &username, password, &request_id, &client) {
+            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
+            Err(violations) => Err(Error::InvalidFields(violations)),
+        };
         SIGN_UPS.count(&outcome);
-        security::record("sign_up", &outcome, |account| account.id);
+        security::record_anonymous("sign_up", client.peer_address, &outcome, |account| account.id);
         outcome.map(wire::signed_up).map(Response::new).map_err(status::auth)
     }
 
     async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
         let (client, message) = self.0.anonymous(request).await?;
-        let command = wire::log_in(message, client).map_err(Error::InvalidFields).map_err(status::auth)?;
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        let from = client.peer_address;
+        let outcome = match wire::log_in(message, client) {
+            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
+            Err(violations) => Err(Error::InvalidFields(violations)),
+        };
         LOG_INS.count(&outcome);
-        security::record("log_in", &outcome, |opened| opened.session.user_id);
+        security::record_anonymous("log_in", from, &outcome, |opened| opened.session.user_id);
         outcome.map(wire::logged_in).map(Response::new).map_err(status::auth)
     }
 
@@ -85,7 +89,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let user_id = caller.principal.account.id;
         let command = LogOut { user_id, session_id: caller.principal.session.id.clone() };
         let outcome = self.run(async move |cx| command.execute(&cx).await).await;
-        security::record("log_out", &outcome, |()| user_id);
+        security::record_own("log_out", user_id, &outcome);
         caller.answer(outcome.map(|()| LogOutResponse {}).map_err(status::auth))
     }
 
@@ -128,7 +132,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
             Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
             Err(violations) => Err(Error::InvalidFields(violations)),
         };
-        security::record("revoke_session", &outcome, |()| user_id);
+        security::record_own("revoke_session", user_id, &outcome);
         if own && outcome.is_ok() {
             caller.session_ended();
         }
@@ -144,7 +148,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let keep = message.keep_current.then(|| caller.principal.session.id.clone());
         let command = RevokeAllSessions { user_id, keep };
         let outcome = self.run(async move |cx| command.execute(&cx).await).await;
-        security::record("revoke_all_sessions", &outcome, |_| user_id);
+        security::record_own("revoke_all_sessions", user_id, &outcome);
         if !message.keep_current && outcome.is_ok() {
             caller.session_ended();
         }
@@ -157,6 +161,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
     ) -> Result<Response<ChangePasswordResponse>, Status> {
         let (caller, message) = self.0.authenticated(request, Renewal::Skipped).await?;
         let (principal, client) = (caller.principal.clone(), self.0.client_of(&caller));
+        let user_id = principal.account.id;
         let policy = &self.0.commands.passwords;
         let parsed =
             ChangePassword::parse(policy, principal, message.current_password, message.new_password, client);
@@ -165,7 +170,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
             Err(error) => Err(error),
         };
         PASSWORD_CHANGES.count(&outcome);
-        security::record("change_password", &outcome, |opened| opened.session.user_id);
+        security::record_own("change_password", user_id, &outcome);
         caller.answer(outcome.map(wire::password_changed).map_err(status::auth))
     }
 }

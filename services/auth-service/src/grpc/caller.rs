@@ -1,7 +1,7 @@
 //! Who calls `AuthService`: the order in which its methods look at a call, and how they answer.
 
 use auth_core::Error;
-use auth_core::commands::{Authenticate, Principal};
+use auth_core::commands::{Authenticate, Denial, Principal};
 use auth_core::domain::{Client, RenewedToken};
 use auth_core::ports::Ports;
 use chrono::SecondsFormat;
@@ -14,6 +14,7 @@ use tonic::{Extensions, Request, Response, Status};
 
 use super::client_address::client_address;
 use super::{UseCases, status};
+use crate::security;
 
 /// Whether a call may renew its session's token.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,17 +46,14 @@ impl<P: Ports> UseCases<P> {
         };
         let check = Authenticate { token, skip_renewal: renewal == Renewal::Skipped };
         let checked = check.execute(&self.commands).await.map_err(status::auth)?;
-        let authenticated = checked.map_err(|denial| {
-            tracing::info!(target: "security", event = "authenticate", outcome = "denied", reason = ?denial);
-            status::auth(Error::Unauthenticated)
-        })?;
+        let authenticated = checked.map_err(denied)?;
         let mut principal = authenticated.principal;
         let renewed = match authenticated.due {
             None => None,
             Some(due) => {
                 let commands = Arc::clone(&self.commands);
                 let used = unit_of_work(async move { due.execute(&commands).await }).await;
-                let used = used.map_err(status::auth)?.map_err(|_| status::auth(Error::Unauthenticated))?;
+                let used = used.map_err(status::auth)?.map_err(denied)?;
                 principal.session = used.session;
                 used.renewed
             }
@@ -108,6 +106,12 @@ impl Caller {
     pub(super) fn session_ended(&mut self) {
         self.renewed = None;
     }
+}
+
+/// The caller is never told why.
+fn denied(denial: Denial) -> Status {
+    security::record_denial(denial);
+    status::auth(Error::Unauthenticated)
 }
 
 fn announce(metadata: &mut MetadataMap, renewed: &RenewedToken) {

@@ -13,8 +13,8 @@ use api::identity::{
 };
 use auth_core::Error;
 use auth_core::commands::{
-    Authenticate, Authenticated, Context, DisableAccount, EnableAccount, RegisterAccount, RevokeSessions,
-    SetPassword,
+    Authenticate, Authenticated, Context, Denial, DisableAccount, EnableAccount, RegisterAccount,
+    RevokeSessions, SetPassword,
 };
 use auth_core::ports::Ports;
 use auth_core::queries::{GetAccount, WatchAccounts, check_credential};
@@ -42,8 +42,13 @@ impl<P: Ports> IdentityProviderGrpc<P> {
     /// Lets the message of a workload through that may call the method.
     fn admitted<M>(&self, request: Request<M>, needed: Allowance) -> Result<M, Status> {
         let names = request.extensions().get::<Arc<PeerNames>>().map(AsRef::as_ref);
-        self.workloads.admit(request.metadata(), names, needed).map_err(status::refused)?;
-        Ok(request.into_inner())
+        match self.workloads.admit(request.metadata(), names, needed) {
+            Ok(()) => Ok(request.into_inner()),
+            Err(refusal) => {
+                security::record_refusal(refusal);
+                Err(status::refused(refusal))
+            }
+        }
     }
 
     /// Runs a use case that writes to its end, also when the caller goes away.
@@ -60,6 +65,11 @@ fn answer<T, M>(outcome: Result<T, Error>, wire: impl FnOnce(T) -> M) -> Result<
     outcome.map(wire).map(Response::new).map_err(status::identity)
 }
 
+fn denied(denial: Denial) -> Response<AuthenticateResponse> {
+    security::record_denial(denial);
+    Response::new(wire::denied(denial))
+}
+
 #[tonic::async_trait]
 impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
     type WatchAccountsStream = Pin<Box<dyn Stream<Item = Result<WatchAccountsResponse, Status>> + Send>>;
@@ -73,7 +83,7 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         let checked = check.execute(&self.use_cases.commands).await.map_err(status::identity)?;
         let Authenticated { mut principal, due } = match checked {
             Ok(authenticated) => authenticated,
-            Err(denial) => return Ok(Response::new(wire::denied(denial))),
+            Err(denial) => return Ok(denied(denial)),
         };
         let Some(due) = due else { return Ok(Response::new(wire::principal(&principal, None))) };
         match self.run(async move |cx| due.execute(&cx).await).await.map_err(status::identity)? {
@@ -81,7 +91,7 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
                 principal.session = used.session;
                 Ok(Response::new(wire::principal(&principal, used.renewed)))
             }
-            Err(denial) => Ok(Response::new(wire::denied(denial))),
+            Err(denial) => Ok(denied(denial)),
         }
     }
 

@@ -22,6 +22,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{Service, service_fn};
 
+use super::Traced;
+
 /// So many calls in a row that fail with a connection there, and it is left alone.
 const FAILURES: u32 = 5;
 
@@ -58,6 +60,12 @@ impl Way {
         }
     }
 
+    /// With a span for each call, in which the server is called what callers call it.
+    fn traced(&self, channel: Channel) -> Traced<Channel> {
+        let (Self::Endpoint(endpoint) | Self::Address(endpoint, ..)) = self;
+        Traced::new(channel, endpoint.uri())
+    }
+
     async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
         match self {
             Self::Endpoint(endpoint) => endpoint.connect().await,
@@ -91,7 +99,7 @@ fn connector(
 /// One replica.
 pub(super) struct Peer {
     way: Way,
-    channel: Mutex<Channel>,
+    channel: Mutex<Traced<Channel>>,
     in_flight: AtomicUsize,
     /// Calls in a row that failed.
     failures: AtomicU32,
@@ -102,7 +110,7 @@ impl Peer {
     /// One that is connected to when it is first called.
     pub(super) fn new(way: Way) -> Arc<Self> {
         Arc::new(Self {
-            channel: Mutex::new(way.channel()),
+            channel: Mutex::new(way.traced(way.channel())),
             way,
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
@@ -119,7 +127,7 @@ impl Peer {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    fn channel(&self) -> Channel {
+    fn channel(&self) -> Traced<Channel> {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -135,7 +143,7 @@ impl Peer {
     }
 
     fn serves_again(&self, channel: Channel) {
-        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel;
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.way.traced(channel);
         self.failures.store(0, Ordering::Relaxed);
         self.left_alone.store(false, Ordering::Relaxed);
         tracing::info!(peer = %self.way, "a replica answers again");
@@ -186,7 +194,7 @@ async fn serving(way: &Way) -> Result<Channel, Status> {
 #[derive(Debug)]
 pub struct Chosen {
     peer: Arc<Peer>,
-    channel: Channel,
+    channel: Traced<Channel>,
 }
 
 impl Chosen {
@@ -209,9 +217,9 @@ impl Chosen {
 }
 
 impl Deref for Chosen {
-    type Target = Channel;
+    type Target = Traced<Channel>;
 
-    fn deref(&self) -> &Channel {
+    fn deref(&self) -> &Traced<Channel> {
         &self.channel
     }
 }

@@ -28,6 +28,11 @@ pub(super) fn take_timeout(headers: &mut HeaderMap) -> Option<Duration> {
     timeout
 }
 
+/// The timeout in the metadata of a call, if it can be understood.
+pub(crate) fn requested(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()))
+}
+
 /// `TimeoutValue TimeoutUnit` of the gRPC over HTTP/2 protocol: 1 to 8 digits and a unit.
 fn parse(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;

@@ -12,6 +12,9 @@ use prost::{DecodeError, Message as _};
 use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tonic::Code;
 
+/// What is called a method that there is not, and its service.
+const UNKNOWN: &str = "unknown";
+
 /// The number of codes there are.
 const CODES: usize = 17;
 
@@ -106,6 +109,11 @@ impl Method {
         }
     }
 
+    /// As its path says it, if there is such a method.
+    pub(super) fn known_name(&self) -> Option<String> {
+        (*self.service != *UNKNOWN).then(|| format!("{}/{}", self.service, self.name))
+    }
+
     /// A call has begun.
     pub(super) fn count_start(&self) {
         self.started.increment(1);
@@ -147,7 +155,7 @@ impl Methods {
     /// None yet.
     pub(super) fn new() -> Self {
         describe();
-        let unknown = Arc::new(Method::new("unknown", "unknown", Kind::Unary));
+        let unknown = Arc::new(Method::new(UNKNOWN, UNKNOWN, Kind::Unary));
         Self { served: Arc::default(), unknown }
     }
 
@@ -188,7 +196,7 @@ fn describe() {
 }
 
 /// The code as the gRPC specification writes it.
-pub(super) fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     names(code).0
 }
 

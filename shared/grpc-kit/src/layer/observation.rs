@@ -1,4 +1,4 @@
-//! What operators see of a call: its span, one log line at its end, and metrics.
+//! What operators see of a call: one log line at its end with the span around it, metrics, and its span in a trace.
 //!
 //! Never metadata values (but the request id and the trace) and never a message.
 
@@ -12,7 +12,7 @@ use super::{
     methods::{Method, code_name},
     trace_context,
 };
-use crate::Call;
+use crate::{Call, trace::CallSpan};
 
 /// Longer paths are nobody's method; a log line should not carry kilobytes of them.
 const MAX_PATH: usize = 128;
@@ -23,12 +23,14 @@ pub(super) struct Observation {
     call: Arc<Call>,
     began: Instant,
     span: Span,
+    /// Where traces are recorded.
+    traced: Option<CallSpan>,
     finished: bool,
 }
 
 impl Observation {
     /// A call has arrived.
-    pub(super) fn begin(method: Arc<Method>, path: &str, call: &Arc<Call>) -> Self {
+    pub(super) fn begin(method: Arc<Method>, path: &str, call: &Arc<Call>, traced: Option<CallSpan>) -> Self {
         let span = tracing::info_span!(
             target: "grpc",
             "rpc",
@@ -36,7 +38,7 @@ impl Observation {
             request_id = %call.request_id,
         );
         method.count_start();
-        Self { method, call: Arc::clone(call), began: Instant::now(), span, finished: false }
+        Self { method, call: Arc::clone(call), began: Instant::now(), span, traced, finished: false }
     }
 
     /// The span in which everything about the call happens.
@@ -57,6 +59,9 @@ impl Observation {
         let took = self.began.elapsed();
         self.log(code, took.as_secs_f64() * 1000.0);
         self.method.count_end(code, took);
+        if let Some(mut traced) = self.traced.take() {
+            traced.end(code);
+        }
     }
 
     fn log(&self, code: Code, duration_ms: f64) {

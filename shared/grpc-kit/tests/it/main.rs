@@ -1,4 +1,5 @@
-//! A whole server in this process, called over real sockets by a client that shows every byte of an answer.
+//! A whole server in this process, called over real sockets by a client that shows every byte of an answer; and what is
+//! traced of calls to another one.
 
 mod calls;
 mod drain;
@@ -7,3 +8,4 @@ mod peer;
 mod probe;
 mod replicas;
 mod retired;
+mod traced;

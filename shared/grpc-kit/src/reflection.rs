@@ -3,7 +3,7 @@
 pub use tonic_reflection::server::Error;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
-use crate::MAX_REQUEST_BYTES;
+use crate::{MAX_REQUEST_BYTES, health};
 
 /// The reflection services over these encoded descriptor sets, naming the given services only.
 ///
@@ -26,7 +26,7 @@ pub fn services(
     let builder = || {
         let builder = Builder::configure()
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+            .register_encoded_file_descriptor_set(health::pb::FILE_DESCRIPTOR_SET);
         let builder = descriptor_sets
             .iter()
             .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set));

@@ -2,6 +2,7 @@
 
 mod calls;
 mod drain;
+mod limits;
 mod operations;
 mod peer;
 mod probe;

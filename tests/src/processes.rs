@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::data::Begins;
 use crate::eventually::PATIENCE;
 use crate::home::{ANY, Home};
-use crate::{Caller, Data, Endpoints, PASSWORD, Person, Settings};
+use crate::{Caller, Data, Endpoints, PASSWORD, Person, Process, Settings};
 
 /// How often a process is started that ends before it says where it listens: since its address was last its own, it may be
 /// somebody else's for a moment, who was given any that was free.
@@ -99,14 +99,43 @@ impl Processes {
 
     /// Waits until all want calls, over new connections.
     pub async fn ready(&mut self) {
+        let endpoints = self.endpoints();
+        join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
+        join_all(endpoints.iter().map(Endpoints::users_serve)).await;
+        self.anonymous = Caller::anonymous(endpoints);
+    }
+
+    /// As [`ready`](Self::ready), where nobody runs users-service.
+    pub async fn auth_ready(&mut self) {
+        let endpoints = self.endpoints();
+        join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
+        self.anonymous = Caller::anonymous(endpoints);
+    }
+
+    fn endpoints(&self) -> Vec<Endpoints> {
         let endpoints = self.replicas.iter().map(|replica| {
             let [public, internal, _] = replica.auth;
             Endpoints::new(public, internal, replica.users[0], self.settings.client_tls())
         });
-        let endpoints: Vec<_> = endpoints.collect();
-        join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
-        join_all(endpoints.iter().map(Endpoints::users_serve)).await;
-        self.anonymous = Caller::anonymous(endpoints);
+        endpoints.collect()
+    }
+
+    /// The listeners of the first replica: public and internal, and the public one of users-service.
+    #[must_use]
+    pub fn listeners(&self) -> [SocketAddr; 3] {
+        let [public, internal, _] = self.replicas[0].auth;
+        [public, internal, self.replicas[0].users[0]]
+    }
+
+    /// Where operators look at users-service, at the first replica of it.
+    #[must_use]
+    pub fn users_ops(&self) -> SocketAddr {
+        self.replicas[0].users[1]
+    }
+
+    /// The first process of a service, which must run.
+    pub fn process(&mut self, service: Service) -> Process {
+        Process::new(self.replicas[0].child(service).id().expect("it runs"))
     }
 
     /// Where operators look at each process of auth-service.

@@ -1,0 +1,56 @@
+//! What can be seen of a process from outside, and what can be done to one.
+
+use std::fs;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
+
+/// A process, by its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Process(Pid);
+
+impl Process {
+    pub(crate) fn new(pid: u32) -> Self {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        Self(pid.expect("the number of a process"))
+    }
+
+    /// Asks it to end, as an operator does.
+    pub fn terminate(self) {
+        kill_process(self.0, Signal::TERM).expect("it runs");
+    }
+
+    /// How much memory it has, in KiB: what is its own and in use, not what is mapped.
+    #[must_use]
+    pub fn memory(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// How many files and sockets it has open.
+    #[must_use]
+    pub fn open_files(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).expect("it runs").count()
+    }
+
+    /// Lets it have so many files and sockets open; what is open already stays so.
+    pub fn limit_open_files(self, limit: usize) {
+        let limit = Some(u64::try_from(limit).expect("a number"));
+        let limit = Rlimit { current: limit, maximum: limit };
+        prlimit(Some(self.0), Resource::Nofile, limit).expect("fewer are always possible");
+    }
+}
+
+/// Lets this process have as many files and sockets open as the machine allows, which have to be this many.
+pub fn need_open_files(needed: u64) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    assert!(maximum.is_none_or(|maximum| maximum >= needed), "`ulimit -Hn` is less than {needed}");
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit");
+}
+
+/// Lets this process, and every one that it starts from now on, have so many files and sockets open and no more.
+pub fn limit_open_files(limit: u64) {
+    let limit = Some(limit);
+    setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })
+        .expect("fewer are always possible");
+}

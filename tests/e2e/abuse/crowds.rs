@@ -115,6 +115,7 @@ async fn more_connections_than_the_process_may_open() {
             .await;
             // And there is room for whoever comes next.
             target.calls_over_a_new_connection().await;
+            sleep(STAYS).await;
             drop(crowd);
         })
         .await;

@@ -20,6 +20,7 @@ pub struct BindError {
 const BACKLOG: u32 = 4096;
 
 /// Binds an address; an error names the setting that it comes from.
+#[expect(clippy::unused_async, reason = "it needs the runtime that only async code is sure to have")]
 pub async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).map_err(|cause| BindError { key, address, cause })
 }

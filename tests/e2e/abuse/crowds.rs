@@ -18,7 +18,7 @@ const CROWD: usize = 5000;
 /// For how long the crowd is there.
 const STAYS: Duration = Duration::from_secs(3);
 
-/// The first bytes of a ClientHello, which never ends.
+/// The first bytes of a `ClientHello`, which never ends.
 const HALF_A_HELLO: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00];
 
 /// Connections on which this was said and nothing else.

@@ -217,6 +217,26 @@ async fn a_peer_that_takes_no_answer() {
     drop(peer);
 }
 
+/// A call that waits for it is answered or cut, and nothing else waits any longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_somebody_else_has_locked() {
+    let mut processes = Processes::prepared(BINARIES, settings()).await;
+    processes.run(Service::Auth, None).await;
+    processes.auth_ready().await;
+    let locked = processes.data().occupy(Service::Auth).await;
+    let anonymous = processes.anonymous.of_the_first_replica();
+    let waiting = tokio::spawn(async move { anonymous.raw(sign_up("somebody")).await });
+    let asked = Instant::now();
+    processes.process(Service::Auth).terminate();
+    let status = processes.died(Service::Auth).await;
+    let took = asked.elapsed();
+    println!("a locked store: {took:?}");
+    assert!(status.success(), "{status}");
+    assert!(took <= LAME_DUCK + DRAIN + MORE, "{took:?}");
+    waiting.await.expect("no panic").expect_err("nobody could write it");
+    drop(locked);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_is_told_before_it_ends() {
     let mut processes = Processes::prepared(BINARIES, settings()).await;

@@ -1,5 +1,6 @@
 //! The end-to-end suite: both services, driven only through gRPC.
 
+mod abuse;
 mod anonymous;
 mod bad_input;
 mod brute_force;
@@ -7,6 +8,7 @@ mod change_password;
 mod commands;
 mod consistency;
 mod crashes;
+mod drain_under_load;
 mod etags;
 mod feed;
 mod list_users;

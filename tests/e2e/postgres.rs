@@ -4,6 +4,7 @@
 //! These tests say themselves what they run on, whatever engine the run is about; `tests/run` has a stage for them.
 
 mod deadlines;
+mod ending;
 mod followers;
 mod guesses;
 mod kills;

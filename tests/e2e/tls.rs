@@ -26,13 +26,13 @@ const SEEN: Duration = Duration::from_secs(2);
 const HERE: &str = "127.0.0.1";
 
 /// The files that the services are told of.
-struct Files {
+pub(crate) struct Files {
     folder: tempfile::TempDir,
     authority: Authority,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let files = Self { folder: tempfile::tempdir().expect("a folder"), authority: Authority::new() };
         files.write("ca.pem", &files.authority.pem);
         files.write("users-ca.pem", &files.authority.pem);
@@ -60,9 +60,14 @@ impl Files {
     }
 
     /// Everything over TLS; users-service is known by its certificate alone, since nobody knows its token.
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
+        self.added_to(Settings::default())
+    }
+
+    /// The same, added to others.
+    pub(crate) fn added_to(&self, settings: Settings) -> Settings {
         let file = |name: &str| self.path(name).display().to_string();
-        Settings::default()
+        settings
             .trusting(&self.authority)
             .auth("SERVER__TLS_CERT_FILE", &file("server.pem"))
             .auth("SERVER__TLS_KEY_FILE", &file("server-key.pem"))

@@ -47,3 +47,10 @@ pub fn need_open_files(needed: u64) {
     assert!(maximum.is_none_or(|maximum| maximum >= needed), "`ulimit -Hn` is less than {needed}");
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit");
 }
+
+/// Lets this process, and every one that it starts from now on, have so many files and sockets open and no more.
+pub fn limit_open_files(limit: u64) {
+    let limit = Some(limit);
+    setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })
+        .expect("fewer are always possible");
+}

@@ -110,25 +110,43 @@ impl Processes {
 
     /// Waits until all want calls, over new connections.
     pub async fn ready(&mut self) {
+        let endpoints = self.all_endpoints();
+        join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
+        join_all(endpoints.iter().map(Endpoints::users_serve)).await;
+        self.anonymous = Caller::anonymous(endpoints);
+    }
+
+    /// As [`ready`](Self::ready), where nobody runs users-service.
+    pub async fn auth_ready(&mut self) {
+        let endpoints = self.all_endpoints();
+        join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
+        self.anonymous = Caller::anonymous(endpoints);
+    }
+
+    fn all_endpoints(&self) -> Vec<Endpoints> {
         let endpoints = self.replicas.iter().map(|replica| {
             let [public, internal, _] = replica.auth;
             Endpoints::new(public, internal, replica.users[0], self.settings.client_tls())
         });
-        let endpoints: Vec<_> = endpoints.collect();
-        join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
-        join_all(endpoints.iter().map(Endpoints::users_serve)).await;
-        self.anonymous = Caller::anonymous(endpoints);
+        endpoints.collect()
+    }
+
+    /// The listeners of the first replica: public and internal, and the public one of users-service.
+    #[must_use]
+    pub fn listeners(&self) -> [SocketAddr; 3] {
+        let [public, internal, _] = self.replicas[0].auth;
+        [public, internal, self.replicas[0].users[0]]
+    }
+
+    /// The first process of a service, which must run.
+    pub fn process(&mut self, service: Service) -> Process {
+        Process::new(self.replicas[0].child(service).id().expect("it runs"))
     }
 
     /// Connections to the first process of each.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         self.anonymous.first_replica()
-    }
-
-    /// The first process of a service, which must run.
-    pub fn process(&mut self, service: Service) -> Process {
-        Process::new(self.replicas[0].child(service).id().expect("it runs"))
     }
 
     /// Where operators look at each process of auth-service.
@@ -143,13 +161,6 @@ impl Processes {
             Service::Auth => self.replicas[0].auth[2],
             Service::Users => self.replicas[0].users[1],
         }
-    }
-
-    /// Where the first process of each service takes calls: public, internal, and of users-service.
-    #[must_use]
-    pub fn listeners(&self) -> [SocketAddr; 3] {
-        let Replica { auth, users, .. } = &self.replicas[0];
-        [auth[0], auth[1], users[0]]
     }
 
     /// What all processes of a service have said on standard error, where the settings keep it.

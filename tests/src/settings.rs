@@ -151,7 +151,9 @@ impl Settings {
         Self { client_tls: self.client_tls.map(|tls| tls.identity(issued.identity())), ..self }
     }
 
-    pub(crate) fn client_tls(&self) -> Option<ClientTlsConfig> {
+    /// How the pair is called.
+    #[must_use]
+    pub fn client_tls(&self) -> Option<ClientTlsConfig> {
         self.client_tls.clone()
     }
 

@@ -129,7 +129,11 @@ fn config(file: Option<&Path>) -> Result<(Config, Effective), Box<dyn Error>> {
 }
 
 fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // Dropped, it would wait for threads that look names up or read files for as long as that takes.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
@@ -141,7 +145,11 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let metrics = telemetry::record_metrics()?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;
-    let service = AuthService::open(config, SystemClock::default()).await?;
+    let service = tokio::select! {
+        opened = AuthService::open(config, SystemClock::default()) => opened?,
+        // Asked to end before its database has answered.
+        () = shutdown.requested() => return Ok(()),
+    };
     listeners.announce()?;
     service.serve(listeners, Some(metrics), shutdown).await?;
     Ok(())

@@ -9,7 +9,7 @@ use auth_core::ports::Ports;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use grpc_kit::process::{Drain, GrpcListener, OpsListener, end_of_background_work, serve_all};
+use grpc_kit::process::{Drain, Ending, GrpcListener, OpsListener, serve_all};
 use grpc_kit::{Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -32,8 +32,8 @@ impl AuthService {
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
         on_engine!(&self.0, service => {
-            service.serve(listeners, metrics, shutdown).await?;
-            service.store.close().await;
+            let ending = service.serve(listeners, metrics, shutdown).await?;
+            ending.wait_for("the store", service.store.close()).await;
             Ok(())
         })
     }
@@ -56,7 +56,7 @@ impl<S: ServedStore> Service<S> {
         listeners: Listeners,
         metrics: Option<PrometheusHandle>,
         shutdown: Shutdown,
-    ) -> Result<(), StartError> {
+    ) -> Result<Ending, StartError> {
         measurements::announce();
         let public = grpc::public(self.use_cases.clone(), self.config.server.reflection)?;
         let ops = OpsListener { socket: listeners.ops, metrics, extra: self.jwks_page() };
@@ -66,15 +66,16 @@ impl<S: ServedStore> Service<S> {
         let grpc = vec![on(public_socket, public), on(internal_socket, self.internal().await?)];
         let purge = tokio::spawn(purge(self.use_cases.clone(), shutdown.clone()));
         let measuring = tokio::spawn(measurements::run(self.store.clone(), shutdown.clone()));
-        serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
-        end_of_background_work(purge).await;
-        end_of_background_work(measuring).await;
-        Ok(())
+        let ending = serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
+        ending.wait_for_task("the purge", purge).await;
+        ending.wait_for_task("the measurements", measuring).await;
+        Ok(ending)
     }
 
     async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
         let grpc = vec![on(listener.into(), self.internal().await?)];
-        serve_all(grpc, None, self.drain(), self.probe(), shutdown).await;
+        // The process goes on, and so does its store.
+        let _ = serve_all(grpc, None, self.drain(), self.probe(), shutdown).await;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Serving: the listeners, what they serve, and the work in the background.
 
 use axum::Router;
-use grpc_kit::process::{Drain, GrpcListener, OpsListener, end_of_background_work, serve_all};
+use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
 use grpc_kit::{PageTokens, Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use users_core::domain::LeaseOwner;
@@ -79,11 +79,11 @@ impl Open {
             let store = store.clone();
             async move { store.probe().await.map_err(|error| error.to_string()) }
         };
-        serve_all(vec![grpc], Some(ops), drain, probe, shutdown).await;
-        end_of_background_work(projecting).await;
-        end_of_background_work(sweeping).await;
-        end_of_background_work(measuring).await;
-        parts.store.close().await;
+        let ending = serve_all(vec![grpc], Some(ops), drain, probe, shutdown).await;
+        ending.wait_for_task("the projector", projecting).await;
+        ending.wait_for_task("the sweeper", sweeping).await;
+        ending.wait_for_task("the measurements", measuring).await;
+        ending.wait_for("the store", parts.store.close()).await;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The contract as Rust: messages, clients and servers generated from `proto/`, and the descriptor set.
 //!
-//! The only crate that uses the code generator. It holds no conversion from or to domain types: those are in each
-//! service's `wire.rs`, so that a change of the contract stops at the edge.
+//! It holds no conversion from or to domain types: those are in each service's `wire.rs`, so that a change of the contract
+//! stops at the edge.
 
 #[expect(
     missing_docs,

@@ -1,10 +1,12 @@
 //! `grpc.health.v1`: whether this process wants calls.
 //!
-//! tonic-health's own implementation starts out SERVING and its `Watch` of an unknown service is an error;
-//! load balancers rely on the opposite of both. All services of a process share one status: they share their
-//! store, and are ready together or not at all. Liveness is not asked here but of [`ops`](crate::ops).
+//! tonic-health's own implementation starts out SERVING, its `Watch` of an unknown service is an error, and it lacks
+//! `List`; load balancers rely on the opposite of the first two. All services of a process share one status: they share
+//! their store, and are ready together or not at all. Liveness is not asked here but of [`ops`](crate::ops).
 
-use std::{collections::HashSet, sync::Arc};
+pub mod pb;
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{
     Stream, StreamExt as _,
@@ -12,13 +14,12 @@ use futures::{
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, HealthCheckResponse,
-    health_check_response::ServingStatus,
-    health_server::{Health as HealthRpc, HealthServer},
-};
 
 use crate::MAX_REQUEST_BYTES;
+use pb::{
+    Health as HealthRpc, HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+    HealthServer, ServingStatus,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -74,7 +75,7 @@ impl HealthHandle {
 /// Implements `grpc.health.v1.Health`.
 #[derive(Clone, Debug)]
 pub struct Health {
-    known: Arc<HashSet<String>>,
+    known: Arc<BTreeSet<String>>,
     state: watch::Receiver<State>,
 }
 
@@ -88,6 +89,13 @@ impl HealthRpc for Health {
             return Err(Status::not_found("there is no such service here"));
         }
         Ok(Response::new(answer(serving_status(*self.state.borrow()))))
+    }
+
+    async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
+        // All at one moment. There are fewer than the hundred beyond which the protocol asks for an error.
+        let now = answer(serving_status(*self.state.borrow()));
+        let statuses = self.known.iter().map(|service| (service.clone(), now)).collect();
+        Ok(Response::new(HealthListResponse { statuses }))
     }
 
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
@@ -152,7 +160,7 @@ mod tests {
 
     fn health() -> (HealthHandle, Health) {
         let state = Arc::new(watch::Sender::new(State::NotServing));
-        let known = Arc::new(HashSet::from([String::new(), "a.B".to_owned()]));
+        let known = Arc::new(BTreeSet::from([String::new(), "a.B".to_owned()]));
         let health = Health { known, state: state.subscribe() };
         (HealthHandle { state }, health)
     }
@@ -177,6 +185,24 @@ mod tests {
         assert_eq!(checked(&health, "").await, Ok(ServingStatus::Serving));
         assert_eq!(checked(&health, "a.B").await, Ok(ServingStatus::Serving));
         assert_eq!(checked(&health, "x.Y").await, Err(Code::NotFound));
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_known_is_listed_with_its_status() {
+        let (handle, health) = health();
+        let listed = async || {
+            let list = health.list(Request::new(HealthListRequest {})).await.expect("a list").into_inner();
+            let mut listed: Vec<_> =
+                list.statuses.iter().map(|(name, is)| (name.clone(), is.status())).collect();
+            listed.sort();
+            listed
+        };
+        let all = |status| vec![(String::new(), status), ("a.B".to_owned(), status)];
+        assert_eq!(listed().await, all(ServingStatus::NotServing));
+        handle.set_serving(true);
+        assert_eq!(listed().await, all(ServingStatus::Serving));
+        handle.shutdown();
+        assert_eq!(listed().await, all(ServingStatus::NotServing));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@
 
 pub mod call;
 pub mod client;
+mod descriptors;
 mod details;
 pub mod fault;
 pub mod health;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +15,22 @@ pub struct BindError {
     cause: io::Error,
 }
 
+/// How many connections may wait to be accepted, if the system lets so many. The standard library's 128 are fewer than come at
+/// once when all clients of a replica that has gone connect to the others; who finds no room tries again only after a second.
+const BACKLOG: u32 = 4096;
+
 /// Binds an address; an error names the setting that it comes from.
+#[expect(clippy::unused_async, reason = "it needs the runtime that only async code is sure to have")]
 pub async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| BindError { key, address, cause })
+    listen(address).map_err(|cause| BindError { key, address, cause })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a process that has ended may linger on the address for a minute.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The next connection, which sends what is written to it at once (`TCP_NODELAY`): an answer must not wait for the peer's
@@ -45,6 +58,11 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures::future::join_all;
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -52,6 +70,17 @@ mod tests {
         let first = bind("server.listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let refused = bind("server.listen", first.local_addr().unwrap()).await.unwrap_err().to_string();
         assert!(refused.starts_with("server.listen = 127.0.0.1:"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_comes_at_once_waits_in_line() {
+        let listener = bind("server.listen", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let crowd = (0..500).map(|_| TcpStream::connect(address));
+        // Nobody accepts: whoever found no room would wait for a second and more.
+        let crowd =
+            timeout(Duration::from_millis(900), join_all(crowd)).await.expect("there is room for all");
+        assert!(crowd.into_iter().all(|peer| peer.is_ok()));
     }
 
     #[tokio::test]

@@ -8,12 +8,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::service::Routes;
 
 use crate::health::HealthHandle;
 use crate::ops::{self, Ops, Readiness};
-use crate::{CallLayer, Ended, ServerSettings, Shutdown, Socket, call, server};
+use crate::{CallLayer, Ended, ServerSettings, Shutdown, Socket, call, descriptors, server};
 
 /// How often what the process needs is asked whether it is there.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,8 +21,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// After that it is not there, though nobody has said so: longer than a busy store lets anybody wait for a connection.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
 
-/// How long work in the background may take to its end after the drain.
-const BACKGROUND_WAIT: Duration = Duration::from_secs(5);
+/// How long everything may take together that is left at the end of the drain: work whose callers have gone or were cut, work in
+/// the background, the store. The process is promised to be gone a second after the drain, and has to end in what is left of it.
+const AFTER_THE_DRAIN: Duration = Duration::from_millis(500);
 
 /// One gRPC listener with what it serves.
 #[derive(Debug)]
@@ -57,7 +58,40 @@ pub struct Drain {
     pub drain: Duration,
 }
 
-/// Serves on all listeners until the shutdown is requested, then drains them.
+/// The end of a process, once it has begun: one time at which everything has to be over, for all that has to end.
+///
+/// Each with a wait of its own they would add up, and a database that does not answer lets all of them wait.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the rest of the process has to end in time as well"]
+pub struct Ending {
+    over: Instant,
+}
+
+impl Ending {
+    fn begin(drain: Drain) -> Self {
+        Self { over: Instant::now() + drain.lame_duck + drain.drain + AFTER_THE_DRAIN }
+    }
+
+    /// Waits for what has to end, and gives it up when the time is over. What has ended already needs no time.
+    pub async fn wait_for<T>(self, what: &str, ends: impl Future<Output = T>) -> Option<T> {
+        let ended = timeout_at(self.over, ends).await.ok();
+        if ended.is_none() {
+            tracing::warn!("{what} had to be left behind: the time for the end is over");
+        }
+        ended
+    }
+
+    /// Waits for work in the background that ends by the same shutdown, and cuts it when the time is over.
+    pub async fn wait_for_task(self, what: &str, mut task: JoinHandle<()>) {
+        // A panic in it was reported when it happened.
+        if self.wait_for(what, &mut task).await.is_none() {
+            task.abort();
+        }
+    }
+}
+
+/// Serves on all listeners until the shutdown is requested, then drains them; what is left to end of the process has until the
+/// time that is returned.
 ///
 /// `probe` says what is missing, if anything: readiness and health follow it, liveness does not.
 ///
@@ -70,14 +104,15 @@ pub async fn serve_all<P, F>(
     drain: Drain,
     probe: P,
     shutdown: Shutdown,
-) where
+) -> Ending
+where
     P: Fn() -> F + Send + 'static,
     F: Future<Output = Result<(), String>> + Send,
 {
     let (readiness, watched) = watch::channel(Readiness::Starting);
     let (end_calls, calls_end) = Shutdown::new();
     let (end_ops, ops_end) = Shutdown::new();
-    let settings = ServerSettings { drain: drain.drain, ..ServerSettings::default() };
+    let settings = settings_of_each(listeners.len(), drain);
 
     let mut servers = JoinSet::new();
     let mut healths = Vec::with_capacity(listeners.len());
@@ -98,6 +133,7 @@ pub async fn serve_all<P, F>(
 
     follow(&readiness, &healths, probe, &shutdown).await;
 
+    let ending = Ending::begin(drain);
     tracing::info!("draining");
     readiness.send_replace(Readiness::Draining);
     set_serving(&healths, false);
@@ -109,22 +145,27 @@ pub async fn serve_all<P, F>(
             tracing::warn!(connections, "connections were cut at the end of the drain");
         }
     }
-    if timeout(drain.drain, call::units_of_work_done()).await.is_err() {
-        tracing::warn!("units of work were cut at the end of the drain");
-    }
+    ending.wait_for("units of work", call::units_of_work_done()).await;
     end_ops.request();
     if let Some(ops) = ops {
-        let _ = ops.await;
+        ending.wait_for_task("the operations listener", ops).await;
     }
+    ending
 }
 
-/// Waits for work in the background that ends by the same shutdown, unless the store lets it hang.
-pub async fn end_of_background_work(mut task: JoinHandle<()>) {
-    // A panic in it was reported when it happened.
-    if timeout(BACKGROUND_WAIT, &mut task).await.is_err() {
-        tracing::warn!("work in the background was cut at the end of the drain");
-        task.abort();
+/// What every listener is served with: the defaults, within what the process may open.
+fn settings_of_each(listeners: usize, drain: Drain) -> ServerSettings {
+    let settings = ServerSettings { drain: drain.drain, ..ServerSettings::default() };
+    let max_connections = descriptors::connections_for_each(listeners, settings.max_connections);
+    if max_connections < settings.max_connections {
+        tracing::info!(
+            max_connections,
+            "the limit of open files leaves each listener so many connections only"
+        );
     }
+    // The same part of them.
+    let strangers = settings.max_unestablished_connections * max_connections / settings.max_connections;
+    ServerSettings { max_connections, max_unestablished_connections: strangers.max(1), ..settings }
 }
 
 /// Lets readiness and health follow the probe until the shutdown is requested.
@@ -165,5 +206,46 @@ async fn follow<P, F>(
 fn set_serving(healths: &[HealthHandle], serving: bool) {
     for health in healths {
         health.set_serving(serving);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an hour of waiting is not worth is tried with short times (`tests/it/limits.rs`); these are served.
+    #[test]
+    fn every_listener_is_served_with_the_limits_that_are_promised() {
+        let drain = Drain { lame_duck: Duration::from_secs(3), drain: Duration::from_secs(7) };
+        let settings = settings_of_each(1, drain);
+        assert_eq!(settings.max_concurrent_streams, 200);
+        assert_eq!(settings.max_pending_accept_reset_streams, 200);
+        assert_eq!(settings.max_local_error_reset_streams, 1024);
+        assert_eq!(settings.max_header_list_size, 16 * 1024);
+        assert_eq!((settings.keepalive_interval.as_secs(), settings.keepalive_timeout.as_secs()), (60, 20));
+        assert_eq!((settings.handshake_timeout.as_secs(), settings.preface_timeout.as_secs()), (5, 5));
+        assert_eq!((settings.max_connection_age.as_secs(), settings.drain.as_secs()), (300, 7));
+        let share = settings.max_connections * 2 / 5;
+        assert_eq!((settings.max_connections > 100, settings.max_unestablished_connections), (true, share));
+        assert_eq!(crate::MAX_REQUEST_BYTES, 64 * 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_has_to_end_shares_one_time() {
+        let drain = Drain { lame_duck: Duration::from_secs(3), drain: Duration::from_secs(7) };
+        let begun = Instant::now();
+        let ending = Ending::begin(drain);
+        assert_eq!(ending.wait_for("what ends", async { 1 }).await, Some(1));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        for _ in 0..3 {
+            assert_eq!(ending.wait_for("a store", std::future::pending::<()>()).await, None);
+            let task = tokio::spawn(std::future::pending());
+            let cut = task.abort_handle();
+            ending.wait_for_task("a task", task).await;
+            tokio::task::yield_now().await;
+            assert!(cut.is_finished());
+        }
+        assert_eq!(begun.elapsed(), Duration::from_millis(10_500));
+        assert_eq!(ending.wait_for("what has ended", async { 1 }).await, Some(1), "that needs no time");
     }
 }

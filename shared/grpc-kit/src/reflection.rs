@@ -3,7 +3,7 @@
 pub use tonic_reflection::server::Error;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
-use crate::MAX_REQUEST_BYTES;
+use crate::{MAX_REQUEST_BYTES, health};
 
 /// The full names of both versions.
 pub const SERVICES: [&str; 2] =
@@ -11,7 +11,7 @@ pub const SERVICES: [&str; 2] =
 
 /// What describes the services that this crate brings: health, and reflection itself.
 pub(crate) const OWN_DESCRIPTORS: [&[u8]; 3] = [
-    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    health::pb::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
     tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
 ];
@@ -37,7 +37,7 @@ pub fn services(
     let builder = || {
         let builder = Builder::configure()
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+            .register_encoded_file_descriptor_set(health::pb::FILE_DESCRIPTOR_SET);
         let builder = descriptor_sets
             .iter()
             .fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set));

@@ -7,6 +7,7 @@
 
 mod connection;
 mod in_flight;
+mod places;
 mod preface;
 
 use std::{io, net::SocketAddr, time::Duration};
@@ -21,6 +22,10 @@ use tonic::service::Routes;
 use tower::Layer as _;
 
 use crate::{CallLayer, Shutdown, listen};
+use places::Places;
+
+/// So many connections may be ending while others have their places already.
+const ON_THEIR_WAY_OUT: usize = 64;
 
 /// What a listener allows its peers. The defaults are what every listener of Tandem has.
 #[derive(Clone, Debug)]
@@ -39,6 +44,12 @@ pub struct ServerSettings {
     pub keepalive_interval: Duration,
     /// How long the peer has to answer that: 20 s.
     pub keepalive_timeout: Duration,
+    /// Connections at a time on one listener: 10,000, or what the process may open. Whoever comes when there are as many takes
+    /// the place of the one that has been without a call for longest; where all have calls it is closed at once.
+    pub max_connections: usize,
+    /// Of these, connections on which the peer has not said yet that it speaks HTTP/2, and over TLS if need be: 4,000. Of them
+    /// the oldest gives way. So many that nobody has to who is quick: all clients may come at once, after a restart.
+    pub max_unestablished_connections: usize,
     /// How long the TLS handshake may take, where there is TLS: 5 s.
     pub handshake_timeout: Duration,
     /// How long a new connection has to say that it speaks HTTP/2: 5 s.
@@ -59,6 +70,8 @@ impl Default for ServerSettings {
             max_header_list_size: 16 * 1024,
             keepalive_interval: Duration::from_mins(1),
             keepalive_timeout: Duration::from_secs(20),
+            max_connections: 10_000,
+            max_unestablished_connections: 4_000,
             handshake_timeout: Duration::from_secs(5),
             preface_timeout: Duration::from_secs(5),
             max_connection_age: Duration::from_mins(5),
@@ -117,16 +130,23 @@ pub async fn serve(
     let Socket { listener, tls } = socket.into();
     let service = layer.ending_streams_on(shutdown.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
+    let places = Places::new(&settings);
+    let sockets_at_most = settings.max_connections.saturating_add(ON_THEIR_WAY_OUT);
     loop {
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
-            (stream, peer) = accept(&listener) => {
+            (stream, peer) = accept(&listener), if connections.len() < sockets_at_most => {
+                let Some(place) = places.take() else {
+                    tracing::debug!(%peer, "a connection was refused: all others have calls");
+                    continue;
+                };
                 let server = connection::Server {
                     tls: tls.clone(),
                     service: service.clone(),
                     settings: settings.clone(),
                     shutdown: shutdown.clone(),
+                    place,
                 };
                 connections.spawn(connection::run(stream, peer, server));
             }

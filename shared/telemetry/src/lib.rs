@@ -63,13 +63,17 @@ impl LogSettings {
 /// What is said to `security` is let through unless the level names it: whoever wants less noise does not mean that nobody
 /// should know who did what.
 fn parse(level: &str) -> Result<EnvFilter, ParseError> {
-    let filter = EnvFilter::builder().parse(level)?;
+    let filter = EnvFilter::builder().parse(format!("{PEERS},{level}"))?;
     if level.contains(SECURITY) {
         Ok(filter)
     } else {
         Ok(filter.add_directive(format!("{SECURITY}=info").parse()?))
     }
 }
+
+/// What a peer does wrong is no warning to operators: HTTP/2 warns of every connection that it ends for abuse, and whoever
+/// attacks would write the log full. Who wants to see it says so, and that counts more.
+const PEERS: &str = "h2=error";
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -140,5 +144,12 @@ mod tests {
             assert!(parse(level).is_ok(), "{level}");
         }
         assert!(parse("loud").is_err() || parse("a=loud").is_err());
+    }
+
+    #[test]
+    fn peers_do_not_write_the_log_unless_an_operator_asks_for_it() {
+        let filter = |level| parse(level).unwrap().to_string();
+        assert_eq!(filter("info"), "h2=error,info");
+        assert_eq!(filter("info,h2=debug"), "h2=debug,info");
     }
 }

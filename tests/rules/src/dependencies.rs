@@ -52,8 +52,8 @@ const FAKES_MAY_USE: [&str; 2] = ["tokio", "uuid"];
 const OWNED: [(&str, &[&str]); 6] = [
     ("rusqlite", &["database"]),
     ("sqlx", &["auth-service", "benches", "database", "users-service"]),
-    ("tonic-prost-build", &["api"]),
-    ("protox", &["api"]),
+    ("tonic-prost-build", &["api", "grpc-kit"]),
+    ("protox", &["api", "grpc-kit"]),
     ("auth-service", &["benches", "e2e", "tandem"]),
     ("users-service", &["benches", "e2e", "tandem"]),
 ];

@@ -17,12 +17,10 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 use tower::{Service, service_fn};
 
 use super::Traced;
+use crate::health::pb::{HealthCheckRequest, HealthClient, ServingStatus};
 
 /// So many calls in a row that fail with a connection there, and it is left alone.
 const FAILURES: u32 = 5;

@@ -29,6 +29,7 @@ use tonic::{
 use super::{
     ServerSettings,
     in_flight::{CountedBody, InFlight},
+    places::Place,
     preface,
 };
 use crate::{Shutdown, layer::CallService};
@@ -55,9 +56,10 @@ pub(super) struct Server {
     pub(super) service: CallService<Routes>,
     pub(super) settings: ServerSettings,
     pub(super) shutdown: Shutdown,
+    pub(super) place: Place,
 }
 
-/// Serves one connection until its peer, its age or the shutdown ends it.
+/// Serves one connection until its peer, its age, somebody else who needs its place or the shutdown ends it.
 pub(super) async fn run(stream: TcpStream, address: SocketAddr, server: Server) {
     let mut peer = Peer { address, info: stream.connect_info(), names: None, retired: Arc::default() };
     let Some(tls) = &server.tls else {
@@ -67,6 +69,7 @@ pub(super) async fn run(stream: TcpStream, address: SocketAddr, server: Server) 
     let greeted = tokio::select! {
         greeted = timeout(server.settings.handshake_timeout, Box::pin(tls.greet(stream))) => greeted,
         () = server.shutdown.requested() => return,
+        () = server.place.given_away() => return,
     };
     match greeted.map_err(io::Error::from).flatten() {
         Ok((stream, names)) => {
@@ -84,7 +87,7 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let Server { service, settings, shutdown, .. } = server;
+    let Server { service, settings, shutdown, place, .. } = server;
     let address = peer.address;
     let io = tokio::select! {
         greeted = preface::expect(reader, writer, settings.preface_timeout) => match greeted {
@@ -92,33 +95,41 @@ where
             Err(error) => return tracing::debug!(peer = %address, %error, "not a connection"),
         },
         () = shutdown.requested() => return,
+        () = place.given_away() => return,
     };
+    place.is_known();
 
-    let in_flight = InFlight::default();
-    let handle = service_fn(|request| answer(&service, request, peer.clone(), &in_flight));
+    let in_flight = place.calls();
+    let handle = service_fn(|request| answer(&service, request, peer.clone(), in_flight));
     let mut connection = pin!(builder(&settings).serve_connection(io, handle));
-    let aged = tokio::select! {
+    let mut linger = tokio::select! {
         ended = connection.as_mut() => return log(address, ended),
-        () = sleep(jittered(settings.max_connection_age)) => true,
-        () = shutdown.requested() => false,
+        () = sleep(jittered(settings.max_connection_age)) => None,
+        () = shutdown.requested() => Some(LINGER),
+        () = place.given_away() => Some(Duration::ZERO),
     };
     connection.as_mut().graceful_shutdown();
-    if aged {
+    if linger.is_none() {
         let retires = async {
             sleep(LINGER).await;
             // A peer that pays no heed to the GOAWAY can go on making calls.
             peer.retired.store(true, Ordering::Relaxed);
-            shutdown.requested().await;
+            tokio::select! {
+                () = shutdown.requested() => LINGER,
+                () = place.given_away() => Duration::ZERO,
+            }
         };
-        tokio::select! {
+        linger = tokio::select! {
             ended = connection.as_mut() => return log(address, ended),
-            () = retires => {}
-        }
+            linger = retires => Some(linger),
+        };
     }
     tokio::select! {
+        // First, so that the GOAWAY is sent in any case.
+        biased;
         ended = connection => log(address, ended),
         // Never acknowledged the GOAWAY, and has nothing to lose.
-        () = in_flight.quiet_for(LINGER) => {}
+        () = in_flight.quiet_for(linger.unwrap_or(LINGER)) => {}
     }
 }
 

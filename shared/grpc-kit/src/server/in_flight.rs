@@ -4,7 +4,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -14,17 +14,37 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::{sync::Notify, time::sleep};
 
 /// The calls of one connection. Clones count the same ones.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct InFlight(Arc<Calls>);
 
 /// Counted on every call, and waited for at the end of a connection only.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Calls {
     now: AtomicUsize,
     changed: Notify,
+    /// What all connections of a listener count their calls by, so that it is known who had one later.
+    clock: Arc<AtomicU64>,
+    /// When the last one ended.
+    ended: AtomicU64,
 }
 
 impl InFlight {
+    /// None so far.
+    pub(super) fn new(clock: Arc<AtomicU64>) -> Self {
+        let ended = AtomicU64::new(clock.load(Ordering::Relaxed));
+        Self(Arc::new(Calls { clock, ended, ..Calls::default() }))
+    }
+
+    /// Counts as the end of a call.
+    pub(super) fn touch(&self) {
+        self.0.touch();
+    }
+
+    /// Since when there has been no call, by the clock that was given; none while there is one.
+    pub(super) fn idle_since(&self) -> Option<u64> {
+        (self.0.now.load(Ordering::SeqCst) == 0).then(|| self.0.ended.load(Ordering::Relaxed))
+    }
+
     /// Counts a call, until what is returned is dropped.
     pub(super) fn count(&self) -> Counted {
         self.0.now.fetch_add(1, Ordering::SeqCst);
@@ -50,11 +70,18 @@ impl InFlight {
     }
 }
 
+impl Calls {
+    fn touch(&self) {
+        self.ended.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 /// One call.
 pub(super) struct Counted(Arc<Calls>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        self.0.touch();
         self.0.now.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
     }

@@ -1,6 +1,8 @@
 //! What a client sees of one call.
 
+use grpc_kit::health::pb::HealthListResponse;
 use grpc_kit::{MAX_REQUEST_BYTES, layer};
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -67,6 +69,19 @@ async fn a_passed_deadline_is_answered_with_details_however_short_it_is() {
 }
 
 #[tokio::test]
+async fn a_call_has_ten_seconds_unless_it_asks_and_thirty_at_most() {
+    let (mut peer, _running) = peer().await;
+    let mut seconds = async |metadata: &[(&str, &str)]| {
+        let answer = peer.ask(CHECK, "how long", metadata).await;
+        answer.status.message().to_owned()
+    };
+    assert_eq!(seconds(&[]).await, "10");
+    assert_eq!(seconds(&[("grpc-timeout", "3S")]).await, "3");
+    assert_eq!(seconds(&[("grpc-timeout", "1H")]).await, "30");
+    assert_eq!(seconds(&[("grpc-timeout", "soon")]).await, "10");
+}
+
+#[tokio::test]
 async fn a_panic_is_answered_and_the_connection_lives_on() {
     let (mut peer, _running) = peer().await;
     let answer = peer.ask(CHECK, "panic", &[]).await;
@@ -96,7 +111,7 @@ async fn an_error_at_the_end_of_a_stream_names_the_call_too() {
 async fn an_unknown_method_or_service_is_called_so() {
     let (mut peer, _running) = peer().await;
     for path in
-        ["/tandem.probe.v1.ProbeService/Nope", "/tandem.nowhere.v1.X/Y", "/x", "/grpc.health.v1.Health/List"]
+        ["/tandem.probe.v1.ProbeService/Nope", "/tandem.nowhere.v1.X/Y", "/x", "/grpc.health.v1.Health/Nope"]
     {
         let answer = peer.ask(path, "", &[]).await;
         assert_refused(&answer, Code::Unimplemented, layer::ERROR_REASON_UNKNOWN_METHOD);
@@ -141,6 +156,11 @@ async fn health_answers_in_its_own_terms() {
     running.health.set_serving(true);
     let answer = peer.ask("/grpc.health.v1.Health/Check", "", &[]).await;
     assert_eq!((answer.status.code(), answer.body), (Code::Ok, frame(&[8, 1])));
+    let answer = peer.ask("/grpc.health.v1.Health/List", "", &[]).await;
+    let listed = HealthListResponse::decode(&answer.body[5..]).expect("a list").statuses;
+    let mut listed: Vec<_> = listed.iter().map(|(service, is)| (service.as_str(), is.status)).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, [("", 1), ("tandem.probe.v1.ProbeService", 1)]);
     let answer = peer.ask("/grpc.health.v1.Health/Check", "x.Y", &[]).await;
     assert_eq!(answer.status.code(), Code::NotFound);
     assert!(answer.status.get_details_error_info().is_none());

@@ -3,6 +3,7 @@
 
 mod calls;
 mod drain;
+mod limits;
 mod operations;
 mod peer;
 mod probe;

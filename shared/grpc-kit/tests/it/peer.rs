@@ -3,21 +3,28 @@
 //! tonic's own client would enforce `grpc-timeout` itself and hide where in an answer a status stands.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::net::TcpStream;
 use tonic::{Status, codegen::Bytes};
 use tonic_health::pb::HealthCheckRequest;
 
-/// One connection.
+/// One connection. Clones share it.
+#[derive(Clone)]
 pub(crate) struct Peer {
     sender: http2::SendRequest<Full<Bytes>>,
-    connection: JoinHandle<hyper::Result<()>>,
+    connection: Ended,
 }
+
+/// The end of a connection, for whoever waits for it.
+type Ended = Shared<BoxFuture<'static, Result<(), Arc<hyper::Error>>>>;
 
 /// A whole answer.
 pub(crate) struct Answer {
@@ -42,12 +49,14 @@ impl Peer {
         stream.set_nodelay(true).expect("an open socket");
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
-        Self { sender, connection: tokio::spawn(connection) }
+        let connection = tokio::spawn(connection.map(|ended| ended.map_err(Arc::new)));
+        let connection = connection.map(|ended| ended.expect("no panic")).boxed().shared();
+        Self { sender, connection }
     }
 
     /// Waits until the server has ended the connection, in good order.
     pub(crate) async fn dismissed(self) {
-        self.connection.await.expect("no panic").expect("no error");
+        self.connection.await.expect("no error");
     }
 
     /// Calls with a well-formed message that says what the probe should do.

@@ -22,7 +22,7 @@ use grpc_kit::{
 use http::{Request, Response};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time::Instant};
 use tonic::{Code, Status, body::Body, server::NamedService, service::Routes};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse,
@@ -95,6 +95,11 @@ impl Health for Probe {
             "hang" => {
                 self.hanging.notify_one();
                 std::future::pending().await
+            }
+            "how long" => {
+                let left = call::deadline().expect("a unary call has one") - Instant::now();
+                let seconds = left.as_secs_f64().round().to_string();
+                Err(Fault::new(Code::NotFound, DOMAIN, "ERROR_REASON_PROBE", seconds).into())
             }
             "who am i" => {
                 let call = call::current().expect("a handler has a call");

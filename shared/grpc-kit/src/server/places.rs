@@ -1,0 +1,250 @@
+//! How many connections a listener has at a time, and who gives way when more come.
+//!
+//! Memory and descriptors are bounded by bounding connections. Whoever came first must not keep everybody else out by staying:
+//! so a newcomer takes the place of the one that has done nothing for longest. Peers that have not said yet what they speak
+//! (a handshake, the first bytes of HTTP/2) have a share of their own, in which the oldest gives way: a flood of those costs
+//! no peer its connection that has one.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+use super::{ServerSettings, in_flight::InFlight};
+
+/// So many of those that have done nothing for longest are picked at a time, since to find them takes a look at everybody.
+const PICKED: usize = 64;
+
+/// The places of one listener.
+#[derive(Debug)]
+pub(super) struct Places {
+    at_most: usize,
+    strangers_at_most: usize,
+    /// Counts what happens: who was busy later than whom.
+    clock: Arc<AtomicU64>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// Who has not said yet what it speaks, in the order in which they came.
+    strangers: BTreeMap<u64, Arc<Seat>>,
+    known: HashMap<u64, Arc<Seat>>,
+    /// Who of the known ones goes next, and when it was busy last.
+    next: VecDeque<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    calls: InFlight,
+    given_away: Notify,
+}
+
+/// One connection's, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    number: u64,
+    seat: Arc<Seat>,
+    places: Arc<Places>,
+}
+
+impl Places {
+    pub(super) fn new(settings: &ServerSettings) -> Arc<Self> {
+        Arc::new(Self {
+            at_most: settings.max_connections,
+            strangers_at_most: settings.max_unestablished_connections,
+            clock: Arc::default(),
+            taken: Mutex::default(),
+        })
+    }
+
+    /// A place for somebody who has just come, somebody else's if there is no other; none when all are busy.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
+        let mut taken = self.taken();
+        if taken.strangers.len() >= self.strangers_at_most {
+            taken.dismiss_stranger();
+        } else if taken.strangers.len() + taken.known.len() >= self.at_most
+            && !taken.dismiss_idle()
+            && !taken.dismiss_stranger()
+        {
+            return None;
+        }
+        let number = self.clock.fetch_add(1, Ordering::Relaxed);
+        let seat =
+            Arc::new(Seat { calls: InFlight::new(Arc::clone(&self.clock)), given_away: Notify::new() });
+        taken.strangers.insert(number, Arc::clone(&seat));
+        drop(taken);
+        Some(Place { number, seat, places: Arc::clone(self) })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Nothing panics while it holds the lock; what is in it is whole in any case.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Asks the oldest stranger to go.
+    fn dismiss_stranger(&mut self) -> bool {
+        let Some((_, seat)) = self.strangers.pop_first() else { return false };
+        seat.given_away.notify_one();
+        true
+    }
+
+    /// Asks the one to go that has done nothing for longest.
+    fn dismiss_idle(&mut self) -> bool {
+        self.dismiss_picked() || {
+            self.pick();
+            self.dismiss_picked()
+        }
+    }
+
+    /// Of those that were picked, the first that has done nothing since.
+    fn dismiss_picked(&mut self) -> bool {
+        while let Some((number, was)) = self.next.pop_front() {
+            let still = self.known.get(&number).is_some_and(|seat| seat.calls.idle_since() == Some(was));
+            if still && let Some(seat) = self.known.remove(&number) {
+                seat.given_away.notify_one();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn pick(&mut self) {
+        let idle = self.known.iter().filter_map(|(number, seat)| Some((seat.calls.idle_since()?, *number)));
+        let mut idle: Vec<_> = idle.collect();
+        if idle.len() > PICKED {
+            idle.select_nth_unstable(PICKED);
+            idle.truncate(PICKED);
+        }
+        idle.sort_unstable();
+        self.next = idle.into_iter().map(|(since, number)| (number, since)).collect();
+    }
+}
+
+impl Place {
+    /// The calls on the connection.
+    pub(super) fn calls(&self) -> &InFlight {
+        &self.seat.calls
+    }
+
+    /// The peer has said what it speaks.
+    pub(super) fn is_known(&self) {
+        self.seat.calls.touch();
+        let mut taken = self.places.taken();
+        // Who has been asked to go meanwhile is neither.
+        if let Some(seat) = taken.strangers.remove(&self.number) {
+            taken.known.insert(self.number, seat);
+        }
+    }
+
+    /// Waits until the place is somebody else's: the connection has to end then.
+    pub(super) async fn given_away(&self) {
+        self.seat.given_away.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        if taken.strangers.remove(&self.number).is_none() {
+            taken.known.remove(&self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn places(all: usize, strangers: usize) -> Arc<Places> {
+        Places::new(&ServerSettings {
+            max_connections: all,
+            max_unestablished_connections: strangers,
+            ..ServerSettings::default()
+        })
+    }
+
+    fn known(places: &Arc<Places>) -> Place {
+        let place = places.take().expect("a place");
+        place.is_known();
+        place
+    }
+
+    fn has_to_go(place: &Place) -> bool {
+        place.given_away().now_or_never().is_some()
+    }
+
+    #[test]
+    fn whoever_has_done_nothing_for_longest_gives_way() {
+        let places = places(3, 3);
+        let (first, second, third) = (known(&places), known(&places), known(&places));
+        drop(first.calls().count());
+        let _fourth = known(&places);
+        assert_eq!([&first, &second, &third].map(has_to_go), [false, true, false]);
+        let _fifth = known(&places);
+        assert_eq!([&first, &second, &third].map(has_to_go), [false, false, true]);
+    }
+
+    #[test]
+    fn whoever_was_picked_to_go_and_then_was_busy_stays() {
+        let places = places(3, 3);
+        let (first, second, third) = (known(&places), known(&places), known(&places));
+        let _fourth = known(&places);
+        drop(second.calls().count());
+        let _fifth = known(&places);
+        assert_eq!([&first, &second, &third].map(has_to_go), [true, false, true]);
+    }
+
+    #[test]
+    fn whoever_is_busy_stays_and_a_newcomer_is_refused_only_when_all_are() {
+        let places = places(2, 2);
+        let (first, second) = (known(&places), known(&places));
+        let busy = first.calls().count();
+        let third = known(&places);
+        assert_eq!([&first, &second].map(has_to_go), [false, true]);
+        let also_busy = third.calls().count();
+        assert!(places.take().is_none());
+        drop(busy);
+        assert!(places.take().is_some());
+        drop(also_busy);
+    }
+
+    #[test]
+    fn strangers_push_out_one_another_and_nobody_else() {
+        let places = places(5, 2);
+        let idle = known(&places);
+        let strangers: Vec<_> = (0..10).map(|_| places.take().expect("a place")).collect();
+        let went = strangers.iter().map(has_to_go).filter(|went| *went).count();
+        assert_eq!((went, has_to_go(&strangers[9]), has_to_go(&strangers[8])), (8, false, false));
+        assert!(!has_to_go(&idle));
+        strangers[9].is_known();
+        assert!(!has_to_go(&idle), "there is room for it");
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_free() {
+        let places = places(2, 2);
+        let first = known(&places);
+        for _ in 0..10 {
+            drop(known(&places));
+            drop(places.take());
+        }
+        assert!(!has_to_go(&first));
+        let counts = || {
+            let taken = places.taken();
+            (taken.known.len(), taken.strangers.len())
+        };
+        assert_eq!(counts(), (1, 0));
+        drop(first);
+        assert_eq!(counts(), (0, 0));
+    }
+}

@@ -1,0 +1,144 @@
+//! Connections that are there and do nothing, or never come about.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use e2e::{Engine, Frames, PREFACE, Settings, connect_and_write, eventually, need_open_files};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::witness::{Memory, Target};
+use crate::tls::Files;
+
+const CROWD: usize = 5000;
+
+/// For how long the crowd is there.
+const STAYS: Duration = Duration::from_secs(3);
+
+/// The first bytes of a `ClientHello`, which never ends.
+const HALF_A_HELLO: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00];
+
+/// Connections on which this was said and nothing else.
+async fn crowd(address: SocketAddr, size: usize, words: &[u8]) -> Vec<TcpStream> {
+    let connections = stream::iter(0..size)
+        .map(|_| async { connect_and_write(address, words).await.expect("there is room for it") });
+    connections.buffer_unordered(64).collect().await
+}
+
+/// Waits until the server has closed all of them.
+async fn closed(crowd: Vec<TcpStream>) {
+    join_all(crowd.into_iter().map(async |mut connection| {
+        let mut rest = Vec::new();
+        // A reset is as good as an end.
+        let _ = connection.read_to_end(&mut rest).await;
+    }))
+    .await;
+}
+
+/// Whoever has left holds no descriptor.
+async fn all_are_gone(target: &Target, open_before: usize) {
+    eventually("that descriptors are given back", async || {
+        (target.process.open_files() <= open_before + 16).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_connections_that_do_nothing() {
+    need_open_files(CROWD as u64 + 1000);
+    let target = Target::start().await;
+    let [public, ..] = target.processes.listeners();
+    let open_before = target.process.open_files();
+    let mut greeting = Frames::greeting();
+    greeting.settings_seen();
+    let (greeting, _) = greeting.take();
+    target
+        .withstands("5000 idle connections", Memory::MayBeKept, async {
+            let crowd = crowd(public, CROWD, &greeting).await;
+            sleep(STAYS).await;
+            let open = target.process.open_files();
+            assert!(open >= open_before + CROWD, "they are all served: {open}");
+            drop(crowd);
+            all_are_gone(&target, open_before).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_preface_and_nothing_more() {
+    need_open_files(CROWD as u64 + 1000);
+    let target = Target::start().await;
+    let [public, ..] = target.processes.listeners();
+    let open_before = target.process.open_files();
+    target
+        .withstands("5000 slow prefaces", Memory::ComesBack, async {
+            closed(crowd(public, CROWD, &PREFACE[..10]).await).await;
+            all_are_gone(&target, open_before).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_tls_handshake_and_nothing_more() {
+    need_open_files(CROWD as u64 + 1000);
+    let files = Files::new();
+    let target = Target::start_with(files.added_to(Settings::on(Engine::Sqlite))).await;
+    let [public, internal, _] = target.processes.listeners();
+    let open_before = target.process.open_files();
+    target
+        .withstands("5000 half-done TLS handshakes", Memory::MayBeKept, async {
+            let halves = (crowd(public, CROWD / 2, HALF_A_HELLO), crowd(internal, CROWD / 2, HALF_A_HELLO));
+            let (public, internal) = tokio::join!(halves.0, halves.1);
+            tokio::join!(closed(public), closed(internal));
+            all_are_gone(&target, open_before).await;
+        })
+        .await;
+}
+
+/// One listener has no more places than descriptors allow; whoever does nothing makes room, and whoever makes calls stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_the_process_may_open() {
+    // The service takes over what this process may.
+    e2e::limit_open_files(700);
+    let target = Target::start().await;
+    let [public, ..] = target.processes.listeners();
+    let (greeting, _) = Frames::greeting().take();
+    target
+        .withstands("three times as many connections as there are places", Memory::ComesBack, async {
+            let crowd = crowd(public, 500, &greeting).await;
+            eventually("that some had to make room", async || {
+                (target.process.open_files() < 300).then_some(())
+            })
+            .await;
+            // And there is room for whoever comes next.
+            target.calls_over_a_new_connection().await;
+            sleep(STAYS).await;
+            drop(crowd);
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptors_that_are_all_in_use() {
+    let target = Target::start().await;
+    let [public, ..] = target.processes.listeners();
+    let open_before = target.process.open_files();
+    // Fewer than it counted on when it started: as if something else of the process had taken the rest.
+    target.process.limit_open_files(open_before + 100);
+    target
+        .withstands("no descriptor left", Memory::ComesBack, async {
+            let crowd = crowd(public, 300, &Frames::greeting().take().0).await;
+            eventually("that there is none left", async || {
+                (target.process.open_files() >= open_before + 100).then_some(())
+            })
+            .await;
+            sleep(STAYS).await;
+            drop(crowd);
+            all_are_gone(&target, open_before).await;
+            target.calls_over_a_new_connection().await;
+        })
+        .await;
+}

@@ -1,0 +1,141 @@
+//! The well-behaved client beside an attack, and what can be seen of the process meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::auth::GetCurrentSessionRequest;
+use e2e::{Caller, Endpoints, Engine, Person, Process, Processes, Service, Settings, eventually, sign_up};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::crashes::BINARIES;
+
+/// Calls a second.
+const RATE: u64 = 100;
+
+/// What the process may take more during an attack, in KiB.
+const MOST_GROWTH: u64 = 100 * 1024;
+
+/// What may be left of it afterwards: the allocator keeps free pieces between those in use, and gives only whole ends back.
+const LEFT_BEHIND: u64 = 32 * 1024;
+
+/// What becomes of the memory after an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// The system has it again.
+    ComesBack,
+    /// The allocator may keep it, for the next ones: there were thousands of connections, and what was used among what was
+    /// theirs is still in use.
+    MayBeKept,
+}
+
+/// An auth-service of its own, and somebody who is logged in.
+pub(crate) struct Target {
+    pub(crate) processes: Processes,
+    pub(crate) process: Process,
+    person: Person,
+}
+
+impl Target {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Settings::on(Engine::Sqlite)).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings) -> Self {
+        let mut processes = Processes::prepared(BINARIES, settings).await;
+        processes.run(Service::Auth, None).await;
+        processes.auth_ready().await;
+        processes.anonymous.ok(sign_up("witness")).await;
+        let person = Person::log_in(&processes.anonymous, "witness").await;
+        let process = processes.process(Service::Auth);
+        let target = Self { processes, process, person };
+        // What the first calls take of memory is no attack's.
+        for _ in 0..RATE {
+            target.person.ok(GetCurrentSessionRequest {}).await;
+        }
+        target
+    }
+
+    /// Lets the well-behaved client make its calls while `attack` goes on, and holds the process to what is promised. Returns
+    /// what the attack does.
+    pub(crate) async fn withstands<T>(
+        &self,
+        name: &str,
+        memory_then: Memory,
+        attack: impl Future<Output = T>,
+    ) -> T {
+        let before = self.process.memory();
+        let (end, ended) = watch::channel(());
+        let witness = tokio::spawn(witness(self.person.clone(), ended.clone()));
+        let memory = tokio::spawn(most_memory(self.process, ended));
+        let outcome = attack.await;
+        drop(end);
+        let (seen, most) = (finished(witness).await, finished(memory).await);
+        let total: usize = seen.values().sum();
+        let good = seen.get("OK").copied().unwrap_or_default();
+        println!("{name}: {good} of {total} calls OK; memory before {before} KiB, at most {most} KiB");
+        let after = eventually("that the memory comes back", async || {
+            let now = self.process.memory();
+            (memory_then == Memory::MayBeKept || now <= before + LEFT_BEHIND).then_some(now)
+        })
+        .await;
+        println!("{name}: memory after {after} KiB");
+        assert!(total > 50, "{name}: the well-behaved client has hardly called: {total}");
+        assert!(good * 1000 >= total * 999, "{name}: {seen:?}");
+        assert!(most < before + MOST_GROWTH, "{name}: {} KiB more", most - before);
+        // The same process, on the same connection.
+        self.person.ok(GetCurrentSessionRequest {}).await;
+        outcome
+    }
+
+    /// Somebody who comes only now is served as well.
+    pub(crate) async fn calls_over_a_new_connection(&self) {
+        let [public, internal, users] = self.processes.listeners();
+        let newcomer = Caller::anonymous([Endpoints::new(public, internal, users, None)]);
+        newcomer.bearer(&self.person.token).ok(GetCurrentSessionRequest {}).await;
+    }
+}
+
+async fn finished<T>(task: JoinHandle<T>) -> T {
+    task.await.expect("no panic")
+}
+
+/// Calls at a steady rate and counts the answers.
+async fn witness(person: Person, mut ended: watch::Receiver<()>) -> BTreeMap<String, usize> {
+    let mut ticks = interval(Duration::from_millis(1000 / RATE));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut calls = JoinSet::new();
+    let mut seen = BTreeMap::new();
+    let mut count = |outcome: String| *seen.entry(outcome).or_default() += 1;
+    loop {
+        tokio::select! {
+            _ = ended.changed() => break,
+            _ = ticks.tick() => {
+                let person = person.clone();
+                calls.spawn(async move {
+                    match person.raw(GetCurrentSessionRequest {}).await {
+                        Ok(_) => "OK".to_owned(),
+                        Err(status) => format!("{:?}: {}", status.code(), status.message()),
+                    }
+                });
+            }
+            Some(outcome) = calls.join_next() => count(outcome.expect("no panic")),
+        }
+    }
+    while let Some(outcome) = calls.join_next().await {
+        count(outcome.expect("no panic"));
+    }
+    seen
+}
+
+async fn most_memory(process: Process, mut ended: watch::Receiver<()>) -> u64 {
+    let mut most = 0;
+    loop {
+        most = most.max(process.memory());
+        tokio::select! {
+            _ = ended.changed() => return most,
+            () = sleep(Duration::from_millis(20)) => {}
+        }
+    }
+}

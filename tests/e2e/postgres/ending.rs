@@ -1,0 +1,75 @@
+//! Both services while their database says nothing: they want no calls, live on, and end in time when they are asked to, since
+//! everything that waits for the database shares one deadline.
+
+use std::time::Duration;
+
+use api::auth::{GetCurrentSessionRequest, LogOutRequest};
+use api::users::GetCurrentUserRequest;
+use e2e::{Cluster, Endpoints, Processes, Service, Settings, eventually, get};
+use tokio::time::Instant;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::crashes::BINARIES;
+
+/// `server.drain` of the tests, and the second that is promised beyond it.
+const IN_TIME: Duration = Duration::from_secs(5 + 1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_and_health_follow_the_database_and_liveness_does_not() {
+    let cluster = Cluster::start(&[]).await;
+    let processes = Processes::start_with(BINARIES, Settings::replicated(1).at(&cluster)).await;
+    let [public, internal, users] = processes.listeners();
+    let to = Endpoints::new(public, internal, users, None);
+    let ops = [Service::Auth, Service::Users].map(|service| processes.ops(service));
+    let becomes = async |status: u16, serving: ServingStatus| {
+        eventually("that operators and clients are told", async || {
+            let mut told = true;
+            for address in ops {
+                told &= get(address, "/readyz").await.0 == status;
+                assert_eq!(get(address, "/livez").await.0, 200);
+            }
+            for channel in [&to.auth, &to.internal, &to.users] {
+                let mut health = HealthClient::new(channel.clone());
+                let answer = health.check(HealthCheckRequest::default()).await.expect("it answers");
+                told &= answer.get_ref().status() == serving;
+            }
+            told.then_some(())
+        })
+        .await;
+    };
+    becomes(200, ServingStatus::Serving).await;
+    cluster.freeze().await;
+    becomes(503, ServingStatus::NotServing).await;
+    cluster.thaw().await;
+    becomes(200, ServingStatus::Serving).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_says_nothing_does_not_hold_up_the_end() {
+    let cluster = Cluster::start(&[]).await;
+    let mut processes = Processes::start_with(BINARIES, Settings::replicated(1).at(&cluster)).await;
+    let somebody = processes.super_admin().await;
+    let caller = (*somebody).clone();
+    cluster.freeze().await;
+    // Reads and units of work that hang in the database, of both.
+    let calls = tokio::spawn(async move {
+        tokio::join!(
+            caller.raw(GetCurrentSessionRequest {}),
+            caller.raw(LogOutRequest {}),
+            caller.raw(GetCurrentUserRequest::default()),
+        )
+    });
+    for service in [Service::Users, Service::Auth] {
+        let asked = Instant::now();
+        processes.process(service).terminate();
+        let status = processes.died(service).await;
+        let took = asked.elapsed();
+        println!("{service:?} ended after {took:?}");
+        assert!(status.success(), "{service:?}: {status}");
+        assert!(took <= IN_TIME, "{service:?}: {took:?}");
+    }
+    cluster.thaw().await;
+    let _ = calls.await;
+}

@@ -27,8 +27,9 @@ use auth_core::commands::{AfterRestore, Context};
 use auth_core::ports::{Ports, Store};
 use auth_core::{StoreError, queries};
 use clock::SystemClock;
-use grpc_kit::PageTokens;
+use grpc_kit::{PageTokens, call};
 use identity::Epoch;
+use tokio::time::{Instant, sleep_until};
 
 pub use argon2::{Argon2Settings, Cost, Pepper};
 pub use config::{Config, RateLimits, ServerConfig};
@@ -57,6 +58,9 @@ impl<S: Store> Ports for Production<S> {
     type Ids = SystemIds;
 }
 
+/// What is kept of a caller's deadline for the answer.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(200);
+
 /// The process's clock as the core asks for it.
 struct ServiceClock(SystemClock);
 
@@ -65,8 +69,14 @@ impl auth_core::ports::Clock for ServiceClock {
         self.0.now()
     }
 
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+    async fn sleep(&self, duration: Duration) -> bool {
+        let end = Instant::now() + duration;
+        // A little is kept to say what has come of it.
+        if call::deadline().is_some_and(|deadline| deadline < end + TIME_TO_ANSWER) {
+            return false;
+        }
+        sleep_until(end).await;
+        true
     }
 }
 

@@ -33,7 +33,8 @@ impl crate::ports::Clock for FakeClock {
     }
 
     /// Moves the clock instead.
-    async fn sleep(&self, duration: Duration) {
+    async fn sleep(&self, duration: Duration) -> bool {
         self.advance(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
+        true
     }
 }

@@ -8,8 +8,8 @@ use crate::commands::Context;
 use crate::error::Error;
 use crate::ports::{Ports, Store as _};
 
-/// Makes attempts until the outcome of one is known. An outage after a lost commit says nothing about that commit, so
-/// it is not the answer.
+/// Makes attempts until the outcome of one is known. An outage after a lost commit, or the end of the caller's time, says
+/// nothing about that commit, so it is not the answer.
 pub(super) async fn until_known<P, T, F>(
     cx: &Context<P>,
     attempt: impl Fn() -> F + Send + Sync,
@@ -22,7 +22,10 @@ where
     let mut attempts = 0;
     loop {
         let cause = match (attempt().await, unknown) {
-            (Err(Error::OutcomeUnknown(_) | Error::StorageUnavailable(_)), Some(first)) => first,
+            (
+                Err(Error::OutcomeUnknown(_) | Error::StorageUnavailable(_) | Error::DeadlineExceeded),
+                Some(first),
+            ) => first,
             (Err(Error::OutcomeUnknown(cause)), None) => cause,
             (known, _) => return known,
         };

@@ -41,7 +41,7 @@ pub(crate) async fn postgres_alone() -> (PgStore, TestDatabase) {
 
 /// A store on these databases, with its schema.
 pub(crate) async fn postgres_on(primary: &PostgresOptions, replica: Option<&PostgresOptions>) -> PgStore {
-    migrated(PgStore::open(primary, replica, SystemClock::default()).await.expect("a server")).await
+    migrated(PgStore::open(primary, replica, SystemClock::default(), || None).await.expect("a server")).await
 }
 
 async fn migrated<S: ServedStore>(store: S) -> S {

@@ -1,6 +1,7 @@
 //! What an error of the engine means to a store. Knows no tables: which constraint means which conflict is
 //! the store's to say.
 
+use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -50,8 +51,7 @@ pub fn is_unavailable(error: &Error) -> bool {
 /// Whether it is the caller that had no time left, and not the database that was in trouble. Nothing was changed.
 #[must_use]
 pub fn is_past_deadline(error: &Error) -> bool {
-    let Error::Io(error) = error else { return false };
-    error.get_ref().is_some_and(|inner| inner.is::<PastDeadline>())
+    matches!(error, Error::Io(error) if error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<PastDeadline>))
 }
 
 /// What becomes of a statement whose caller has no time left.

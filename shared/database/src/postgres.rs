@@ -250,8 +250,8 @@ impl Postgres {
     ) -> Result<Transaction, sqlx::Error> {
         let mut lease = self.kept.lend(rights).await?;
         let (term, wait) = (self.bounds.of_transaction(deadline), self.bounds.round_trip);
-        let begin = term.begin();
-        let begun = tokio::spawn(async move { lease.begin(begin, wait).await.map(|()| lease) }).await;
+        let statement = term.begin();
+        let begun = tokio::spawn(async move { lease.begin(statement, wait).await.map(|()| lease) }).await;
         // The task neither panics nor is aborted, but for a runtime that ends.
         let lease: Lease = begun.map_err(|_| sqlx::Error::PoolClosed)??;
         Ok(Transaction::new(lease, term, self.prepared_statements))

@@ -86,7 +86,8 @@ impl Term {
         match self.on_server {
             None => "begin".into_sql_str(),
             Some(limit) => {
-                let millis = limit.as_millis();
+                // Not before the caller's time is over: what is stopped earlier is not stopped for that.
+                let millis = limit.as_micros().div_ceil(1000);
                 AssertSqlSafe(format!("begin; set local statement_timeout = {millis}")).into_sql_str()
             }
         }

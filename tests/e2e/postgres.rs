@@ -15,6 +15,7 @@ mod pooler;
 mod replica;
 mod restore;
 mod roles;
+mod silence;
 mod stops;
 mod stuck;
 mod tally;

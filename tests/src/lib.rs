@@ -34,6 +34,7 @@ pub use client_programs::{client_program, refused_sql, sql};
 pub use cluster::{Cluster, Pooler};
 pub use contract::{AUTH, IDENTITY, USERS};
 pub use data::Data;
+pub use database::testing::Line;
 pub use endpoints::{Endpoints, patient};
 pub use engine::{Engine, rounds};
 pub use eventually::eventually;

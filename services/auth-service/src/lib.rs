@@ -222,3 +222,29 @@ pub enum AfterRestoreError {
     #[error(transparent)]
     Change(#[from] auth_core::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use auth_core::ports::Clock as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_who_has_no_time_to_hear_the_end_of_it() {
+        let clock = ServiceClock(SystemClock::default());
+        let wait = Duration::from_millis(100);
+        assert!(clock.sleep(wait).await, "nobody is in a hurry outside of a call");
+        for (left, waits) in [(301, true), (299, false), (0, false)] {
+            let call = call::Call {
+                request_id: "r-1".to_owned(),
+                deadline: Some(Instant::now() + Duration::from_millis(left)),
+                traceparent: None,
+                tracestate: None,
+                peer: None,
+            };
+            let begun = Instant::now();
+            assert_eq!(call::scope(call, clock.sleep(wait)).await, waits, "{left} ms");
+            assert_eq!(begun.elapsed(), if waits { wait } else { Duration::ZERO });
+        }
+    }
+}

@@ -116,6 +116,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_caller_that_runs_out_of_time_after_a_lost_commit_hears_that_it_is_not_known() {
+        let world = World::new();
+        let alice = world.user("alice", Role::User).await;
+        world.store.lose_commits([Done]);
+        world.store.be_late_after_commit();
+        let command = GrantAdmin { user: UserKey::Id(alice.id), expected: Expected::Anything };
+        let error = command.execute(&world.commands(), &an_actor(Role::SuperAdmin)).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown(_)));
+    }
+
+    #[tokio::test]
     async fn an_outage_after_a_lost_commit_is_not_told_as_nothing_changed() {
         let world = World::new();
         let alice = world.user("alice", Role::User).await;

@@ -1,22 +1,16 @@
 //! No wait is without an end: neither for a server that takes longer than the caller has time, nor for one that says
 //! nothing any more.
 
-use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, timeout};
 
 use super::{PATIENCE, add_entry, database, entries, options, sessions_in};
 use crate::error::{is_past_deadline, is_unavailable};
 use crate::postgres::bounds::{BOUNDS, Bounds};
 use crate::postgres::{ACQUIRE_WAIT, CommitError, Postgres, PostgresOptions, TRUSTED_IDLE};
-use crate::testing::TestDatabase;
+use crate::testing::{Line, TestDatabase};
 
 tokio::task_local! {
     static DEADLINE: Instant;
@@ -31,74 +25,12 @@ async fn within<F: Future>(time: Duration, work: F) -> F::Output {
     DEADLINE.scope(Instant::now() + time, work).await
 }
 
-/// A way to the server on which everything that is connected at a moment hears nothing any more, as when a host is gone.
-struct Line {
-    port: u16,
-    silent: watch::Sender<u32>,
-    asked: Arc<AtomicUsize>,
-}
-
-impl Line {
-    async fn to(place: &TestDatabase) -> Self {
-        let server = place.connect_options();
-        let server = (server.get_host().to_owned(), server.get_port());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let line = Self { port, silent: watch::Sender::new(0), asked: Arc::default() };
-        let (falls_silent, asked) = (line.silent.subscribe(), Arc::clone(&line.asked));
-        tokio::spawn(async move {
-            loop {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "what is relayed is not delayed by Nagle in a test"
-                )]
-                let Ok((client, _)) = listener.accept().await else { return };
-                let server = TcpStream::connect(&server).await.expect("the server");
-                let (mut falls_silent, asked) = (falls_silent.clone(), Arc::clone(&asked));
-                falls_silent.mark_unchanged();
-                tokio::spawn(async move {
-                    let (mut from_client, mut to_client) = client.into_split();
-                    let (mut from_server, mut to_server) = server.into_split();
-                    // They stay open when it falls silent.
-                    tokio::select! {
-                        () = relay(&mut from_client, &mut to_server, Some(&asked)) => {}
-                        () = relay(&mut from_server, &mut to_client, None) => {}
-                        _ = falls_silent.changed() => pending().await,
-                    }
-                });
-            }
-        });
-        line
-    }
-
-    fn fall_silent(&self) {
-        self.silent.send_modify(|times| *times += 1);
-    }
-
-    /// A database by this line, where no more is waited for than a test has time.
-    async fn database(&self, place: &TestDatabase, connections: u32, bounds: Bounds) -> Postgres {
-        let connect = place.connect_options().host("127.0.0.1").port(self.port);
-        let options = PostgresOptions { connect, ..options(place, connections, true) };
-        let database = Postgres::open(&options).await.expect("opens");
-        Postgres { bounds, deadline, ..database }
-    }
-}
-
-/// Passes on what comes, and counts how often something does.
-async fn relay(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    count: Option<&AtomicUsize>,
-) {
-    let mut bytes = [0; 8192];
-    while let Ok(length @ 1..) = from.read(&mut bytes).await {
-        if let Some(count) = count {
-            count.fetch_add(1, Ordering::SeqCst);
-        }
-        if to.write_all(&bytes[..length]).await.is_err() {
-            return;
-        }
-    }
+/// The database by a line, where no more is waited for than this.
+async fn by(line: &Line, place: &TestDatabase, connections: u32, bounds: Bounds) -> Postgres {
+    let connect = line.through(place.connect_options());
+    let options = PostgresOptions { connect, ..options(place, connections, true) };
+    let database = Postgres::open(&options).await.expect("opens");
+    Postgres { bounds, deadline, ..database }
 }
 
 const SHORT: Bounds = Bounds {
@@ -161,8 +93,8 @@ async fn a_statement_that_is_stopped_in_time_is_the_stores_trouble_and_not_the_c
 #[tokio::test]
 async fn an_operators_work_takes_as_long_as_it_takes() {
     let (place, _database) = database(1).await;
-    let line = Line::to(&place).await;
-    let database = line.database(&place, 1, SHORT).await;
+    let line = Line::open().await;
+    let database = by(&line, &place, 1, SHORT).await;
     let mut transaction = database.begin().await.expect("begins");
     transaction.lift_limits().await.expect("lifts them");
     sqlx::query("select pg_sleep(0.5)").execute(&mut *transaction).await.expect("there is time");
@@ -172,18 +104,18 @@ async fn an_operators_work_takes_as_long_as_it_takes() {
 #[tokio::test]
 async fn a_transaction_with_a_limit_is_as_many_round_trips_as_one_without() {
     let (place, _database) = database(1).await;
-    let line = Line::to(&place).await;
-    let database = line.database(&place, 1, BOUNDS).await;
+    let line = Line::open().await;
+    let database = by(&line, &place, 1, BOUNDS).await;
     // Whatever is prepared the first time.
     add_entry(&database, 0).await.expect("writes");
-    let asked = async |work: &dyn Fn() -> futures::future::BoxFuture<'static, ()>| {
-        let before = line.asked.load(Ordering::SeqCst);
+    let asked = async |work: &dyn Fn() -> BoxFuture<'static, ()>| {
+        let before = line.asked();
         work().await;
-        line.asked.load(Ordering::SeqCst) - before
+        line.asked() - before
     };
     let writes = |n| {
         let database = database.clone();
-        move || -> futures::future::BoxFuture<'static, ()> {
+        move || -> BoxFuture<'static, ()> {
             let database = database.clone();
             Box::pin(async move { add_entry(&database, n).await.expect("writes") })
         }
@@ -199,8 +131,8 @@ async fn a_transaction_with_a_limit_is_as_many_round_trips_as_one_without() {
 async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is_free_again() {
     const CONNECTIONS: u32 = 4;
     let (place, _database) = database(1).await;
-    let line = Line::to(&place).await;
-    let database = line.database(&place, CONNECTIONS, SHORT).await;
+    let line = Line::open().await;
+    let database = by(&line, &place, CONNECTIONS, SHORT).await;
     let mut reader = database.read().await.expect("a connection");
     let mut writer = database.begin().await.expect("begins");
     let mut committer = database.begin().await.expect("begins");
@@ -230,8 +162,8 @@ async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is
 #[tokio::test]
 async fn a_transaction_that_does_not_begin_any_more_is_unavailable_and_its_place_is_free_again() {
     let (place, _database) = database(1).await;
-    let line = Line::to(&place).await;
-    let database = line.database(&place, 2, SHORT).await;
+    let line = Line::open().await;
+    let database = by(&line, &place, 2, SHORT).await;
     all_places_are_free(&database, 2).await;
     line.fall_silent();
     let begun = Instant::now();
@@ -258,8 +190,8 @@ async fn all_places_are_free(database: &Postgres, places: u32) {
 async fn kept_connections_whose_server_has_fallen_silent_are_replaced() {
     const CONNECTIONS: u32 = 4;
     let (place, _database) = database(1).await;
-    let line = Line::to(&place).await;
-    let database = line.database(&place, CONNECTIONS, BOUNDS).await;
+    let line = Line::open().await;
+    let database = by(&line, &place, CONNECTIONS, BOUNDS).await;
     drop(join_all((0..CONNECTIONS).map(|_| database.read())).await);
     tokio::time::pause();
     tokio::time::advance(TRUSTED_IDLE * 2).await;

@@ -31,7 +31,7 @@ async fn the_whole_pool_is_usable(app: &Pair) {
     let lock = app.data().withhold(Service::Users).await;
     let calls = join_all((0..2 * CONNECTIONS).map(|_| async {
         // Whoever has no connection hears so, whoever waits for the lock too.
-        let _ = app.user.with("grpc-timeout", "8S").call(GetCurrentUserRequest::default()).await;
+        let _ = app.user.with("grpc-timeout", "25S").raw(GetCurrentUserRequest::default()).await;
     }));
     let seen = eventually("every connection to be used", async || {
         (waiting(app, Service::Users).await == CONNECTIONS).then_some(())

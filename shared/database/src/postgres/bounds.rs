@@ -22,6 +22,9 @@ pub(super) struct Bounds {
     pub(super) read: Duration,
     /// What the session allows to a statement, its `statement_timeout`.
     pub(super) statement: Duration,
+    /// What is allowed to a statement of a transaction that nobody in a hurry waits for, as much as to a call that names no
+    /// deadline: whatever goes on in the background does little at a time, and shall soon find out that its server is gone.
+    pub(super) unhurried: Duration,
     /// How much later than the server's own limit ours is.
     pub(super) margin: Duration,
     /// For what takes one round trip: the beginning of a transaction, and its rollback.
@@ -34,6 +37,7 @@ pub(super) struct Bounds {
 pub(super) const BOUNDS: Bounds = Bounds {
     read: Duration::from_secs(12),
     statement: Duration::from_secs(30),
+    unhurried: Duration::from_secs(10),
     margin: Duration::from_secs(2),
     round_trip: Duration::from_secs(2),
     least: Duration::from_secs(1),
@@ -60,9 +64,9 @@ impl Bounds {
     /// For a transaction that begins now.
     pub(super) fn of_transaction(&self, deadline: Option<Instant>) -> Term {
         let now = Instant::now();
-        let on_server = deadline
-            .map(|deadline| deadline.saturating_duration_since(now).max(self.least))
-            .filter(|left| *left < self.statement);
+        let left = deadline
+            .map_or(self.unhurried, |deadline| deadline.saturating_duration_since(now).max(self.least));
+        let on_server = Some(left).filter(|left| *left < self.statement);
         Term {
             deadline,
             last_begin: deadline.map(|deadline| deadline.max(now) + self.least),
@@ -131,8 +135,8 @@ mod tests {
     async fn a_transaction_tells_the_server_what_its_caller_has_left() {
         let left = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
         let begun = |deadline| statement(BOUNDS.of_transaction(deadline));
-        assert_eq!(begun(None), "begin");
         assert_eq!(begun(left(30)), "begin", "the session says so already");
+        assert_eq!(begun(None), "begin; set local statement_timeout = 10000");
         assert_eq!(begun(left(9)), "begin; set local statement_timeout = 9000");
         for little in [Some(Instant::now()), left(1), Some(Instant::now() + Duration::from_millis(1))] {
             assert_eq!(

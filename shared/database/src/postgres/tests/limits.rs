@@ -92,6 +92,32 @@ async fn a_statement_that_is_stopped_in_time_is_the_stores_trouble_and_not_the_c
 }
 
 #[tokio::test]
+async fn a_commit_is_not_cut_short_by_the_limit_of_the_statements_before_it() {
+    let (_place, database) = database(2).await;
+    let database = database.until(deadline);
+    let mut transaction = database.begin().await.expect("begins");
+    sqlx::raw_sql(
+        "create function take_time() returns trigger language plpgsql as
+             $$ begin perform pg_sleep(1.3); return null; end $$;
+         create constraint trigger takes_time after insert on entry deferrable initially deferred
+             for each row execute function take_time()",
+    )
+    .execute(&mut *transaction)
+    .await
+    .expect("creates");
+    transaction.commit().await.expect("commits");
+    within(Duration::ZERO, async {
+        let mut transaction = database.begin().await.expect("begins");
+        write(&mut transaction, 1).await.expect("inserts");
+        let limit = sqlx::query_scalar::<_, String>("select current_setting('statement_timeout')");
+        assert_eq!(limit.fetch_one(&mut *transaction).await.expect("reads"), "1s");
+        transaction.commit().await.expect("commits, though it takes longer");
+    })
+    .await;
+    assert_eq!(entries(&database).await, [1]);
+}
+
+#[tokio::test]
 async fn an_operators_work_takes_as_long_as_it_takes() {
     let (place, _database) = database(1).await;
     let line = Line::open().await;

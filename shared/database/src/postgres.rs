@@ -122,7 +122,7 @@ pub struct Postgres {
     direct: Arc<PgConnectOptions>,
     prepared_statements: bool,
     deadline: Deadline,
-    bounds: Bounds,
+    bounds: &'static Bounds,
 }
 
 impl fmt::Debug for Postgres {
@@ -166,7 +166,7 @@ impl Postgres {
             direct: Arc::new(without_floats(&options.direct)),
             prepared_statements: options.prepared_statements,
             deadline: || None,
-            bounds: BOUNDS,
+            bounds: &BOUNDS,
         }
     }
 

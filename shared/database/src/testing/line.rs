@@ -105,7 +105,7 @@ async fn relayed(
     // The server hears that its client has gone when there is one again: what it held for it, a new one would not.
     drop(state.wait_for(|state| !state.is_dark).await);
     drop((from_server, to_server));
-    pending().await
+    pending::<()>().await;
 }
 
 /// Passes on what comes, and counts how often something does.

@@ -26,11 +26,11 @@ async fn within<F: Future>(time: Duration, work: F) -> F::Output {
 }
 
 /// The database by a line, where no more is waited for than this.
-async fn by(line: &Line, place: &TestDatabase, connections: u32, bounds: Bounds) -> Postgres {
+async fn by(line: &Line, place: &TestDatabase, connections: u32, bounds: &'static Bounds) -> Postgres {
     let connect = line.through(place.connect_options());
     let options = PostgresOptions { connect, ..options(place, connections, true) };
     let database = Postgres::open(&options).await.expect("opens");
-    Postgres { bounds, deadline, ..database }
+    Postgres { deadline, bounds, ..database }
 }
 
 const SHORT: Bounds = Bounds {
@@ -121,7 +121,7 @@ async fn a_commit_is_not_cut_short_by_the_limit_of_the_statements_before_it() {
 async fn an_operators_work_takes_as_long_as_it_takes() {
     let (place, _database) = database(1).await;
     let line = Line::open().await;
-    let database = by(&line, &place, 1, SHORT).await;
+    let database = by(&line, &place, 1, &SHORT).await;
     let mut transaction = database.begin().await.expect("begins");
     transaction.lift_limits().await.expect("lifts them");
     sqlx::query("select pg_sleep(0.5)").execute(&mut *transaction).await.expect("there is time");
@@ -132,7 +132,7 @@ async fn an_operators_work_takes_as_long_as_it_takes() {
 async fn a_transaction_with_a_limit_is_as_many_round_trips_as_one_without() {
     let (place, _database) = database(1).await;
     let line = Line::open().await;
-    let database = by(&line, &place, 1, BOUNDS).await;
+    let database = by(&line, &place, 1, &BOUNDS).await;
     // Whatever is prepared the first time.
     add_entry(&database, 0).await.expect("writes");
     let asked = async |work: &dyn Fn() -> BoxFuture<'static, ()>| {
@@ -159,7 +159,7 @@ async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is
     const CONNECTIONS: u32 = 4;
     let (place, _database) = database(1).await;
     let line = Line::open().await;
-    let database = by(&line, &place, CONNECTIONS, SHORT).await;
+    let database = by(&line, &place, CONNECTIONS, &SHORT).await;
     let mut reader = database.read().await.expect("a connection");
     let mut writer = database.begin().await.expect("begins");
     let mut committer = database.begin().await.expect("begins");
@@ -168,7 +168,7 @@ async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is
     line.fall_silent();
 
     let begun = Instant::now();
-    let (read, written, committed, left) = tokio::join!(
+    let (read, written, outcome, left) = tokio::join!(
         count(&mut reader),
         write(&mut writer, 2),
         committer.commit(),
@@ -176,7 +176,7 @@ async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is
     );
     assert!(is_unavailable(&read.expect_err("nobody answers")));
     assert!(is_unavailable(&written.expect_err("nobody answers")));
-    assert!(matches!(committed.expect_err("nobody answers"), CommitError::OutcomeUnknown(_)));
+    assert!(matches!(outcome.expect_err("nobody answers"), CommitError::OutcomeUnknown(_)));
     assert!(left.is_err(), "it is under way");
     let lasted = begun.elapsed();
     assert!(lasted < Duration::from_secs(1), "{lasted:?}");
@@ -190,7 +190,7 @@ async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is
 async fn a_transaction_that_does_not_begin_any_more_is_unavailable_and_its_place_is_free_again() {
     let (place, _database) = database(1).await;
     let line = Line::open().await;
-    let database = by(&line, &place, 2, SHORT).await;
+    let database = by(&line, &place, 2, &SHORT).await;
     all_places_are_free(&database, 2).await;
     line.fall_silent();
     let begun = Instant::now();
@@ -218,7 +218,7 @@ async fn kept_connections_whose_server_has_fallen_silent_are_replaced() {
     const CONNECTIONS: u32 = 4;
     let (place, _database) = database(1).await;
     let line = Line::open().await;
-    let database = by(&line, &place, CONNECTIONS, BOUNDS).await;
+    let database = by(&line, &place, CONNECTIONS, &BOUNDS).await;
     drop(join_all((0..CONNECTIONS).map(|_| database.read())).await);
     tokio::time::pause();
     tokio::time::advance(TRUSTED_IDLE * 2).await;

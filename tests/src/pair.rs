@@ -188,7 +188,7 @@ impl Pair {
     /// Does to auth-service's data, which is not served meanwhile, what an operator does after restoring a backup.
     pub async fn after_restore(&self) {
         let config = self.services.auth_config(self.services.first());
-        auth_service::after_restore(&config, self.clock.clone()).await.expect("a new epoch");
+        Box::pin(auth_service::after_restore(&config, self.clock.clone())).await.expect("a new epoch");
     }
 }
 

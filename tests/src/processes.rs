@@ -68,7 +68,8 @@ impl Processes {
 
     /// Starts all of them.
     pub async fn start(binaries: Binaries) -> Self {
-        Self::start_with(binaries, Settings::default()).await
+        // Boxed, because the starting of processes is larger than most tests.
+        Box::pin(Self::start_with(binaries, Settings::default())).await
     }
 
     /// Starts all of them, told something else.

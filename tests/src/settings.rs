@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use database::testing::Line;
 use tonic::transport::ClientTlsConfig;
 
 use crate::home::{Folder, Home};
@@ -26,6 +27,7 @@ pub struct Settings {
 struct Servers {
     primary: Option<String>,
     pooler: Option<String>,
+    line: Option<String>,
     replica: Option<String>,
 }
 
@@ -85,6 +87,13 @@ impl Settings {
     #[must_use]
     pub fn through(mut self, pooler: &Pooler) -> Self {
         self.servers.pooler = Some(pooler.url());
+        self
+    }
+
+    /// Puts a line between the services and the server of `DATABASE_URL`, which may fall silent.
+    #[must_use]
+    pub fn by(mut self, line: &Line) -> Self {
+        self.servers.line = Some(line.url());
         self
     }
 
@@ -197,9 +206,10 @@ impl Settings {
     /// The settings that say where a database is.
     fn database(&self, url: &str) -> Vec<(&'static str, String)> {
         let url = &self.with_password(url);
-        match &self.servers.pooler {
-            None => vec![("URL", url.to_owned())],
-            Some(pooler) => vec![
+        match (&self.servers.pooler, &self.servers.line) {
+            (None, None) => vec![("URL", url.to_owned())],
+            (None, Some(line)) => vec![("URL", same_at(line, url))],
+            (Some(pooler), _) => vec![
                 ("URL", same_at(pooler, url)),
                 ("DIRECT_URL", url.to_owned()),
                 ("PREPARED_STATEMENTS", "false".to_owned()),

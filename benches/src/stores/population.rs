@@ -41,7 +41,8 @@ impl Population {
     /// Makes a database and fills it; takes a minute for each million.
     pub(crate) async fn of(users: u32) -> Self {
         let place = TestDatabase::create().await;
-        let store = PgStore::open(&place.options(4), None, SystemClock::default()).await.expect("opens");
+        let store =
+            PgStore::open(&place.options(4), None, SystemClock::default(), || None).await.expect("opens");
         store.migrate().await.expect("migrates");
         let mut connection = place.connect().await;
         run(&mut connection, "insert into feed_epochs (epoch) values ('benchmark')").await;

@@ -7,6 +7,7 @@ use auth_core::ports::Store;
 use clock::SystemClock;
 use database::schema::{self, Migrator, Schema};
 use database::{DatabaseSettings, Engine, PoolUsage, Postgres, SchemaError, ServingLock, Sqlite};
+use grpc_kit::call;
 
 use crate::{PgStore, SqliteStore, StartError, postgres, sqlite};
 
@@ -40,7 +41,7 @@ pub(crate) async fn open(settings: &DatabaseSettings, clock: &SystemClock) -> Re
             Ok(Opened::Sqlite(SqliteStore::new(database, clock.clone()), lock))
         }
         Engine::Postgres { primary, .. } => {
-            let database = Postgres::open(primary).await?;
+            let database = Postgres::open(primary).await?.until(call::deadline);
             prepare(&database, &postgres::MIGRATIONS, settings).await?;
             Ok(Opened::Postgres(PgStore::new(database, clock.clone())))
         }

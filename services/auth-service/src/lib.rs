@@ -28,8 +28,9 @@ use auth_core::commands::{AfterRestore, Context};
 use auth_core::ports::{Ports, Store};
 use auth_core::{StoreError, queries};
 use clock::SystemClock;
-use grpc_kit::PageTokens;
+use grpc_kit::{PageTokens, call};
 use identity::Epoch;
+use tokio::time::{Instant, sleep_until};
 
 pub use argon2::{Argon2Settings, Cost, Pepper};
 pub use config::{Config, RateLimits, ServerConfig};
@@ -58,6 +59,9 @@ impl<S: Store> Ports for Production<S> {
     type Ids = SystemIds;
 }
 
+/// What is kept of a caller's deadline for the answer.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(200);
+
 /// The process's clock as the core asks for it.
 struct ServiceClock(SystemClock);
 
@@ -66,8 +70,14 @@ impl auth_core::ports::Clock for ServiceClock {
         self.0.now()
     }
 
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+    async fn sleep(&self, duration: Duration) -> bool {
+        let end = Instant::now() + duration;
+        // A little is kept to say what has come of it.
+        if call::deadline().is_some_and(|deadline| deadline < end + TIME_TO_ANSWER) {
+            return false;
+        }
+        sleep_until(end).await;
+        true
     }
 }
 
@@ -213,4 +223,30 @@ pub enum AfterRestoreError {
     /// It cannot be changed.
     #[error(transparent)]
     Change(#[from] auth_core::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use auth_core::ports::Clock as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_who_has_no_time_to_hear_the_end_of_it() {
+        let clock = ServiceClock(SystemClock::default());
+        let wait = Duration::from_millis(100);
+        assert!(clock.sleep(wait).await, "nobody is in a hurry outside of a call");
+        for (left, waits) in [(301, true), (299, false), (0, false)] {
+            let call = call::Call {
+                request_id: "r-1".to_owned(),
+                deadline: Some(Instant::now() + Duration::from_millis(left)),
+                traceparent: None,
+                tracestate: None,
+                peer: None,
+            };
+            let begun = Instant::now();
+            assert_eq!(call::scope(call, clock.sleep(wait)).await, waits, "{left} ms");
+            assert_eq!(begun.elapsed(), if waits { wait } else { Duration::ZERO });
+        }
+    }
 }

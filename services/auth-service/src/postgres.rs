@@ -20,7 +20,7 @@ use auth_core::domain::{
 };
 use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 use clock::SystemClock;
-use database::error::is_unavailable;
+use database::error::{is_past_deadline, is_unavailable};
 use database::postgres::{CommitError, Connection};
 use database::{PoolUsage, Postgres, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
@@ -261,8 +261,7 @@ impl Transaction for PgTx {
 
     async fn begin_epoch(&mut self, epoch: &Epoch) -> Result<u64, StoreError> {
         // Of millions of sessions that takes longer than anything that callers wait for.
-        let patient = sqlx::raw_sql("set local statement_timeout = 0");
-        patient.execute(&mut *self.tx).await.map_err(failed)?;
+        self.tx.lift_limits().await.map_err(failed)?;
         let ended = sessions::end_everybodys(&mut self.tx, self.clock.offset_micros()).await?;
         feed::begin_epoch(&mut self.tx, epoch).await?;
         Ok(ended)
@@ -325,7 +324,9 @@ impl Reader for PgReader {
 /// What a failed statement means. Conflicts that are expected are told from failures before it comes to this.
 fn failed(cause: sqlx::Error) -> StoreError {
     usage::count_timeout(measurements::DATABASE, &cause);
-    if is_unavailable(&cause) {
+    if is_past_deadline(&cause) {
+        StoreError::DeadlineExceeded
+    } else if is_unavailable(&cause) {
         StoreError::Unavailable(cause.into())
     } else {
         StoreError::Broken(cause.into())

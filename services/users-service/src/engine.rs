@@ -5,6 +5,7 @@
 
 use ::database::{Engine, PoolUsage, SchemaError, ServingLock};
 use clock::SystemClock;
+use grpc_kit::call;
 use users_core::StoreError;
 use users_core::ports::Store;
 
@@ -98,7 +99,7 @@ async fn stores(config: &Config, clock: &SystemClock) -> Result<OnEngine<SqliteS
     Ok(match &config.database.engine {
         Engine::Sqlite(options) => OnEngine::Sqlite(SqliteStore::open(options, clock.clone()).await?),
         Engine::Postgres { primary, replica } => {
-            OnEngine::Postgres(PgStore::open(primary, replica.as_ref(), clock.clone()).await?)
+            OnEngine::Postgres(PgStore::open(primary, replica.as_ref(), clock.clone(), call::deadline).await?)
         }
     })
 }

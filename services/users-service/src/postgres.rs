@@ -17,7 +17,8 @@ mod users;
 use std::time::Duration;
 
 use clock::SystemClock;
-use database::postgres::{CommitError, OpenError};
+use database::error::{is_past_deadline, is_unavailable};
+use database::postgres::{CommitError, Deadline, OpenError};
 use database::{PoolUsage, Postgres, PostgresOptions, SchemaError};
 use identity::{AccountVersion, Timestamp, UserId};
 use sqlx::migrate::Migrator;
@@ -39,6 +40,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/users/postgres");
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 7;
 
+/// What is kept of a caller's deadline for what comes after a wait: the primary's answer, and ours.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(200);
+
 /// Users in a PostgreSQL database.
 #[derive(Clone, Debug)]
 pub struct PgStore {
@@ -55,14 +59,17 @@ pub struct PgTransaction {
 }
 
 impl PgStore {
-    /// Connects to the primary; says nothing about its schema, nor about the replica, which may come and go.
+    /// Connects to the primary; says nothing about its schema, nor about the replica, which may come and go. Nobody waits
+    /// for either for longer than the deadline of whoever asks.
     pub async fn open(
         primary: &PostgresOptions,
         replica: Option<&PostgresOptions>,
         clock: SystemClock,
+        deadline: Deadline,
     ) -> Result<Self, OpenError> {
-        let primary = Postgres::open(primary).await?;
-        let reader = PgReader::new(primary.clone(), replica.map(Postgres::replica));
+        let primary = Postgres::open(primary).await?.until(deadline);
+        let replica = replica.map(|replica| Postgres::replica(replica).until(deadline));
+        let reader = PgReader::new(primary.clone(), replica);
         Ok(Self { primary, reader, clock })
     }
 }
@@ -136,10 +143,13 @@ impl Store for PgStore {
     }
 
     async fn wait_before_attempt(&self, attempt: u32) -> bool {
-        if attempt >= ATTEMPTS {
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(attempt);
+        // Whoever asked shall hear what has come of it, and not that its time is over.
+        let in_time = self.primary.time_left().is_none_or(|left| left > pause + TIME_TO_ANSWER);
+        if attempt >= ATTEMPTS || !in_time {
             return false;
         }
-        sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
+        sleep(pause).await;
         true
     }
 }
@@ -164,7 +174,10 @@ impl Transaction for PgTransaction {
 /// What an error of the engine means for whoever asked.
 fn failed(error: sqlx::Error) -> StoreError {
     database::usage::count_timeout(DATABASE, &error);
-    stored::failed(database::error::is_unavailable(&error), error)
+    if is_past_deadline(&error) {
+        return StoreError::DeadlineExceeded;
+    }
+    stored::failed(is_unavailable(&error), error)
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What an error of the engine means to a store. Knows no tables: which constraint means which conflict is
 //! the store's to say.
 
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
@@ -42,6 +46,32 @@ pub fn is_unavailable(error: &Error) -> bool {
                 })
         }
     }
+}
+
+/// Whether it is the caller that had no time left, and not the database that was in trouble. Nothing was changed.
+#[must_use]
+pub fn is_past_deadline(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<PastDeadline>))
+}
+
+/// What becomes of a statement whose caller has no time left.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller's deadline has passed")]
+struct PastDeadline;
+
+pub(crate) fn past_deadline() -> Error {
+    Error::Io(io::Error::new(ErrorKind::TimedOut, PastDeadline))
+}
+
+/// A server that has said nothing for so long.
+pub(crate) fn silence(since: Duration) -> Error {
+    let message = format!("the server has said nothing for {:.1} s", since.as_secs_f64());
+    Error::Io(io::Error::new(ErrorKind::TimedOut, message))
+}
+
+/// Whether PostgreSQL stopped the statement: it took too long, or waited for too long for a lock, or somebody asked for it.
+pub(crate) fn was_stopped(error: &Error) -> bool {
+    postgres_state(error).is_some_and(|state| ["57014", "55P03"].contains(&state.as_str()))
 }
 
 /// PostgreSQL's SQLSTATE, if the error is PostgreSQL's.

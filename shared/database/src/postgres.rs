@@ -1,7 +1,7 @@
 //! A PostgreSQL database as a store uses it: a pool for the work of callers, and single connections past the pooler for
 //! what a pool cannot do.
 //!
-//! Every way to a connection goes through [`Connection`], so that three traps cannot be stepped into:
+//! Every way to a connection goes through [`Connection`], so that four traps cannot be stepped into:
 //!
 //! - sqlx 0.9 loses writes when the future of `begin()` is dropped while `BEGIN` is under way: the connection goes back to
 //!   the pool inside an open transaction. Here a task of its own begins, which a dropped caller does not cancel.
@@ -9,6 +9,8 @@
 //!   a transaction cannot be committed.
 //! - Behind a pooler that gives every transaction another server connection (`prepared_statements = false`) nothing may
 //!   outlive a transaction, and sqlx sends even an unnamed statement in two parts. Here everything is in a transaction then.
+//! - sqlx waits for an answer for as long as TCP hopes for one, which is for ever where the other host is gone and nothing is
+//!   on the way to it. Here every answer is waited for with an end (`bounds`), and so is what the pool asks by itself.
 //!
 //! Knows no tables.
 
@@ -21,15 +23,20 @@ use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool};
 use sqlx::{Connection as _, Executor as _, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::error::{past_deadline, silence};
+
+mod bounds;
 mod connection;
 mod kept;
 mod open_error;
 
 use crate::PoolUsage;
+pub use bounds::Deadline;
+use bounds::{BOUNDS, Bounds};
 pub use connection::{CommitError, Connection, Transaction};
-use kept::{Kept, Turn};
+use kept::{Kept, Lease, TEST_WAIT, Turn};
 pub use open_error::OpenError;
 use open_error::STANDBY;
 pub(crate) use open_error::place;
@@ -115,6 +122,8 @@ pub struct Postgres {
     costly: Arc<Semaphore>,
     direct: Arc<PgConnectOptions>,
     prepared_statements: bool,
+    deadline: Deadline,
+    bounds: &'static Bounds,
 }
 
 impl fmt::Debug for Postgres {
@@ -127,9 +136,8 @@ impl Postgres {
     /// Connects to a primary, and makes sure that it is one and that this works with it. Says nothing about the schema.
     pub async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
         // Not through the pool: it tries again until its time is up, and then knows of no cause but that.
-        let (version, is_standby) = timeout(ACQUIRE_WAIT, look_at(&options.connect))
+        let (version, is_standby) = within(ACQUIRE_WAIT, look_at(&options.connect))
             .await
-            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
             .map_err(|cause| OpenError::new(&options.connect, cause))?;
         if version < OLDEST_VERSION {
             return Err(OpenError::too_old(&options.connect, version));
@@ -158,7 +166,21 @@ impl Postgres {
             costly: allowed(KEPT_FROM_COSTLY),
             direct: Arc::new(without_floats(&options.direct)),
             prepared_statements: options.prepared_statements,
+            deadline: || None,
+            bounds: &BOUNDS,
         }
+    }
+
+    /// The same, with every wait and every transaction bounded by the deadline of whoever asks.
+    #[must_use]
+    pub fn until(self, deadline: Deadline) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// How much time whoever asks has left; none when there is no end to it.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        (self.deadline)().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// A connection for statements that each stand alone and change nothing.
@@ -172,12 +194,13 @@ impl Postgres {
     }
 
     async fn read_within(&self, limits: &[&Arc<Semaphore>]) -> Result<Connection, sqlx::Error> {
-        within(ACQUIRE_WAIT, async {
+        self.in_time(async |deadline| {
             let rights = self.rights(limits).await?;
             if self.prepared_statements {
-                Ok(Connection::single(self.kept.lend(rights).await?))
+                let lease = self.kept.lend(rights).await?;
+                Ok(Connection::single(lease, self.bounds.of_reads(deadline)))
             } else {
-                Ok(Box::pin(self.begin_holding(rights)).await?.into_connection())
+                Ok(Box::pin(self.begin_holding(rights, deadline)).await?.into_connection())
             }
         })
         .await
@@ -194,12 +217,24 @@ impl Postgres {
     }
 
     async fn begin_within(&self, limits: &[&Arc<Semaphore>]) -> Result<Transaction, sqlx::Error> {
-        // All waits together. What is begun after that ends by itself.
-        within(ACQUIRE_WAIT, async {
+        self.in_time(async |deadline| {
             let rights = self.rights(limits).await?;
-            self.begin_holding(rights).await
+            self.begin_holding(rights, deadline).await
         })
         .await
+    }
+
+    /// All waits for a connection together. What is begun after that ends by itself.
+    async fn in_time<T>(
+        &self,
+        work: impl AsyncFnOnce(Option<Instant>) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let deadline = (self.deadline)();
+        let wait = self.bounds.of_waiting(ACQUIRE_WAIT, deadline);
+        timeout(wait, work(deadline)).await.unwrap_or_else(|_| {
+            let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            Err(if is_over { past_deadline() } else { sqlx::Error::PoolTimedOut })
+        })
     }
 
     async fn rights(&self, limits: &[&Arc<Semaphore>]) -> Result<Rights, sqlx::Error> {
@@ -210,39 +245,43 @@ impl Postgres {
         Ok(Rights { _turn: self.kept.turn().await?, _permits: permits })
     }
 
-    async fn begin_holding(&self, rights: Rights) -> Result<Transaction, sqlx::Error> {
-        let waiting = self.kept.make_room();
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move {
-            let begun = pool.begin().await;
-            drop(waiting);
-            begun.map(|begun| (begun, rights))
-        })
-        .await;
+    async fn begin_holding(
+        &self,
+        rights: Rights,
+        deadline: Option<Instant>,
+    ) -> Result<Transaction, sqlx::Error> {
+        let mut lease = self.kept.lend(rights).await?;
+        let (term, wait) = (self.bounds.of_transaction(deadline), self.bounds.round_trip);
+        let statement = term.begin();
+        let begun = tokio::spawn(async move { lease.begin(statement, wait).await.map(|()| lease) }).await;
         // The task neither panics nor is aborted, but for a runtime that ends.
-        let (transaction, rights) = begun.map_err(|_| sqlx::Error::PoolClosed)??;
-        Ok(Transaction::new(transaction, rights, self.prepared_statements))
+        let lease: Lease = begun.map_err(|_| sqlx::Error::PoolClosed)??;
+        Ok(Transaction::new(lease, term, self.prepared_statements))
     }
 
     /// A connection of its own, past the pool and any pooler. Closed when it is dropped.
     pub async fn connect_directly(&self) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect_with(&self.direct).await
+        within(ACQUIRE_WAIT, PgConnection::connect_with(&self.direct)).await
     }
 
     /// Listens to a channel, on a connection of its own past the pool and any pooler. It does not come back by itself
     /// after it is lost: whoever listens has to look at what it missed anyway.
     pub async fn listen(&self, channel: &str) -> Result<PgListener, sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.direct_pool()).await?;
-        listener.eager_reconnect(false);
-        listener.listen(channel).await?;
-        Ok(listener)
+        let pool = self.direct_pool();
+        within(ACQUIRE_WAIT, async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.eager_reconnect(false);
+            listener.listen(channel).await?;
+            Ok(listener)
+        })
+        .await
     }
 
-    /// Begins a transaction on a connection of its own, which is closed after it.
+    /// Begins a transaction on a connection of its own, which is closed after it. What it does takes as long as it takes.
     pub(crate) async fn begin_directly(
         &self,
     ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
-        self.direct_pool().begin().await
+        within(ACQUIRE_WAIT, self.direct_pool().begin()).await
     }
 
     fn direct_pool(&self) -> PgPool {
@@ -281,7 +320,7 @@ async fn within<T>(
     wait: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    timeout(wait, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    timeout(wait, work).await.unwrap_or_else(|_| Err(silence(wait)))
 }
 
 fn pool_options(options: &PostgresOptions) -> PoolOptions<sqlx::Postgres> {
@@ -316,7 +355,7 @@ fn test_after_idling(
 ) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
     Box::pin(async move {
         if metadata.idle_for > TRUSTED_IDLE {
-            connection.ping().await?;
+            within(TEST_WAIT, connection.ping()).await?;
         }
         Ok(true)
     })

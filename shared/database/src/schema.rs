@@ -9,11 +9,18 @@
 //! and its way to apply one, but not its runner, which has no lock on SQLite, commits half of the way, and
 //! knows of newer schemas only how to ignore or refuse all of them.
 
+use std::time::Duration;
+
 pub use sqlx::migrate::Migrator;
 use sqlx::migrate::{Migrate, MigrateError, Migration};
-use sqlx::{Database, PgConnection, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, Database, PgConnection, SqliteConnection, Transaction};
 
+use tokio::time::timeout;
+
+use crate::error::silence;
 use crate::{Postgres, Sqlite};
+
+mod books;
 
 /// sqlx's table of what was applied.
 const APPLIED: &str = "_sqlx_migrations";
@@ -21,24 +28,8 @@ const APPLIED: &str = "_sqlx_migrations";
 /// How long a migration waits for a table that serving processes use.
 const GIVE_UP: &str = "set local lock_timeout = '10s'";
 
-/// Takes from everybody but the owner whatever is more than reading.
-const CLOSE_BOOKS: &str = "do $$
-declare
-    given record;
-begin
-    for given in
-        select distinct book.oid::regclass as name, granted.grantee
-        from pg_class as book, aclexplode(book.relacl) as granted
-        where book.oid in (to_regclass('_sqlx_migrations'), to_regclass('schema_compatibility'))
-            and granted.grantee <> book.relowner and granted.privilege_type <> 'SELECT'
-    loop
-        execute format(
-            'revoke insert, update, delete, truncate, references, trigger on %s from %s',
-            given.name,
-            case given.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end
-        );
-    end loop;
-end $$";
+/// How long a look at the books may take.
+const LOOK_WAIT: Duration = Duration::from_secs(30);
 
 /// Why a schema cannot be used or brought up to date. Each message is complete; to [`SchemaError::Older`] the
 /// caller adds the name of its command that migrates.
@@ -148,6 +139,11 @@ pub async fn migrate<S: Schema>(database: &S, migrator: &'static Migrator) -> Re
 
 /// Whether this program may work on the schema as it is. Changes nothing.
 pub async fn check<S: Schema>(database: &S, migrator: &Migrator) -> Result<(), SchemaError> {
+    let looked = timeout(LOOK_WAIT, look(database, migrator)).await;
+    looked.unwrap_or_else(|_| Err(SchemaError::Storage(silence(LOOK_WAIT))))
+}
+
+async fn look<S: Schema>(database: &S, migrator: &Migrator) -> Result<(), SchemaError> {
     let mut connection = database.begin_inspection().await?;
     let missing = if connection.has_table(APPLIED).await? {
         missing(&mut *connection, migrator).await?
@@ -265,7 +261,8 @@ impl Bookkeeping for PgConnection {
     }
 
     async fn close_books(&mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql(CLOSE_BOOKS).execute(self).await.map(drop)
+        let statement = books::close(self.server_version_num().unwrap_or_default());
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(self).await.map(drop)
     }
 }
 

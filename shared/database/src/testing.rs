@@ -13,8 +13,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use crate::PostgresOptions;
 
 mod copies;
+mod line;
 mod plans;
 
+pub use line::Line;
 pub use plans::reads_whole;
 
 const NOT_SET: &str = "DATABASE_URL is not set: run `tests/postgres run cargo nextest run …`";

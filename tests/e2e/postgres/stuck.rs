@@ -1,13 +1,15 @@
 //! A database that answers nobody, because somebody has locked its tables or because the whole server has stopped in its
 //! tracks: callers hear that it is the store, in time, and never that it is their token. When it goes on, so does everything.
 
+use std::time::{Duration, Instant};
+
 use api::auth::GetCurrentSessionRequest;
-use api::users::GetCurrentUserRequest;
-use e2e::{Caller, Cluster, Pair, Service, Settings, eventually};
+use api::users::{GetCurrentUserRequest, GrantAdminRequest, InactivateUserRequest, UserRole, UserState};
+use e2e::{Caller, Cluster, Engine, Pair, Service, Settings, by_id, eventually, sql};
 use futures::future::join_all;
 
 use super::mix::{KINDS, Mix};
-use super::tally::{CANCELLED, OUTAGES};
+use super::tally::{CANCELLED, OUTAGES, Tally};
 
 const CALLERS: usize = 64;
 /// How long users-service waits for auth-service, as it is by default.
@@ -83,6 +85,49 @@ async fn locked_users_are_an_outage_of_users_service_only() {
     println!("users are locked:\n{}", mix.tally);
     drop(lock);
     goes_on(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_does_not_wait_for_a_lock_on_behalf_of_a_caller_whose_time_is_over() {
+    const DEADLINE: Duration = Duration::from_millis(1500);
+    let app = Pair::start_with(Settings::on(Engine::Postgres)).await;
+    for service in [Service::Auth, Service::Users] {
+        let lock = app.data().occupy(service).await;
+        let waiting = async || {
+            let query = "select count(*) from pg_stat_activity
+                         where datname = current_database() and wait_event_type = 'Lock'";
+            sql(&app.data().url(service), query).await != "0"
+        };
+        let begun = Instant::now();
+        let caller = app.super_admin.with("grpc-timeout", "1500m");
+        let tally = Tally::default();
+        let call = async {
+            let (id, etag) = (&app.user.id, String::new());
+            let outcome = match service {
+                Service::Auth => {
+                    tally.call(&caller, InactivateUserRequest { user: by_id(id), etag }).await.map(drop)
+                }
+                Service::Users => {
+                    tally.call(&caller, GrantAdminRequest { user: by_id(id), etag }).await.map(drop)
+                }
+            };
+            let reason = outcome.expect_err("the rows are locked");
+            // users-service keeps a little of the time for its own answer, and then it is auth-service that was too slow.
+            let known = ["DEADLINE_EXCEEDED", CANCELLED, "IDENTITY_PROVIDER_UNAVAILABLE"];
+            assert!(known.contains(&reason.as_str()), "{reason}");
+        };
+        let seen = eventually("the lock to be waited for", async || waiting().await.then_some(()));
+        tokio::join!(call, seen);
+        eventually("the lock not to be waited for", async || (!waiting().await).then_some(())).await;
+        let lasted = begun.elapsed();
+        assert!(
+            lasted < DEADLINE + Duration::from_secs(3),
+            "{lasted:?}: as long as the session allows is 10 s"
+        );
+        drop(lock);
+    }
+    let user = app.user.ok(GetCurrentUserRequest::default()).await.message.user.expect("a user");
+    assert_eq!((user.role(), user.state()), (UserRole::User, UserState::Active), "nothing was changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

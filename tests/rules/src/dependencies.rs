@@ -49,9 +49,10 @@ const CORE_MAY_USE: [&str; 8] =
 const FAKES_MAY_USE: [&str; 2] = ["tokio", "uuid"];
 
 /// Packages that only the named ones may depend on (tests included, so that the exception is visible here).
-const OWNED: [(&str, &[&str]); 6] = [
+const OWNED: [(&str, &[&str]); 7] = [
     ("rusqlite", &["database"]),
     ("sqlx", &["auth-service", "benches", "database", "users-service"]),
+    ("sqlx-core", &["database"]),
     ("tonic-prost-build", &["api", "grpc-kit"]),
     ("protox", &["api", "grpc-kit"]),
     ("auth-service", &["benches", "e2e", "tandem"]),

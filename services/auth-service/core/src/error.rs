@@ -85,6 +85,9 @@ pub enum StoreError {
     /// The store cannot be reached or is too busy, and nothing was changed.
     #[error("the store is unavailable")]
     Unavailable(#[source] Cause),
+    /// The caller has no time left, and nothing was changed.
+    #[error("the deadline has passed")]
+    DeadlineExceeded,
     /// The connection was lost during the commit.
     #[error("it is not known whether the change was made: a repeat may find it done")]
     OutcomeUnknown(#[source] Cause),

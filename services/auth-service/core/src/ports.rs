@@ -106,8 +106,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Lets time pass.
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    /// Lets time pass, if whoever is waiting has so much; else says no at once.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = bool> + Send;
 }
 
 /// Makes ids from time and randomness.

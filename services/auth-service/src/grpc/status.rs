@@ -55,6 +55,7 @@ pub(super) fn auth(error: Error) -> Status {
             log(&*cause, "the store is unavailable");
             fault(Code::Unavailable, Auth::StorageUnavailable).retry_after(STORE_RETRY)
         }
+        Error::Store(StoreError::DeadlineExceeded) => fault(Code::DeadlineExceeded, Auth::DeadlineExceeded),
         Error::Store(StoreError::OutcomeUnknown(cause)) => {
             log(&*cause, "the outcome of a commit is unknown");
             fault(Code::Unavailable, Auth::OutcomeUnknown)
@@ -102,6 +103,9 @@ pub(super) fn identity(error: Error) -> Status {
         Error::Store(StoreError::Unavailable(cause)) => {
             log(&*cause, "the store is unavailable");
             fault(Code::Unavailable, Identity::StorageUnavailable).retry_after(STORE_RETRY)
+        }
+        Error::Store(StoreError::DeadlineExceeded) => {
+            fault(Code::DeadlineExceeded, Identity::DeadlineExceeded)
         }
         Error::Store(StoreError::OutcomeUnknown(cause)) => {
             log(&*cause, "the outcome of a commit is unknown");
@@ -214,6 +218,7 @@ mod tests {
             Error::RateLimited { retry_after: Duration::from_secs(1) },
             Error::HasherBusy { retry_after: Duration::from_secs(1) },
             Error::Store(StoreError::Unavailable(cause())),
+            Error::Store(StoreError::DeadlineExceeded),
             Error::Store(StoreError::OutcomeUnknown(cause())),
             Error::Store(StoreError::Broken(cause())),
             Error::Internal(cause()),
@@ -272,6 +277,7 @@ mod tests {
                 (Code::ResourceExhausted, "RATE_LIMITED", "RI"),
                 (Code::Unavailable, "HASHER_BUSY", "RI"),
                 (Code::Unavailable, "STORAGE_UNAVAILABLE", "RI"),
+                (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", ""),
                 (Code::Unavailable, "OUTCOME_UNKNOWN", ""),
                 internal,
                 internal,
@@ -303,6 +309,7 @@ mod tests {
                 (Code::ResourceExhausted, "RATE_LIMITED", "RI"),
                 (Code::Unavailable, "HASHER_BUSY", "RI"),
                 (Code::Unavailable, "STORAGE_UNAVAILABLE", "RI"),
+                (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", ""),
                 (Code::Unavailable, "OUTCOME_UNKNOWN", ""),
                 internal,
                 internal,

@@ -18,6 +18,9 @@ use crate::newest::Newest;
 /// How often the number is read when nothing is heard.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long one reading may take. Those who wait for news are not to wait for a connection whose server is gone.
+const READ_WAIT: Duration = Duration::from_secs(2);
+
 /// The task that follows. It ends when it is stopped, or with the last clone of this.
 #[derive(Clone, Debug)]
 pub(super) struct Follower(Arc<Task>);
@@ -127,7 +130,7 @@ async fn publish(database: &Postgres, newest: &Newest) -> bool {
         let mut connection = database.read().await?;
         feed::newest(&mut connection).await
     };
-    match read.await {
+    match timeout(READ_WAIT, read).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(number) if number < known => {
             tracing::error!(
                 known,

@@ -37,9 +37,10 @@ impl auth_core::ports::Clock for RealTime {
         self.0.now()
     }
 
-    async fn sleep(&self, duration: std::time::Duration) {
+    async fn sleep(&self, duration: std::time::Duration) -> bool {
         tokio::time::sleep(duration).await;
         self.0.advance(TimeDelta::from_std(duration).unwrap());
+        true
     }
 }
 

@@ -89,6 +89,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(cause) => Self::StorageUnavailable(cause),
+            StoreError::DeadlineExceeded => Self::DeadlineExceeded,
             StoreError::OutcomeUnknown(cause) => Self::OutcomeUnknown(cause),
             StoreError::Broken(cause) => Self::Internal(cause),
         }
@@ -123,6 +124,9 @@ pub enum StoreError {
     /// It cannot be reached; nothing was changed.
     #[error("{0}")]
     Unavailable(#[source] Cause),
+    /// The caller has no time left; nothing was changed.
+    #[error("the deadline has passed")]
+    DeadlineExceeded,
     /// The connection was lost during a commit: it may or may not have happened.
     #[error("{0}")]
     OutcomeUnknown(#[source] Cause),

@@ -1,10 +1,12 @@
 //! The super admin that is being made.
 
 use std::fmt;
+use std::time::Duration;
 
 use database::Postgres;
 use identity::{UserId, Username};
 use sqlx::PgConnection;
+use tokio::time::timeout;
 use users_core::StoreError;
 use users_core::ports::Bootstraps;
 use uuid::Uuid;
@@ -14,6 +16,9 @@ use crate::stored;
 
 /// PostgreSQL's state for a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// How long the server is waited for, which does not wait for the lock for so long.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 /// Held while a super admin is made. It belongs to a connection of its own, past any pooler, and goes with it: when it is
 /// dropped and when the process dies.
@@ -31,13 +36,15 @@ impl fmt::Debug for BootstrapLock {
 /// whoever had it before is gone.
 pub(super) async fn lock(primary: &Postgres) -> Result<Option<BootstrapLock>, StoreError> {
     let mut connection = primary.connect_directly().await.map_err(failed)?;
-    sqlx::query("set lock_timeout = '500ms'").execute(&mut connection).await.map_err(failed)?;
-    let locked = sqlx::query(
-        "select pg_advisory_lock(hashtextextended('super admin bootstrap of ' || current_schema(), 0))",
-    )
-    .execute(&mut connection)
+    let locked = timeout(ANSWER_WAIT, async {
+        sqlx::query("set lock_timeout = '500ms'").execute(&mut connection).await?;
+        let lock = sqlx::query(
+            "select pg_advisory_lock(hashtextextended('super admin bootstrap of ' || current_schema(), 0))",
+        );
+        lock.execute(&mut connection).await
+    })
     .await;
-    match locked {
+    match locked.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(_) => Ok(Some(BootstrapLock { _connection: connection })),
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(None),
         Err(error) => Err(failed(error)),

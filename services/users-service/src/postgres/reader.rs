@@ -3,23 +3,27 @@
 //! A replica may lag, be away, or end a statement that is in the way of what it replays. None of that is a caller's
 //! trouble: the primary answers then, and the replica is left alone for a moment.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use database::postgres::Connection;
 use database::{PoolUsage, Postgres};
 use identity::ConsistencyToken;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use users_core::StoreError;
 use users_core::domain::{User, UserKey};
 use users_core::ports::Reader;
 use users_core::queries::{ListUsers, UserPage};
 
-use super::{failed, list_users, users};
+use super::{TIME_TO_ANSWER, failed, list_users, users};
 
-/// How long a connection to the replica may take, and then its answer.
+/// How long a connection to the replica may take, and then its answer. All waits for it together take so little that the
+/// primary has the time to answer instead.
 const REACH_WAIT: Duration = Duration::from_millis(250);
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
+/// How long all looks at a replica may take together whose caller has seen something newer, perhaps.
+const TOKEN_WAIT: Duration = Duration::from_secs(2);
 /// How long a replica that failed is not asked.
 const REST: Duration = Duration::from_secs(1);
 /// How long a replica may take to come as far as a caller is, and how often it is looked at.
@@ -58,12 +62,17 @@ impl PgReader {
     async fn read_primary(&self) -> Result<Connection, StoreError> {
         self.primary.read().await.map_err(failed)
     }
+
+    /// Until when a replica may be waited for, if there is an end to it: the primary needs some time too.
+    fn last_moment(&self) -> Option<Instant> {
+        self.primary.time_left().map(|left| Instant::now() + left.saturating_sub(TIME_TO_ANSWER))
+    }
 }
 
 impl Reader for PgReader {
     async fn at_least(&self, token: &ConsistencyToken) -> Self {
         match &self.replica {
-            Some(replica) if replica.has_reached(token).await => self.clone(),
+            Some(replica) if replica.has_reached(token, self.last_moment()).await => self.clone(),
             _ => self.primary(),
         }
     }
@@ -74,8 +83,8 @@ impl Reader for PgReader {
 
     async fn find_user(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
         if let Some(replica) = &self.replica
-            && let Some(mut db) = replica.connection().await
-            && let Some(found) = replica.answer(find(&mut db, key)).await
+            && let Some(mut db) = replica.connection(self.last_moment()).await
+            && let Some(found) = replica.answer(find(&mut db, key), self.last_moment()).await
         {
             return Ok(found);
         }
@@ -84,8 +93,8 @@ impl Reader for PgReader {
 
     async fn list_users(&self, query: &ListUsers) -> Result<UserPage, StoreError> {
         if let Some(replica) = &self.replica
-            && let Some(mut db) = replica.connection().await
-            && let Some(page) = replica.answer(list_users::page(&mut db, query)).await
+            && let Some(mut db) = replica.connection(self.last_moment()).await
+            && let Some(page) = replica.answer(list_users::page(&mut db, query), self.last_moment()).await
         {
             return Ok(page);
         }
@@ -97,12 +106,18 @@ async fn find(db: &mut Connection, key: &UserKey) -> Result<Option<User>, StoreE
     users::find(db, key).await.map_err(failed)?.map(User::try_from).transpose()
 }
 
+fn earlier(end: Instant, other: Option<Instant>) -> Instant {
+    other.map_or(end, |other| other.min(end))
+}
+
 impl Replica {
     /// Whether it sees the write, perhaps after a moment.
-    async fn has_reached(&self, token: &ConsistencyToken) -> bool {
-        let end = Instant::now() + LAG_WAIT;
+    async fn has_reached(&self, token: &ConsistencyToken, last_moment: Option<Instant>) -> bool {
+        let now = Instant::now();
+        let end = now + LAG_WAIT;
+        let last_moment = Some(earlier(now + TOKEN_WAIT, last_moment));
         loop {
-            let Some(mut db) = self.connection().await else { return false };
+            let Some(mut db) = self.connection(last_moment).await else { return false };
             let reached = async {
                 match token {
                     ConsistencyToken::Account { user_id, version } => {
@@ -114,8 +129,8 @@ impl Replica {
                 }
                 .map_err(failed)
             };
-            match self.answer(reached).await {
-                Some(false) if Instant::now() < end => {}
+            match self.answer(reached, last_moment).await {
+                Some(false) if Instant::now() < earlier(end, last_moment) => {}
                 answer => return answer == Some(true),
             }
             // Not while it sleeps: others want the connection too.
@@ -125,23 +140,39 @@ impl Replica {
     }
 
     /// A connection, if it is not resting and can be reached at once.
-    async fn connection(&self) -> Option<Connection> {
+    async fn connection(&self, last_moment: Option<Instant>) -> Option<Connection> {
         if self.rests_until().is_some_and(|end| Instant::now() < end) {
             return None;
         }
-        match timeout(REACH_WAIT, self.database.read()).await {
-            Ok(Ok(connection)) => Some(connection),
-            Ok(Err(error)) => self.leave_alone(&error.to_string()),
-            Err(_) => self.leave_alone("no connection in time"),
-        }
+        self.in_time(REACH_WAIT, last_moment, self.database.read()).await
     }
 
     /// What it answers, if it does.
-    async fn answer<T>(&self, answer: impl Future<Output = Result<T, StoreError>> + Send) -> Option<T> {
-        match timeout(ANSWER_WAIT, answer).await {
-            Ok(Ok(answer)) => Some(answer),
+    async fn answer<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>> + Send,
+        last_moment: Option<Instant>,
+    ) -> Option<T> {
+        self.in_time(ANSWER_WAIT, last_moment, answer).await
+    }
+
+    async fn in_time<T, E: Display>(
+        &self,
+        wait: Duration,
+        last_moment: Option<Instant>,
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> Option<T> {
+        let end = Instant::now() + wait;
+        let soonest = earlier(end, last_moment);
+        if soonest <= Instant::now() {
+            return None;
+        }
+        match timeout_at(soonest, work).await {
+            Ok(Ok(found)) => Some(found),
             Ok(Err(error)) => self.leave_alone(&error.to_string()),
-            Err(_) => self.leave_alone("no answer in time"),
+            // Who is in a hurry has not waited for long enough to say anything of the replica.
+            Err(_) if soonest < end => None,
+            Err(_) => self.leave_alone("it is silent"),
         }
     }
 

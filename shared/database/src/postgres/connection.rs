@@ -3,49 +3,40 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::Rights;
-use super::kept::Lease;
+use super::bounds::Term;
+use super::kept::{Lease, State};
+use crate::error::silence;
 
 /// A connection on which statements are executed.
 pub struct Connection {
-    lent: Lent,
+    lease: Lease,
+    term: Term,
     prepared_statements: bool,
     /// Whether a statement failed: then a transaction can only be rolled back.
     failed: bool,
 }
 
-enum Lent {
-    Single(Lease),
-    Transaction {
-        transaction: sqlx::Transaction<'static, Postgres>,
-        /// The right to have one. Dropped after it.
-        rights: Rights,
-    },
-}
-
 impl Connection {
-    pub(super) const fn single(connection: Lease) -> Self {
-        Self { lent: Lent::Single(connection), prepared_statements: true, failed: false }
+    pub(super) const fn single(lease: Lease, term: Term) -> Self {
+        Self { lease, term, prepared_statements: true, failed: false }
     }
 
     fn raw(&mut self) -> &mut PgConnection {
-        match &mut self.lent {
-            Lent::Single(lease) => {
-                let (connection, at_rest) = lease.parts();
-                // What is done with it this way nobody follows.
-                *at_rest = false;
-                connection
-            }
-            Lent::Transaction { transaction, .. } => transaction,
-        }
+        let (connection, state) = self.lease.parts();
+        // What is done with it this way nobody follows.
+        *state = State::Busy(Instant::now());
+        connection
     }
 }
 
@@ -60,31 +51,27 @@ impl fmt::Debug for Connection {
 pub struct Transaction(Connection);
 
 impl Transaction {
-    pub(super) const fn new(
-        transaction: sqlx::Transaction<'static, Postgres>,
-        rights: Rights,
-        prepared_statements: bool,
-    ) -> Self {
-        Self(Connection {
-            lent: Lent::Transaction { transaction, rights },
-            prepared_statements,
-            failed: false,
-        })
+    pub(super) const fn new(lease: Lease, term: Term, prepared_statements: bool) -> Self {
+        Self(Connection { lease, term, prepared_statements, failed: false })
     }
 
     pub(super) fn into_connection(self) -> Connection {
         self.0
     }
 
+    /// Lets every statement take as long as it takes, here and on the server: for what an operator does once.
+    pub async fn lift_limits(&mut self) -> Result<(), Error> {
+        sqlx::raw_sql("set local statement_timeout = 0").execute(&mut self.0).await?;
+        self.0.term.lift();
+        Ok(())
+    }
+
     /// Makes the changes last.
-    pub async fn commit(self) -> Result<(), CommitError> {
+    pub async fn commit(mut self) -> Result<(), CommitError> {
         if self.0.failed {
             return Err(CommitError::RolledBack(Error::Protocol("a statement failed before".to_owned())));
         }
-        let Lent::Transaction { transaction, rights } = self.0.lent else { return Ok(()) };
-        let committed = transaction.commit().await;
-        drop(rights);
-        committed.map_err(CommitError::new)
+        self.0.lease.commit(self.0.term.wait()).await.map_err(CommitError::new)
     }
 }
 
@@ -134,30 +121,44 @@ impl<'c> Executor<'c> for &'c mut Connection {
         E: 'q + Execute<'q, Postgres>,
     {
         let query = Remembered { query, prepared: self.prepared_statements };
-        let Connection { lent, failed, .. } = self;
-        let (connection, mut at_rest): (&mut PgConnection, Option<&mut bool>) = match lent {
-            Lent::Single(lease) => {
-                let (connection, at_rest) = lease.parts();
-                (connection, Some(at_rest))
-            }
-            Lent::Transaction { transaction, .. } => (transaction, None),
-        };
-        let mut rest = move |rests| {
-            if let Some(at_rest) = &mut at_rest {
-                **at_rest = rests;
-            }
-        };
-        rest(false);
+        let Connection { lease, term, failed, .. } = self;
+        if let Err(refusal) = term.may_begin() {
+            *failed = true;
+            return stream::iter([Err(refusal)]).boxed();
+        }
+        let (connection, state) = lease.parts();
+        let begin = Instant::now();
+        let end = term.wait().map(|wait| begin + wait);
+        *state = State::Busy(end.unwrap_or(begin));
         let mut rows = connection.fetch_many(query);
+        // Made when there is something to wait for.
+        let mut end_of_waiting: Option<Pin<Box<Sleep>>> = None;
         stream::poll_fn(move |cx| {
-            let polled = rows.poll_next_unpin(cx);
-            match &polled {
-                Poll::Ready(Some(Err(_))) => *failed = true,
-                // The server has said that it waits for the next statement.
-                Poll::Ready(None) => rest(!*failed),
-                Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+            if matches!(state, State::Lost) {
+                return Poll::Ready(None);
             }
-            polled
+            match rows.poll_next_unpin(cx) {
+                Poll::Ready(Some(Err(error))) => {
+                    *failed = true;
+                    Poll::Ready(Some(Err(term.explained(error))))
+                }
+                Poll::Ready(None) => {
+                    if !*failed {
+                        // The server has said that it waits for the next statement.
+                        *state = State::AtRest;
+                    }
+                    Poll::Ready(None)
+                }
+                Poll::Pending => {
+                    let Some(end) = end else { return Poll::Pending };
+                    let waiting = end_of_waiting.get_or_insert_with(|| Box::pin(sleep_until(end)));
+                    ready!(waiting.as_mut().poll(cx));
+                    *failed = true;
+                    *state = State::Lost;
+                    Poll::Ready(Some(Err(silence(begin.elapsed()))))
+                }
+                found @ Poll::Ready(Some(Ok(_))) => found,
+            }
         })
         .boxed()
     }
@@ -184,14 +185,26 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        self.raw().prepare_with(sql, parameters)
+        let wait = self.term.wait();
+        Box::pin(in_time(wait, self.raw().prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
     where
         'c: 'e,
     {
-        self.raw().describe(sql)
+        let wait = self.term.wait();
+        Box::pin(in_time(wait, self.raw().describe(sql)))
+    }
+}
+
+async fn in_time<T>(
+    wait: Option<Duration>,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match wait {
+        Some(wait) => timeout(wait, answer).await.unwrap_or_else(|_| Err(silence(wait))),
+        None => answer.await,
     }
 }
 

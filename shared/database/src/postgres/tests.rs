@@ -3,20 +3,17 @@
 //!
 //! The server is the one that `DATABASE_URL` names.
 
-use std::future::pending;
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, poll_immediate};
 use sqlx::PgConnection;
-
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{ACQUIRE_WAIT, CommitError, OpenError, Postgres, PostgresOptions, TRUSTED_IDLE};
+use super::{ACQUIRE_WAIT, CommitError, OpenError, Postgres, PostgresOptions};
 use crate::error::is_unavailable;
 use crate::testing::TestDatabase;
+
+mod limits;
 
 /// As long as nothing here takes that does not hang.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -376,70 +373,4 @@ async fn a_notification_reaches_whoever_listens() {
     sqlx::query("select pg_notify('tandem_test', '')").execute(&mut *transaction).await.expect("notifies");
     transaction.commit().await.expect("commits");
     assert_eq!(listener.recv().await.expect("arrives").channel(), "tandem_test");
-}
-
-/// A way to the server on which everything that is connected at a moment hears nothing any more, as when a host is gone.
-struct Line {
-    port: u16,
-    silent: watch::Sender<u32>,
-}
-
-impl Line {
-    async fn to(place: &TestDatabase) -> Self {
-        let server = place.connect_options();
-        let server = (server.get_host().to_owned(), server.get_port());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let silent = watch::Sender::new(0);
-        let falls_silent = silent.subscribe();
-        tokio::spawn(async move {
-            loop {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "what is relayed is not delayed by Nagle in a test"
-                )]
-                let Ok((mut client, _)) = listener.accept().await else { return };
-                let mut server = TcpStream::connect(&server).await.expect("the server");
-                let mut falls_silent = falls_silent.clone();
-                falls_silent.mark_unchanged();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = falls_silent.changed() => pending().await,
-                    }
-                });
-            }
-        });
-        Self { port, silent }
-    }
-
-    fn fall_silent(&self) {
-        self.silent.send_modify(|times| *times += 1);
-    }
-}
-
-#[tokio::test]
-async fn kept_connections_whose_server_has_fallen_silent_are_replaced() {
-    const CONNECTIONS: u32 = 4;
-    let (place, _database) = database(1).await;
-    let line = Line::to(&place).await;
-    let connect = place.connect_options().host("127.0.0.1").port(line.port);
-    let database = Postgres::open(&PostgresOptions { connect, ..options(&place, CONNECTIONS, true) }).await;
-    let database = database.expect("opens");
-    drop(join_all((0..CONNECTIONS).map(|_| database.read())).await);
-    tokio::time::pause();
-    tokio::time::advance(TRUSTED_IDLE * 2).await;
-    tokio::time::resume();
-    line.fall_silent();
-    // Each of the old ones may cost somebody its wait. Then there is a server again.
-    let end = Instant::now() + PATIENCE;
-    let mut in_a_row = 0;
-    while in_a_row < 2 * CONNECTIONS {
-        assert!(Instant::now() < end, "they are waited for still");
-        let read = async {
-            let mut connection = database.read().await?;
-            sqlx::query_scalar::<_, i64>("select count(*) from entry").fetch_one(&mut connection).await
-        };
-        in_a_row = if read.await.is_ok() { in_a_row + 1 } else { 0 };
-    }
 }

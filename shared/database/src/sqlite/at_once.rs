@@ -7,6 +7,11 @@
 //! Nothing waits here. When there is no connection left, when SQLite would have to wait (another process recovers the
 //! log), and when anything at all goes wrong, the answer is [`NotAtOnce`]: the caller asks the pool, which has the time,
 //! and which says what an error means. The pool reads the same file with the same statement, so that both find the same.
+//!
+//! But for the disk: a page that is not in memory is read on this very thread, and a disk that hangs holds all threads that
+//! come to it, until nothing of the process answers. Every call needs a page of the same disk, so that what is lost is only
+//! who says that nothing works. To keep one thread out of here would make calls that meet wait for the pool instead, and on
+//! one core all of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};

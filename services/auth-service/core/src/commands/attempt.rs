@@ -158,7 +158,11 @@ impl<P: Ports> Context<P> {
         .await?;
         drop(expected);
         let signed_up = sign_up.await;
-        if let Err(Error::HasherBusy { .. } | Error::Store(StoreError::Unavailable(_))) = &signed_up {
+        if let Err(
+            Error::HasherBusy { .. }
+            | Error::Store(StoreError::Unavailable(_) | StoreError::DeadlineExceeded),
+        ) = &signed_up
+        {
             // If it cannot be given back it counts for the rest of the hour.
             let _ = Box::pin(self.change_sign_ups(address, |sign_ups| Ok(sign_ups.one_less()))).await;
         }

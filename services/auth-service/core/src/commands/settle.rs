@@ -14,7 +14,7 @@ use crate::domain::{Account, AccountKey, NewAccount, Session, SessionId};
 use crate::ports::{Clock as _, Insertion, Ports, Reader as _, Store, Transaction as _};
 use crate::{Cause, Error, StoreError};
 
-/// For so long it is worth looking: callers wait.
+/// For so long it is worth looking at most: callers wait.
 const PATIENCE: TimeDelta = TimeDelta::seconds(5);
 
 /// Between two looks at a store that is away.
@@ -62,10 +62,7 @@ impl<P: Ports> Context<P> {
                 Ok(Found::Committed) => return Ok(()),
                 Ok(Found::NotCommitted) => return Err(StoreError::Unavailable(cause)),
                 Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))
-                    if self.clock.now() < deadline =>
-                {
-                    self.clock.sleep(PAUSE).await;
-                }
+                    if self.clock.now() < deadline && self.clock.sleep(PAUSE).await => {}
                 Ok(Found::NoTrace) | Err(_) => return Err(StoreError::OutcomeUnknown(cause)),
             }
         }

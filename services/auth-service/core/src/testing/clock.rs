@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -6,11 +7,15 @@ use identity::Timestamp;
 
 /// A clock that stands still until a test moves it. Clones are the same clock.
 #[derive(Clone, Debug)]
-pub struct FakeClock(Arc<Mutex<Timestamp>>);
+pub struct FakeClock {
+    time: Arc<Mutex<Timestamp>>,
+    is_hurried: Arc<AtomicBool>,
+}
 
 impl Default for FakeClock {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(DateTime::UNIX_EPOCH + TimeDelta::days(20_000))))
+        let time = Arc::new(Mutex::new(DateTime::UNIX_EPOCH + TimeDelta::days(20_000)));
+        Self { time, is_hurried: Arc::default() }
     }
 }
 
@@ -18,12 +23,17 @@ impl FakeClock {
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on nobody has the time to wait.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Relaxed);
     }
 
     /// Moves the clock.
     pub fn advance(&self, delta: TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += delta;
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) += delta;
     }
 }
 
@@ -33,7 +43,11 @@ impl crate::ports::Clock for FakeClock {
     }
 
     /// Moves the clock instead.
-    async fn sleep(&self, duration: Duration) {
+    async fn sleep(&self, duration: Duration) -> bool {
+        if self.is_hurried.load(Ordering::Relaxed) {
+            return false;
+        }
         self.advance(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
+        true
     }
 }

@@ -8,8 +8,8 @@ use crate::commands::Context;
 use crate::error::Error;
 use crate::ports::{Ports, Store as _};
 
-/// Makes attempts until the outcome of one is known. An outage after a lost commit says nothing about that commit, so
-/// it is not the answer.
+/// Makes attempts until the outcome of one is known. An outage after a lost commit, or the end of the caller's time, says
+/// nothing about that commit, so it is not the answer.
 pub(super) async fn until_known<P, T, F>(
     cx: &Context<P>,
     attempt: impl Fn() -> F + Send + Sync,
@@ -22,7 +22,10 @@ where
     let mut attempts = 0;
     loop {
         let cause = match (attempt().await, unknown) {
-            (Err(Error::OutcomeUnknown(_) | Error::StorageUnavailable(_)), Some(first)) => first,
+            (
+                Err(Error::OutcomeUnknown(_) | Error::StorageUnavailable(_) | Error::DeadlineExceeded),
+                Some(first),
+            ) => first,
             (Err(Error::OutcomeUnknown(cause)), None) => cause,
             (known, _) => return known,
         };
@@ -107,6 +110,17 @@ mod tests {
         let world = World::new();
         let alice = world.user("alice", Role::User).await;
         world.store.lose_commits([Undone; 9]);
+        let command = GrantAdmin { user: UserKey::Id(alice.id), expected: Expected::Anything };
+        let error = command.execute(&world.commands(), &an_actor(Role::SuperAdmin)).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown(_)));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_runs_out_of_time_after_a_lost_commit_hears_that_it_is_not_known() {
+        let world = World::new();
+        let alice = world.user("alice", Role::User).await;
+        world.store.lose_commits([Done]);
+        world.store.be_late_after_commit();
         let command = GrantAdmin { user: UserKey::Id(alice.id), expected: Expected::Anything };
         let error = command.execute(&world.commands(), &an_actor(Role::SuperAdmin)).await.unwrap_err();
         assert!(matches!(error, Error::OutcomeUnknown(_)));

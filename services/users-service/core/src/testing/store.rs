@@ -41,6 +41,7 @@ struct Shared {
     broken: AtomicBool,
     commits: Mutex<VecDeque<Option<LostCommit>>>,
     breaks_down_at_commit: AtomicBool,
+    is_late: AtomicBool,
     changed_by_others: Mutex<Option<(UserId, i64)>>,
     confirmed_by_others: AtomicBool,
 }
@@ -56,6 +57,9 @@ pub enum LostCommit {
 
 impl Shared {
     fn rows(&self) -> Result<MutexGuard<'_, Rows>, StoreError> {
+        if self.broken.load(Ordering::Relaxed) && self.is_late.load(Ordering::Relaxed) {
+            return Err(StoreError::DeadlineExceeded);
+        }
         if self.broken.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("it broke down".into()));
         }
@@ -101,6 +105,12 @@ impl MemoryStore {
     /// From the next commit on it cannot be reached.
     pub fn break_down_after_commit(&self) {
         self.reader.0.breaks_down_at_commit.store(true, Ordering::Relaxed);
+    }
+
+    /// After the next commit the caller has no time left.
+    pub fn be_late_after_commit(&self) {
+        self.reader.0.is_late.store(true, Ordering::Relaxed);
+        self.break_down_after_commit();
     }
 
     /// How many ids are reserved.

@@ -1,6 +1,7 @@
 //! A store of each engine, empty, for one test.
 
 use clock::SystemClock;
+use database::postgres::Deadline;
 use database::testing::TestDatabase;
 use database::{PostgresOptions, SqliteOptions};
 use tempfile::TempDir;
@@ -41,7 +42,17 @@ pub(crate) async fn postgres_alone() -> (PgStore, TestDatabase) {
 
 /// A store on these databases, with its schema.
 pub(crate) async fn postgres_on(primary: &PostgresOptions, replica: Option<&PostgresOptions>) -> PgStore {
-    migrated(PgStore::open(primary, replica, SystemClock::default()).await.expect("a server")).await
+    postgres_until(primary, replica, || None).await
+}
+
+/// The same for callers that have no more time than this.
+pub(crate) async fn postgres_until(
+    primary: &PostgresOptions,
+    replica: Option<&PostgresOptions>,
+    deadline: Deadline,
+) -> PgStore {
+    let store = PgStore::open(primary, replica, SystemClock::default(), deadline).await;
+    migrated(store.expect("a server")).await
 }
 
 async fn migrated<S: ServedStore>(store: S) -> S {

@@ -230,6 +230,17 @@ async fn a_store_that_comes_back_in_time_gives_the_answer() {
 }
 
 #[tokio::test]
+async fn a_caller_without_time_for_another_look_hears_at_once_that_it_is_not_known() {
+    let world = World::with_throttle(None);
+    let id = world.signed_up("alice").await;
+    let account = account(&world, id).await.unwrap();
+    world.commands.store.refuse_begins(1);
+    world.clock.hurry();
+    let unknown = settle(&world, Trace::AccountChanged { before: &account, after: &account }).await;
+    assert!(matches!(unknown, Err(StoreError::OutcomeUnknown(_))), "{unknown:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_found_out_is_not_guessed() {
     let world = World::with_throttle(None);
     let id = world.signed_up("alice").await;

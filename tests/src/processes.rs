@@ -63,17 +63,21 @@ struct Replica {
 impl Processes {
     /// A home for processes that do not run yet, and nothing stored.
     pub async fn prepared(binaries: Binaries, settings: Settings) -> Self {
-        Self::new(binaries, settings, Begins::Empty).await
+        Box::pin(Self::new(binaries, settings, Begins::Empty)).await
     }
 
     /// Starts all of them.
     pub async fn start(binaries: Binaries) -> Self {
-        // Boxed, because the starting of processes is larger than most tests.
-        Box::pin(Self::start_with(binaries, Settings::default())).await
+        Self::start_with(binaries, Settings::default()).await
     }
 
     /// Starts all of them, told something else.
     pub async fn start_with(binaries: Binaries, settings: Settings) -> Self {
+        // Boxed, because the starting of processes is larger than most tests.
+        Box::pin(Self::started(binaries, settings)).await
+    }
+
+    async fn started(binaries: Binaries, settings: Settings) -> Self {
         let mut processes = Self::new(binaries, settings, Begins::Prepared).await;
         processes.run(Service::Auth, None).await;
         processes.run(Service::Users, None).await;

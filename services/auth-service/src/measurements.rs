@@ -31,19 +31,20 @@ pub(crate) struct Outcomes {
     refusals: &'static [&'static str],
 }
 
-const ALWAYS_POSSIBLE: [&str; 5] = ["ok", "rate_limited", "hasher_busy", "store_failed", "internal_error"];
+const ALWAYS_POSSIBLE: [&str; 6] =
+    ["ok", "invalid_fields", "rate_limited", "hasher_busy", "store_failed", "internal_error"];
 
 /// Log-ins.
 pub(crate) const LOG_INS: Outcomes = Outcomes {
     name: "tandem_log_ins_total",
-    help: "Log-ins with a username and a password that could be right, by what came of them.",
+    help: "Log-ins, by what came of them.",
     refusals: &["invalid_credentials", "account_inactive"],
 };
 
 /// Sign-ups.
 pub(crate) const SIGN_UPS: Outcomes = Outcomes {
     name: "tandem_sign_ups_total",
-    help: "Sign-ups with a username and a password that are allowed, by what came of them.",
+    help: "Sign-ups, by what came of them.",
     refusals: &["username_taken", "request_id_reused"],
 };
 
@@ -51,7 +52,7 @@ pub(crate) const SIGN_UPS: Outcomes = Outcomes {
 pub(crate) const PASSWORD_CHANGES: Outcomes = Outcomes {
     name: "tandem_password_changes_total",
     help: "Changes of one's own password, by what came of them.",
-    refusals: &["current_password_mismatch", "password_unchanged", "invalid_fields", "unauthenticated"],
+    refusals: &["current_password_mismatch", "password_unchanged", "unauthenticated"],
 };
 
 impl Outcomes {

@@ -9,7 +9,9 @@ use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GrantAdminRequest, InactivateUserRequest, ListUsersRequest,
     ReactivateUserRequest, RevokeAdminRequest, RevokeUserSessionsRequest, SetUserPasswordRequest, UserRole,
 };
-use e2e::{Call, Caller, PASSWORD, Person, Processes, Service, Settings, by_id, by_name, sign_up};
+use e2e::{
+    Call, Caller, PASSWORD, Person, Processes, Service, Settings, by_id, by_name, eventually, sign_up,
+};
 use serde_json::{Value, json};
 
 use crate::crashes::BINARIES;
@@ -288,5 +290,34 @@ async fn events_are_written_down_at_whatever_level_unless_it_names_them() {
         auditor.pair.anonymous.ok(sign_up("alice")).await;
         let log = auditor.pair.log(Service::Auth);
         assert_eq!(events(&log).len(), expected, "{level}: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_a_call_says_whose_it_was() {
+    let auditor = Auditor::start("info").await;
+    let boss = auditor.pair.super_admin().await;
+    let lines = async |caller: &Caller, id: &str| -> Vec<Value> {
+        let caller = caller.with("x-request-id", id);
+        let _ = caller.raw(GetCurrentSessionRequest {}).await;
+        let _ = caller.raw(GetCurrentUserRequest::default()).await;
+        // What waits to be written is written within a tenth of a second.
+        eventually("the lines of both calls", async || {
+            let logs = [Service::Users, Service::Auth].map(|service| auditor.pair.log(service)).concat();
+            let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+            let calls: Vec<_> =
+                lines.filter(|line| line["message"] == "call" && line["request_id"] == id).collect();
+            // The third is what users-service asks auth-service, on its own behalf.
+            let enough = calls.iter().filter(|line| line["rpc.method"] != "Authenticate").count() == 2;
+            enough.then_some(calls)
+        })
+        .await
+    };
+    for line in lines(&boss, "of-the-boss").await {
+        let is_the_ports = line["rpc.method"] == "Authenticate";
+        assert_eq!(line["user_id"], if is_the_ports { Value::Null } else { json!(boss.id) }, "{line}");
+    }
+    for line in lines(&auditor.pair.anonymous.bearer("nonsense"), "of-nobody").await {
+        assert_eq!(line["user_id"], Value::Null, "{line}");
     }
 }

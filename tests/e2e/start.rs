@@ -171,7 +171,7 @@ async fn a_file_that_another_process_serves_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn a_setting_that_is_unknown_or_not_supported_yet_is_refused_by_name() {
+async fn a_setting_that_is_unknown_or_has_no_meaning_here_is_refused_by_name() {
     for (key, value, named) in [
         ("SERVER__LISTENS", "127.0.0.1:1", "server.listens"),
         ("SESSION__IDLE_TIMEOUT", "soon", "session.idle_timeout"),

@@ -227,6 +227,8 @@ pub enum AfterRestoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use auth_core::ports::Clock as _;
 
     use super::*;
@@ -243,6 +245,7 @@ mod tests {
                 traceparent: None,
                 tracestate: None,
                 peer: None,
+                user_id: OnceLock::new(),
             };
             let begun = Instant::now();
             assert_eq!(call::scope(call, clock.sleep(wait)).await, waits, "{left} ms");

@@ -9,6 +9,7 @@ use clock::SystemClock;
 use configuration::Layers;
 use grpc_kit::Shutdown;
 use grpc_kit::listen::reachable;
+use grpc_kit::process::has_listeners;
 use users_service::UsersService;
 
 use crate::data_dir::DataDir;
@@ -75,6 +76,8 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
         directory.set_initialized()?;
     }
 
+    // Two of auth-service, and users-service's.
+    has_listeners(3);
     let (stop_auth, auth_stopped) = Shutdown::new();
     let (stop_users, users_stopped) = Shutdown::new();
     let stop_on_signals = stop_users.clone();

@@ -98,13 +98,16 @@ impl<P: Ports> Handlers<P> {
         let work = async move {
             let who = Authenticate { token, skip_renewal }.execute(&users.commands).await;
             let outcome = match who.caller {
-                Ok(actor) => match actor.require(needs(&actor, &message)) {
-                    Ok(()) => act(users, actor, message).await,
-                    Err(error) => {
-                        security::record_refusal(&actor, &error);
-                        Err(error)
+                Ok(actor) => {
+                    call::is_of(actor.id.as_uuid());
+                    match actor.require(needs(&actor, &message)) {
+                        Ok(()) => act(users, actor, message).await,
+                        Err(error) => {
+                            security::record_refusal(&actor, &error);
+                            Err(error)
+                        }
                     }
-                },
+                }
                 Err(error) => Err(error),
             };
             answer(who.renewed.as_ref(), outcome)

@@ -90,15 +90,6 @@ impl Reader {
         self.complain(key, why);
     }
 
-    /// A key that exists but cannot be used yet, or not here: a problem if it is set.
-    pub fn refuse_if_set(&mut self, key: &'static str, why: &str) {
-        let is_set = self.is_set(key);
-        let key = self.claim(key);
-        if is_set {
-            self.complain(key, why);
-        }
-    }
-
     /// What was read, and everything that is wrong: the unknown keys last, when all the others are known.
     pub(crate) fn finish(mut self) -> (Effective, Vec<Problem>) {
         for (key, found) in &self.found {

@@ -4,10 +4,11 @@
 //! handler (the client of another service, say) can pass on the request id, the trace and the time left
 //! without every function in between having a parameter for it. Decisions never depend on it.
 
-use std::{net::SocketAddr, panic::resume_unwind, sync::Arc, sync::LazyLock};
+use std::{net::SocketAddr, panic::resume_unwind, sync::Arc, sync::LazyLock, sync::OnceLock};
 
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 tokio::task_local! {
     static CURRENT: Arc<Call>;
@@ -28,12 +29,20 @@ pub struct Call {
     pub tracestate: Option<String>,
     /// The other end of the connection: a proxy's address when there is one in between.
     pub peer: Option<SocketAddr>,
+    /// Whose token it came with, once that is known.
+    pub user_id: OnceLock<Uuid>,
 }
 
 /// The call that this task is serving; `None` outside of one (start-up, background work).
 #[must_use]
 pub fn current() -> Option<Call> {
     shared().map(|call| Call::clone(&call))
+}
+
+/// Says whose token the call that this task is serving came with, for the log.
+pub fn is_of(user_id: Uuid) {
+    // Whoever was said first stays.
+    let _ = CURRENT.try_with(|call| call.user_id.set(user_id));
 }
 
 /// When the call that this task is serving is over; `None` where it has no end, and outside of one.
@@ -157,6 +166,7 @@ mod tests {
             traceparent: None,
             tracestate: None,
             peer: None,
+            user_id: OnceLock::new(),
         }
     }
 

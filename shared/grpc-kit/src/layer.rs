@@ -20,7 +20,7 @@ use std::{
     convert::Infallible,
     future::pending,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -189,6 +189,7 @@ fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
         traceparent,
         tracestate: tracestate.flatten(),
         peer,
+        user_id: OnceLock::new(),
     }
 }
 

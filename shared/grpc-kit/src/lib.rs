@@ -9,7 +9,7 @@
 //! call looks like at either end.
 //!
 //! It knows no service, no domain type and none of our generated code: what differs between listeners
-//! (error domain, streaming methods, service names) is an argument.
+//! (error domain, descriptors, service names) is an argument.
 
 pub mod call;
 pub mod client;

@@ -1,6 +1,7 @@
 //! The life of a serving process: not serving at first, ready while what it needs answers, and at the end draining
 //! in the order that loses no call.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -153,8 +154,18 @@ where
     ending
 }
 
+/// How many gRPC listeners the process has in all, as far as it was said.
+static LISTENERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Says how many gRPC listeners the process has in all, for one that calls [`serve_all`] more than once: what it may open they
+/// share.
+pub fn has_listeners(count: usize) {
+    LISTENERS.store(count, Ordering::Relaxed);
+}
+
 /// What every listener is served with: the defaults, within what the process may open.
 fn settings_of_each(listeners: usize, drain: Drain) -> ServerSettings {
+    let listeners = listeners.max(LISTENERS.load(Ordering::Relaxed));
     let settings = ServerSettings { drain: drain.drain, ..ServerSettings::default() };
     let max_connections = descriptors::connections_for_each(listeners, settings.max_connections);
     if max_connections < settings.max_connections {

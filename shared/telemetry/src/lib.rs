@@ -64,7 +64,8 @@ impl LogSettings {
 /// should know who did what.
 fn parse(level: &str) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::builder().parse(format!("{PEERS},{level}"))?;
-    if level.contains(SECURITY) {
+    let targets = level.split(',').filter_map(|directive| directive.split(['=', '[']).next());
+    if targets.map(str::trim).any(|target| target == SECURITY) {
         Ok(filter)
     } else {
         Ok(filter.add_directive(format!("{SECURITY}=info").parse()?))
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn peers_do_not_write_the_log_unless_an_operator_asks_for_it() {
         let filter = |level| parse(level).unwrap().to_string();
-        assert_eq!(filter("info"), "h2=error,info");
-        assert_eq!(filter("info,h2=debug"), "h2=debug,info");
+        assert_eq!(filter("info"), "security=info,h2=error,info");
+        assert_eq!(filter("info,h2=warn"), "security=info,h2=warn,info");
     }
 }

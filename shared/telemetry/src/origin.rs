@@ -91,6 +91,10 @@ mod tests {
             );
             assert!(!enabled!(target: "grpc", Level::INFO) && enabled!(target: "security", Level::INFO));
         });
+        // Some target that has the word in it is another one.
+        with_default(told("warn,auth_service::security=debug"), || {
+            assert!(enabled!(target: "security", Level::INFO));
+        });
         with_default(told("info,security=off"), || assert!(!enabled!(target: "security", Level::INFO)));
     }
 

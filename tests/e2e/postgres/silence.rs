@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(3);
 /// What an answer may take on its way beside all the others.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
-/// How long there is nobody: longer than calls have, so that whoever is called then finds no connection that is good.
+/// How often all of them call while there is nobody: longer than calls have, so that no connection is good in the end.
 const ROUNDS: usize = 2;
 
 /// How many sessions of a service wait for a lock.

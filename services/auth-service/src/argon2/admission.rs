@@ -231,6 +231,8 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use futures::FutureExt as _;
     use grpc_kit::Call;
     use metrics_exporter_prometheus::PrometheusBuilder;
@@ -252,6 +254,7 @@ mod tests {
             traceparent: None,
             tracestate: None,
             peer: None,
+            user_id: OnceLock::new(),
         }
     }
 

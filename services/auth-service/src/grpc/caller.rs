@@ -5,7 +5,7 @@ use auth_core::commands::{Authenticate, Denial, Principal};
 use auth_core::domain::{Client, RenewedToken};
 use auth_core::ports::Ports;
 use chrono::SecondsFormat;
-use grpc_kit::call::unit_of_work;
+use grpc_kit::call::{self, unit_of_work};
 use grpc_kit::metadata::{Bearer, bearer};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ impl<P: Ports> UseCases<P> {
         let checked = check.execute(&self.commands).await.map_err(status::auth)?;
         let authenticated = checked.map_err(denied)?;
         let mut principal = authenticated.principal;
+        call::is_of(principal.account.id.as_uuid());
         let renewed = match authenticated.due {
             None => None,
             Some(due) => {

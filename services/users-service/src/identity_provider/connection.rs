@@ -15,6 +15,9 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many calls that were given up are remembered for the second in which their answers may still come.
+const RESET_STREAMS: usize = 10_000;
+
 /// A secret shorter than this can be guessed.
 const MIN_SECRET_BYTES: usize = 32;
 
@@ -172,7 +175,11 @@ impl Connection {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_while_idle(true)
+            // Calls are given up when their callers' time is over, and auth-service answers late. That is no abuse: left to its
+            // defaults, HTTP/2 would close the connection under everybody for it.
+            .http2_max_local_error_reset_streams(None)
+            .http2_max_concurrent_reset_streams(RESET_STREAMS);
         if endpoint.uri().scheme_str() != Some("https") {
             return Ok(endpoint);
         }

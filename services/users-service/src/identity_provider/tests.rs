@@ -1,16 +1,17 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use configuration::Layers;
 use credentials::ClientTls;
 use futures::FutureExt as _;
-use grpc_kit::Call;
 use grpc_kit::client::Names;
 use grpc_kit::listen::accept;
+use grpc_kit::{Call, call};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
 use users_core::testing::a_username;
 
 use super::*;
@@ -41,7 +42,14 @@ async fn ask(provider: &GrpcIdentityProvider) -> ProviderError {
 
 fn call(left: Duration) -> Call {
     let deadline = Some(Instant::now() + left);
-    Call { request_id: "r-1".into(), deadline, traceparent: None, tracestate: None, peer: None }
+    Call {
+        request_id: "r-1".into(),
+        deadline,
+        traceparent: None,
+        tracestate: None,
+        peer: None,
+        user_id: OnceLock::new(),
+    }
 }
 
 #[tokio::test]

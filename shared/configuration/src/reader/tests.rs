@@ -477,16 +477,6 @@ fn an_empty_list_is_a_list_of_no_tables_and_a_text_is_none() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_yet_is_refused_only_if_it_is_set() {
-    let settings = |settings: &mut Reader| settings.refuse_if_set("server.tls_cert_file", "TLS comes later");
-    value(from_environment(&[], settings));
-    assert_eq!(
-        problem(from_environment(&[("SERVER__TLS_CERT_FILE", "/cert")], settings)),
-        "server.tls_cert_file: TLS comes later (environment variable AUTH__SERVER__TLS_CERT_FILE)",
-    );
-}
-
-#[test]
 fn the_effective_configuration_is_toml_that_reads_back() {
     let settings = |settings: &mut Reader| {
         settings.text("log.level", "in\"fo\n");

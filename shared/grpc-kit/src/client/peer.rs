@@ -8,13 +8,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 use tower::{Service, service_fn};
@@ -102,17 +103,26 @@ pub(super) struct Peer {
     /// Calls in a row that failed.
     failures: AtomicU32,
     left_alone: AtomicBool,
+    /// When that began last.
+    since: Mutex<Instant>,
+    /// How often it came back. What is learned on a connection of before says nothing about the one after it.
+    comebacks: AtomicU64,
+    /// Told when it does.
+    back: Arc<Notify>,
 }
 
 impl Peer {
     /// One that is connected to when it is first called.
-    pub(super) fn new(way: Way) -> Arc<Self> {
+    pub(super) fn new(way: Way, back: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             channel: Mutex::new(way.traced(way.channel())),
             way,
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             left_alone: AtomicBool::new(false),
+            since: Mutex::new(Instant::now()),
+            comebacks: AtomicU64::new(0),
+            back,
         })
     }
 
@@ -129,11 +139,17 @@ impl Peer {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// When it was left alone last.
+    pub(super) fn left_alone_since(&self) -> Instant {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failed(self: &Arc<Self>, how: Failing) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let enough = how == Failing::NoConnection || failures >= FAILURES;
         let newly = enough && !self.left_alone.swap(true, Ordering::Relaxed);
         if newly {
+            *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             tracing::warn!(peer = %self.way, ?how, "a replica gets no calls until it answers");
             tokio::spawn(ask_until_it_serves(Arc::downgrade(self)));
         }
@@ -142,8 +158,10 @@ impl Peer {
 
     fn serves_again(&self, channel: Channel) {
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = self.way.traced(channel);
+        self.comebacks.fetch_add(1, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
         self.left_alone.store(false, Ordering::Relaxed);
+        self.back.notify_waiters();
         tracing::info!(peer = %self.way, "a replica answers again");
     }
 }
@@ -193,12 +211,13 @@ async fn serving(way: &Way) -> Result<Channel, Status> {
 pub struct Chosen {
     peer: Arc<Peer>,
     channel: Traced<Channel>,
+    comebacks: u64,
 }
 
 impl Chosen {
     pub(super) fn new(peer: Arc<Peer>) -> Self {
         peer.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { channel: peer.channel(), peer }
+        Self { comebacks: peer.comebacks.load(Ordering::Relaxed), channel: peer.channel(), peer }
     }
 
     /// It has answered, whatever it said.
@@ -210,7 +229,7 @@ impl Chosen {
 
     /// It has not. Whether this was the last straw.
     pub(super) fn not_answered(&self, how: Failing) -> bool {
-        self.peer.failed(how)
+        self.comebacks == self.peer.comebacks.load(Ordering::Relaxed) && self.peer.failed(how)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The replicas of a server, and which of them is called.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 use tonic::transport::Endpoint;
 
 use super::Names;
@@ -16,6 +17,10 @@ const LOOK_UP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How soon it is looked up again when a replica fails, which may have moved.
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(500);
+
+/// Who finds nobody to call waits until so long after the last replica was left alone: a moment without any, as a restart or a
+/// connection that breaks may be one, is over by then. A longer outage is told at once.
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// Nobody can be called.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +53,8 @@ pub struct Name {
 }
 
 impl Name {
-    fn peer(&self, address: SocketAddr) -> Arc<Peer> {
-        Peer::new(Way::Address(self.endpoint.clone(), address, self.connect_timeout))
+    fn peer(&self, address: SocketAddr, back: &Arc<Notify>) -> Arc<Peer> {
+        Peer::new(Way::Address(self.endpoint.clone(), address, self.connect_timeout), Arc::clone(back))
     }
 }
 
@@ -58,6 +63,8 @@ impl Name {
 pub struct Peers {
     known: watch::Receiver<Known>,
     look_up: Arc<Notify>,
+    /// Told when a replica is called again.
+    back: Arc<Notify>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,9 +85,10 @@ impl Peers {
     /// One address, or a name behind which something else distributes connections.
     #[must_use]
     pub fn one(endpoint: Endpoint) -> Self {
-        let these =
-            Known::These(Arc::from([Named { address: None, peer: Peer::new(Way::Endpoint(endpoint)) }]));
-        Self { known: watch::channel(these).1, look_up: Arc::default() }
+        let back = Arc::new(Notify::new());
+        let peer = Peer::new(Way::Endpoint(endpoint), Arc::clone(&back));
+        let these = Known::These(Arc::from([Named { address: None, peer }]));
+        Self { known: watch::channel(these).1, look_up: Arc::default(), back }
     }
 
     /// Every address of a name, which is looked up again and again for as long as anybody has these peers. Needs a tokio
@@ -88,25 +96,42 @@ impl Peers {
     #[must_use]
     pub fn behind(name: Name) -> Self {
         let (sender, known) = watch::channel(Known::NotYet);
-        let look_up = Arc::new(Notify::new());
-        tokio::spawn(follow(name, sender, Arc::clone(&look_up)));
-        Self { known, look_up }
+        let (look_up, back) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        tokio::spawn(follow(name, sender, Arc::clone(&look_up), Arc::clone(&back)));
+        Self { known, look_up, back }
     }
 
     /// The replica to call: of two that are taken by chance, the one with fewer calls under way. Waits for the first answer
-    /// about the name, and for nothing else.
+    /// about the name, and a moment for a replica that was just left alone.
     pub async fn choose(&self, last: &mut Last) -> Result<Chosen, Away> {
         let mut known = self.known.borrow().clone();
         if matches!(known, Known::NotYet) {
             known = self.first_known().await;
         }
         let chosen = match known {
-            Known::These(these) => chosen_of(&these, last.0.as_ref()).ok_or(Away::Silent)?,
+            Known::These(these) => match chosen_of(&these, last.0.as_ref()) {
+                Some(chosen) => chosen,
+                None => Box::pin(self.back_in_a_moment(&these, last.0.as_ref())).await?,
+            },
             Known::Nobody(why) => return Err(Away::Nameless(why)),
             Known::NotYet => return Err(Away::Silent),
         };
         last.0 = Some(Arc::clone(&chosen));
         Ok(Chosen::new(chosen))
+    }
+
+    async fn back_in_a_moment(&self, these: &[Named], last: Option<&Arc<Peer>>) -> Result<Arc<Peer>, Away> {
+        let since = these.iter().map(|named| named.peer.left_alone_since()).max();
+        let end = since.ok_or(Away::Silent)? + MOMENT;
+        loop {
+            let mut back = pin!(self.back.notified());
+            // From here on nothing is missed, and what was before it is looked at.
+            back.as_mut().enable();
+            if let Some(chosen) = chosen_of(these, last) {
+                return Ok(chosen);
+            }
+            timeout_at(end, back).await.map_err(|_| Away::Silent)?;
+        }
     }
 
     async fn first_known(&self) -> Known {
@@ -146,7 +171,7 @@ fn chosen_of(these: &[Named], last: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
 
 /// Looks the name up until nobody has the peers any more. What it led to last stays while it cannot be looked up: a DNS
 /// server that is away must not take the others with it.
-async fn follow(name: Name, known: watch::Sender<Known>, look_up: Arc<Notify>) {
+async fn follow(name: Name, known: watch::Sender<Known>, look_up: Arc<Notify>, back: Arc<Notify>) {
     let mut failing = false;
     loop {
         let found = tokio::select! {
@@ -156,7 +181,7 @@ async fn follow(name: Name, known: watch::Sender<Known>, look_up: Arc<Notify>) {
         match found {
             Ok(addresses) => {
                 failing = false;
-                take_in(&known, &name, &addresses);
+                take_in(&known, &name, &addresses, &back);
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -181,7 +206,7 @@ async fn follow(name: Name, known: watch::Sender<Known>, look_up: Arc<Notify>) {
 }
 
 /// Whoever was there before stays as it was.
-fn take_in(known: &watch::Sender<Known>, name: &Name, addresses: &[SocketAddr]) {
+fn take_in(known: &watch::Sender<Known>, name: &Name, addresses: &[SocketAddr], back: &Arc<Notify>) {
     known.send_if_modified(|known| {
         let before = match known {
             Known::These(these) => Arc::clone(these),
@@ -192,7 +217,7 @@ fn take_in(known: &watch::Sender<Known>, name: &Name, addresses: &[SocketAddr]) 
         }
         let these = addresses.iter().map(|&address| {
             let same = before.iter().find(|named| named.address == Some(address));
-            same.cloned().unwrap_or_else(|| Named { address: Some(address), peer: name.peer(address) })
+            same.cloned().unwrap_or_else(|| Named { address: Some(address), peer: name.peer(address, back) })
         });
         *known = Known::These(these.collect());
         tracing::info!(name = name.host, ?addresses, "a name leads to other addresses");

@@ -1,11 +1,12 @@
 //! What operators see of a call: one log line at its end with the span around it, metrics, and its span in a trace.
 //!
-//! Never metadata values (but the request id and the trace) and never a message.
+//! Never metadata values (but the request id and the trace) and never a message. Whose call it was stands in the line, and in
+//! nothing else.
 
 use std::{sync::Arc, time::Instant};
 
 use tonic::Code;
-use tracing::Span;
+use tracing::{Span, field::display};
 
 use super::{
     messages::Messages,
@@ -34,7 +35,7 @@ impl Observation {
         let span = tracing::info_span!(
             target: "grpc",
             "rpc",
-            path = path.get(..MAX_PATH).unwrap_or(path),
+            path = &path[..path.floor_char_boundary(MAX_PATH)],
             request_id = %call.request_id,
         );
         method.count_start();
@@ -75,6 +76,7 @@ impl Observation {
             duration_ms,
             request_id = self.call.request_id,
             trace_id,
+            user_id = self.call.user_id.get().map(display),
             "call"
         );
     }

@@ -1,6 +1,7 @@
 //! One connection, from its acceptance to its end.
 
 use std::{
+    future::pending,
     io,
     net::SocketAddr,
     pin::pin,
@@ -37,6 +38,10 @@ use crate::{Shutdown, layer::CallService};
 /// How long a peer that was told to go may stay without a call: enough for calls that crossed the GOAWAY on
 /// their way, and for the last answer to be read.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a peer whose place somebody else has may go on with a call that it began nevertheless: as long as a unary call may
+/// take. Without an end to it whoever opens a stream, or takes no answer, keeps its connection beside the others' places.
+const DISMISSAL: Duration = Duration::from_secs(30);
 
 /// What is known of the other end, which every call on the connection carries with it.
 #[derive(Clone)]
@@ -124,12 +129,21 @@ where
             linger = retires => Some(linger),
         };
     }
+    let linger = linger.unwrap_or(LINGER);
+    let patience = async {
+        if linger.is_zero() {
+            sleep(DISMISSAL).await;
+        } else {
+            pending().await
+        }
+    };
     tokio::select! {
         // First, so that the GOAWAY is sent in any case.
         biased;
         ended = connection => log(address, ended),
         // Never acknowledged the GOAWAY, and has nothing to lose.
-        () = in_flight.quiet_for(linger.unwrap_or(LINGER)) => {}
+        () = in_flight.quiet_for(linger) => {}
+        () = patience => {}
     }
 }
 

@@ -258,16 +258,19 @@ async fn one_that_does_not_answer_is_left_alone_after_five_calls_in_a_row() {
     let replica = Running::start().await;
     let peers = Directory::of(&[replica.address]).peers();
     for failures in [4, 4, 5] {
+        call(&peers).await.expect("one that answers in between");
         replica.mood.send_replace(Mood::Silent);
         for _ in 0..failures {
             call(&peers).await.expect_err("nobody answers");
         }
-        replica.mood.send_replace(Mood::Serving);
         if failures < 5 {
-            call(&peers).await.expect("one that answers in between");
+            replica.mood.send_replace(Mood::Serving);
         }
     }
-    assert!(matches!(chosen(&peers).await, Err(Away::Silent)), "callers are told at once");
+    for _ in 0..3 {
+        assert!(matches!(chosen(&peers).await, Err(Away::Silent)), "it is left alone");
+    }
+    replica.mood.send_replace(Mood::Serving);
     until("it to answer again", async || call(&peers).await.ok()).await;
 }
 
@@ -321,4 +324,32 @@ async fn one_address_without_a_name_is_left_alone_too() {
     assert!(matches!(chosen(&peers).await, Err(Away::Silent)));
     let _again = Running::start_at(gone, Mood::Serving).await;
     until("it to answer again", async || call(&peers).await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_moment_without_anybody_is_waited_for_and_an_outage_is_not() {
+    let gone = Running::start().await.stop().await;
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).expect("an URL"));
+    call(&peers).await.expect_err("nobody is there");
+    let _again = Running::start_at(gone, Mood::Serving).await;
+    call(&peers).await.expect("it is back in a moment");
+
+    let gone = Running::start().await.stop().await;
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).expect("an URL"));
+    call(&peers).await.expect_err("nobody is there");
+    assert!(matches!(chosen(&peers).await, Err(Away::Silent)));
+    let told = chosen(&peers).now_or_never();
+    assert!(matches!(told, Some(Err(Away::Silent))), "whoever comes later is told at once");
+}
+
+#[tokio::test]
+async fn what_is_learned_on_a_connection_of_before_says_nothing_about_the_one_after_it() {
+    let replica = Running::start().await;
+    let peers = Directory::of(&[replica.address]).peers();
+    let of_before = chosen(&peers).await.expect("it is called");
+    peers.not_answered(&of_before, Failing::NoConnection);
+    until("it to be called again", async || chosen(&peers).await.ok()).await;
+    peers.not_answered(&of_before, Failing::NoConnection);
+    let told = chosen(&peers).now_or_never();
+    assert!(matches!(told, Some(Ok(_))), "it is called as before");
 }

@@ -20,12 +20,17 @@ use std::{
     convert::Infallible,
     future::pending,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, poll_fn},
+};
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body::Body as _;
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
@@ -41,7 +46,7 @@ use self::{
     observation::Observation,
 };
 use crate::trace::{CallSpan, Parent, Server};
-use crate::{Call, Fault, Shutdown, call, reflection};
+use crate::{Call, Fault, MAX_REQUEST_BYTES, Shutdown, call, reflection};
 
 /// The deadline passed before the answer was ready.
 pub const ERROR_REASON_DEADLINE_EXCEEDED: &str = "ERROR_REASON_DEADLINE_EXCEEDED";
@@ -154,7 +159,7 @@ where
     pub(crate) fn handle(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let path = request.uri().path().to_owned();
         let method = self.layer.methods.at(&path);
-        let kind = method.kind;
+        let (kind, is_known) = (method.kind, method.is_known());
         let mut call = admit(&mut request, kind);
         let traced = trace(&mut call, &request, &path, &method);
         let call = Arc::new(call);
@@ -165,7 +170,13 @@ where
         let observation = Observation::begin(method, &path, &call, traced);
         let span = observation.span().clone();
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
-        let handler = AssertUnwindSafe(self.inner.clone().oneshot(request)).catch_unwind();
+        let inner = self.inner.clone();
+        let handler = if is_known {
+            Either::Left(inner.oneshot(request))
+        } else {
+            Either::Right(async { inner.oneshot(without_body(request).await).await })
+        };
+        let handler = AssertUnwindSafe(handler).catch_unwind();
         let handler = call::scope_shared(Arc::clone(&call), handler).boxed();
         async move {
             let response = outcome(handler, call.deadline, completion.domain()).await;
@@ -174,6 +185,20 @@ where
         .instrument(span)
         .boxed()
     }
+}
+
+/// The request of a call that nobody reads, once its body has come: answered before, what comes of it resets a stream that is
+/// closed, which counts as an error of the connection's, and a thousand of those end it.
+async fn without_body(request: Request<Body>) -> Request<Body> {
+    let (head, body) = request.into_parts();
+    let (mut body, mut seen) = (pin!(body), 0);
+    while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        seen += frame.data_ref().map_or(0, hyper::body::Bytes::len);
+        if seen > MAX_REQUEST_BYTES {
+            break;
+        }
+    }
+    Request::from_parts(head, Body::empty())
 }
 
 /// What is known about a call before anything runs.

@@ -76,7 +76,7 @@ mod tests {
             });
         }
         with_default(told("trace"), || {
-            assert!(enabled!(target: "h2", Level::INFO));
+            assert!(enabled!(target: "hyper", Level::INFO));
             assert!(
                 enabled!(target: "grpc_kit::server", Level::TRACE) && enabled!(target: "grpc", Level::TRACE)
             );

@@ -109,9 +109,14 @@ impl Method {
         }
     }
 
+    /// Whether there is such a method.
+    pub(super) fn is_known(&self) -> bool {
+        *self.service != *UNKNOWN
+    }
+
     /// As its path says it, if there is such a method.
     pub(super) fn known_name(&self) -> Option<String> {
-        (*self.service != *UNKNOWN).then(|| format!("{}/{}", self.service, self.name))
+        self.is_known().then(|| format!("{}/{}", self.service, self.name))
     }
 
     /// A call has begun.

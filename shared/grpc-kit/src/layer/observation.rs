@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use tonic::Code;
-use tracing::{Span, field::display};
+use tracing::Span;
 
 use super::{
     messages::Messages,
@@ -76,7 +76,7 @@ impl Observation {
             duration_ms,
             request_id = self.call.request_id,
             trace_id,
-            user_id = self.call.user_id.get().map(display),
+            user_id = self.call.user_id.get().map(tracing::field::display),
             "call"
         );
     }

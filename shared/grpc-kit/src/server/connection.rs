@@ -134,7 +134,7 @@ where
         if linger.is_zero() {
             sleep(DISMISSAL).await;
         } else {
-            pending().await
+            pending::<()>().await;
         }
     };
     tokio::select! {

@@ -91,7 +91,7 @@ impl CallLayer {
 
     /// Names the services of the listener, and where their methods are described: in these encoded descriptor sets, or,
     /// for health and reflection, in those that come with them. Only these methods are known by name in metrics, and only
-    /// the unary ones have a deadline.
+    /// the unary ones have a deadline. Calls of others are refused, and their bodies never come to anybody.
     ///
     /// # Errors
     /// When a descriptor set does not decode.

@@ -13,7 +13,7 @@ use futures::stream::{BoxStream, pending as never};
 use grpc_kit::client::{
     Away, Chosen, Failing, Last, Name, Names, Peers, could_not_connect, was_not_processed,
 };
-use grpc_kit::{CallLayer, Ended, ServerSettings, Shutdown, Trigger, serve};
+use grpc_kit::{CallLayer, Ended, ServerSettings, Shutdown, Trigger, health, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, yield_now};
@@ -128,7 +128,9 @@ impl Running {
         let routes = Routes::new(HealthServer::new(Replica { mood, asked: Arc::clone(&asked) }));
         let (trigger, shutdown) = Shutdown::new();
         let settings = ServerSettings { drain: Duration::ZERO, ..ServerSettings::default() };
-        let ended = tokio::spawn(serve(listener, routes, CallLayer::new("probe.tandem"), settings, shutdown));
+        let layer =
+            CallLayer::new("probe.tandem").serving(&[], &[health::SERVICE]).expect("health is described");
+        let ended = tokio::spawn(serve(listener, routes, layer, settings, shutdown));
         Self { address, mood: sender, asked, trigger, ended }
     }
 

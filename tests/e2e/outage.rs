@@ -2,16 +2,13 @@
 
 mod cut_off;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use api::auth::GetCurrentSessionRequest;
 use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest,
     ListUserSessionsRequest, ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest,
     RevokeUserSessionsRequest, SetUserPasswordRequest, UserRole,
 };
-use e2e::{Caller, Endpoints, PASSWORD, Pair, Service, Settings, by_id, eventually, get};
-use futures::future::join_all;
+use e2e::{Caller, PASSWORD, Pair, Service, Settings, by_id, eventually, get};
 
 const AWAY: &str = "IDENTITY_PROVIDER_UNAVAILABLE";
 
@@ -68,34 +65,6 @@ async fn auth_service_is_found_by_its_name_and_found_again() {
         app.user.call(GetCurrentUserRequest::default()).await.ok()
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn callers_in_a_hurry_do_not_cost_the_others_their_connection() {
-    const HURRIED: usize = 100;
-    const CALLS: usize = 60;
-    let app = Pair::start().await;
-    let [public, internal, users] = app.listeners();
-    let hurried = (0..HURRIED).map(async |number| {
-        // Each on a connection of its own, with a token that anybody can make up: auth-service is asked about it all the same.
-        let stranger = Caller::anonymous([Endpoints::new(public, internal, users, None)]).bearer("nonsense");
-        let caller = stranger.with("grpc-timeout", ["3m", "5m", "8m", "12m"][number % 4]);
-        for _ in 0..CALLS {
-            let outcome = caller.raw(GetCurrentUserRequest::default()).await;
-            assert!(outcome.is_err(), "nobody is let in");
-        }
-    });
-    let over = AtomicBool::new(false);
-    let all = async {
-        join_all(hurried).await;
-        over.store(true, Ordering::Relaxed);
-    };
-    let witness = async {
-        while !over.load(Ordering::Relaxed) {
-            app.user.ok(GetCurrentUserRequest::default()).await;
-        }
-    };
-    tokio::join!(all, witness);
 }
 
 #[tokio::test]

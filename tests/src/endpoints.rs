@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use api::users::GetCurrentUserRequest;
+use api::users::users_service_client::UsersServiceClient;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
@@ -49,6 +52,18 @@ impl Endpoints {
     /// Waits until users-service wants calls.
     pub async fn users_serve(&self) {
         serves(&self.users, "users-service").await;
+    }
+
+    /// Waits until users-service gets answers of auth-service: that a token is none, say.
+    pub async fn users_reach_auth(&self) {
+        eventually("users-service to reach auth-service", async || {
+            let mut request = tonic::Request::new(GetCurrentUserRequest::default());
+            let nobodys = "Bearer nobodys".parse().expect("a metadata value");
+            request.metadata_mut().insert("authorization", nobodys);
+            let answer = UsersServiceClient::new(self.users.clone()).get_current_user(request).await;
+            answer.is_err_and(|status| status.code() == Code::Unauthenticated).then_some(())
+        })
+        .await;
     }
 }
 

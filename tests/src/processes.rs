@@ -50,6 +50,7 @@ pub struct Processes {
     settings: Settings,
     home: Home,
     replicas: Vec<Replica>,
+    were_ready: bool,
 }
 
 /// A process of each service. The one of users-service asks the one of auth-service.
@@ -89,7 +90,14 @@ impl Processes {
         let home = Home::new(&settings, begins).await;
         let replicas = (0..settings.replicas()).map(|_| Replica::new()).collect();
         let nowhere = Endpoints::new(ANY, ANY, ANY, None);
-        Self { anonymous: Caller::anonymous([nowhere]), binaries, settings, home, replicas }
+        Self {
+            anonymous: Caller::anonymous([nowhere]),
+            binaries,
+            settings,
+            home,
+            replicas,
+            were_ready: false,
+        }
     }
 
     /// Starts whichever processes of a service do not run, all at once, the first of them to die at a point if one is
@@ -113,11 +121,15 @@ impl Processes {
         join_all(starting).await;
     }
 
-    /// Waits until all want calls, over new connections.
+    /// Waits until all want calls, over new connections, and, where auth-service may have been away, until users-service has
+    /// found out that it is back.
     pub async fn ready(&mut self) {
         let endpoints = self.all_endpoints();
         join_all(endpoints.iter().map(Endpoints::auth_serves)).await;
         join_all(endpoints.iter().map(Endpoints::users_serve)).await;
+        if std::mem::replace(&mut self.were_ready, true) {
+            join_all(endpoints.iter().map(Endpoints::users_reach_auth)).await;
+        }
         self.anonymous = Caller::anonymous(endpoints);
     }
 

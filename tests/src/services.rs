@@ -83,9 +83,12 @@ impl Services {
         self.replicas[turn].administration.as_ref().expect("users-service runs")
     }
 
+    /// And waits until each users-service that runs has found out.
     pub(crate) async fn start_auth(&mut self) {
         self.run_auth().await;
         self.auth_serves().await;
+        let running = self.replicas.iter().filter(|replica| replica.running_users.is_some());
+        join_all(running.map(|replica| replica.endpoints.users_reach_auth())).await;
     }
 
     pub(crate) async fn start_users(&mut self) {

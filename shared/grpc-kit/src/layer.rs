@@ -50,7 +50,7 @@ use crate::{Call, Fault, MAX_REQUEST_BYTES, Shutdown, call, reflection};
 
 /// The deadline passed before the answer was ready.
 pub const ERROR_REASON_DEADLINE_EXCEEDED: &str = "ERROR_REASON_DEADLINE_EXCEEDED";
-/// The request message is larger than [`MAX_REQUEST_BYTES`](crate::MAX_REQUEST_BYTES).
+/// The request message is larger than [`MAX_REQUEST_BYTES`].
 pub const ERROR_REASON_REQUEST_TOO_LARGE: &str = "ERROR_REASON_REQUEST_TOO_LARGE";
 /// The body does not decode as the method's message.
 pub const ERROR_REASON_MALFORMED_REQUEST: &str = "ERROR_REASON_MALFORMED_REQUEST";

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use test_kit::Reserved;
+
 /// How a bridge is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -27,7 +29,7 @@ pub enum Broken {
 
 /// A way to a server. It ends when it is dropped.
 pub struct Bridge {
-    address: SocketAddr,
+    stands_at: Reserved,
     leads_to: Arc<Mutex<Option<SocketAddr>>>,
     broken: watch::Sender<Option<Broken>>,
 }
@@ -35,18 +37,18 @@ pub struct Bridge {
 impl Bridge {
     /// One that leads nowhere yet, and closes every connection.
     pub async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let stands_at = Reserved::new();
+        let listener = TcpListener::bind(stands_at.address()).await.expect("its own address");
         let (broken, state) = watch::channel(None);
         let leads_to = Arc::default();
         tokio::spawn(stand(listener, Arc::clone(&leads_to), state));
-        Self { address, leads_to, broken }
+        Self { stands_at, leads_to, broken }
     }
 
     /// Where it begins.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.stands_at.address()
     }
 
     /// Where it ends from now on.

@@ -6,6 +6,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "everything here panics on whatever a test does not expect")]
 
+mod addresses;
 mod answer;
 mod bridge;
 mod call;

@@ -120,20 +120,19 @@ impl Pair {
     /// Where operators look at auth-service, at one replica of it.
     #[must_use]
     pub fn auth_ops(&self) -> SocketAddr {
-        self.services.first().auth[2]
+        self.services.first().addresses.auth[2]
     }
 
     /// Where operators look at users-service, at one replica of it.
     #[must_use]
     pub fn users_ops(&self) -> SocketAddr {
-        self.services.first().users[1]
+        self.services.first().addresses.users[1]
     }
 
     /// The listeners of gRPC of one replica: public, internal, users.
     #[must_use]
     pub fn listeners(&self) -> [SocketAddr; 3] {
-        let [public, internal, _] = self.services.first().auth;
-        [public, internal, self.services.first().users[0]]
+        self.services.first().addresses.listeners()
     }
 
     /// The connections to one replica that every caller shares.

@@ -1,6 +1,8 @@
 //! Both services as real processes, in as many replicas as the run is about, which a test can kill in the middle of
 //! something and start again on the same data and the same addresses.
 
+mod replica;
+
 use std::fs::{self, OpenOptions};
 use std::future::ready;
 use std::net::SocketAddr;
@@ -11,18 +13,15 @@ use configuration::Layers;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use grpc_kit::client::Names;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
+use self::replica::Replica;
+use crate::addresses::Addresses;
 use crate::data::Begins;
 use crate::eventually::PATIENCE;
 use crate::home::{ANY, Home};
 use crate::{Caller, Data, Endpoints, PASSWORD, Person, Process, Settings};
-
-/// How often a process is started that ends before it says where it listens: since its address was last its own, it may be
-/// somebody else's for a moment, who was given any that was free.
-const STARTS: u32 = 10;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +50,6 @@ pub struct Processes {
     home: Home,
     replicas: Vec<Replica>,
     were_ready: bool,
-}
-
-/// A process of each service. The one of users-service asks the one of auth-service.
-struct Replica {
-    auth: [SocketAddr; 3],
-    users: [SocketAddr; 2],
-    running_auth: Option<Child>,
-    running_users: Option<Child>,
 }
 
 impl Processes {
@@ -142,8 +133,8 @@ impl Processes {
 
     fn all_endpoints(&self) -> Vec<Endpoints> {
         let endpoints = self.replicas.iter().map(|replica| {
-            let [public, internal, _] = replica.auth;
-            Endpoints::new(public, internal, replica.users[0], self.settings.client_tls())
+            let [public, internal, users] = replica.addresses.listeners();
+            Endpoints::new(public, internal, users, self.settings.client_tls())
         });
         endpoints.collect()
     }
@@ -151,8 +142,7 @@ impl Processes {
     /// The listeners of the first replica: public and internal, and the public one of users-service.
     #[must_use]
     pub fn listeners(&self) -> [SocketAddr; 3] {
-        let [public, internal, _] = self.replicas[0].auth;
-        [public, internal, self.replicas[0].users[0]]
+        self.replicas[0].addresses.listeners()
     }
 
     /// The first process of a service, which must run.
@@ -168,15 +158,15 @@ impl Processes {
 
     /// Where operators look at each process of auth-service.
     pub fn auth_ops(&self) -> impl Iterator<Item = SocketAddr> {
-        self.replicas.iter().map(|replica| replica.auth[2])
+        self.replicas.iter().map(|replica| replica.addresses.auth[2])
     }
 
     /// Where operators look at the first process of a service.
     #[must_use]
     pub fn ops(&self, service: Service) -> SocketAddr {
         match service {
-            Service::Auth => self.replicas[0].auth[2],
-            Service::Users => self.replicas[0].users[1],
+            Service::Auth => self.replicas[0].addresses.auth[2],
+            Service::Users => self.replicas[0].addresses.users[1],
         }
     }
 
@@ -219,7 +209,7 @@ impl Processes {
     /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
     #[must_use]
     pub fn users_of_all(&self) -> users_service::Config {
-        let replicas: Vec<_> = self.replicas.iter().map(|replica| replica.auth[1]).collect();
+        let replicas: Vec<_> = self.replicas.iter().map(|replica| replica.addresses.auth[1]).collect();
         let given = self.settings.of_users(&self.home, [ANY; 2], ANY);
         let given = given.into_iter().filter(|(key, _)| key != "USERS__IDENTITY_PROVIDER__URL");
         let named = [
@@ -249,7 +239,8 @@ impl Processes {
         let (binary, variables) = match service {
             Service::Auth => (self.binaries.auth, self.settings.of_auth(&self.home, [ANY; 3])),
             Service::Users => {
-                (self.binaries.users, self.settings.of_users(&self.home, [ANY; 2], self.replicas[0].auth[1]))
+                let port = self.replicas[0].addresses.auth[1];
+                (self.binaries.users, self.settings.of_users(&self.home, [ANY; 2], port))
             }
         };
         command(binary, variables).args(arguments).output().await.expect("it runs")
@@ -306,75 +297,13 @@ impl Processes {
 
     /// One of them, on the addresses that it had before.
     fn command(&self, service: Service, number: usize) -> Command {
-        let replica = &self.replicas[number];
+        let Addresses { auth, users, .. } = self.replicas[number].addresses;
         let (binary, variables) = match service {
-            Service::Auth => (self.binaries.auth, self.settings.of_auth(&self.home, replica.auth)),
-            Service::Users => {
-                let variables = self.settings.of_users(&self.home, replica.users, replica.auth[1]);
-                (self.binaries.users, variables)
-            }
+            Service::Auth => (self.binaries.auth, self.settings.of_auth(&self.home, auth)),
+            Service::Users => (self.binaries.users, self.settings.of_users(&self.home, users, auth[1])),
         };
         command(binary, variables)
     }
-}
-
-impl Replica {
-    const fn new() -> Self {
-        Self { auth: [ANY; 3], users: [ANY; 2], running_auth: None, running_users: None }
-    }
-
-    async fn run(&mut self, service: Service, mut command: Command) {
-        command.arg("serve").stdout(Stdio::piped()).kill_on_drop(true);
-        let listeners = match service {
-            Service::Auth => self.auth.len(),
-            Service::Users => self.users.len(),
-        };
-        for _ in 0..STARTS {
-            let mut child = command.spawn().expect("it starts");
-            let addresses = said_addresses(&mut child, listeners).await;
-            match (service, addresses.as_slice()) {
-                (Service::Auth, [public, internal, ops]) => {
-                    self.auth = [*public, *internal, *ops];
-                    self.running_auth = Some(child);
-                    return;
-                }
-                (Service::Users, [public, ops]) => {
-                    self.users = [*public, *ops];
-                    self.running_users = Some(child);
-                    return;
-                }
-                _ => {}
-            }
-        }
-        panic!("{service:?} does not say where it listens");
-    }
-
-    fn is_running(&mut self, service: Service) -> bool {
-        let running = self.running(service).as_mut();
-        running.is_some_and(|child| child.try_wait().expect("its status").is_none())
-    }
-
-    fn child(&mut self, service: Service) -> &mut Child {
-        self.running(service).as_mut().expect("it was started")
-    }
-
-    const fn running(&mut self, service: Service) -> &mut Option<Child> {
-        match service {
-            Service::Auth => &mut self.running_auth,
-            Service::Users => &mut self.running_users,
-        }
-    }
-}
-
-/// Where a process says that it listens, in so many lines; fewer if it ends before.
-async fn said_addresses(child: &mut Child, listeners: usize) -> Vec<SocketAddr> {
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let mut addresses = Vec::new();
-    while addresses.len() < listeners {
-        let Some(line) = lines.next_line().await.expect("its output") else { break };
-        addresses.extend(line.rsplit(' ').next().and_then(|word| word.parse::<SocketAddr>().ok()));
-    }
-    addresses
 }
 
 /// Knows nothing of the environment that the tests run in.

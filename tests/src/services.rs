@@ -3,7 +3,6 @@
 //! Each replica of users-service asks the replica of auth-service that was started with it: what one learns at one
 //! auth-service holds at the other, because it is in their database.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auth_service::AuthService;
@@ -15,8 +14,9 @@ use identity::{RawPassword, Username};
 use tokio::task::JoinHandle;
 use users_service::{Administration, UsersService};
 
+use crate::addresses::Addresses;
 use crate::data::Begins;
-use crate::home::{ANY, Home};
+use crate::home::Home;
 use crate::{Endpoints, PASSWORD, Settings};
 
 /// The replicas, and what they have in common.
@@ -30,8 +30,7 @@ pub(crate) struct Services {
 
 /// One process of each service, were they processes.
 pub(crate) struct Replica {
-    pub(crate) auth: [SocketAddr; 3],
-    pub(crate) users: [SocketAddr; 2],
+    pub(crate) addresses: Addresses,
     pub(crate) endpoints: Endpoints,
     running_auth: Option<Running>,
     running_users: Option<Running>,
@@ -54,15 +53,10 @@ impl Running {
 impl Services {
     pub(crate) async fn start(settings: Settings, clock: SystemClock) -> Self {
         let home = Home::new(&settings, Begins::Prepared).await;
-        let replicas = (0..settings.replicas()).map(|_| Replica::new()).collect();
+        let replicas = (0..settings.replicas()).map(|_| Replica::new(&settings)).collect();
         let mut services = Self { settings, home, clock, replicas, operators: AtomicUsize::new(0) };
         services.run_auth().await;
         services.run_users().await;
-        for replica in &mut services.replicas {
-            let [public, internal, _] = replica.auth;
-            replica.endpoints =
-                Endpoints::new(public, internal, replica.users[0], services.settings.client_tls());
-        }
         services.auth_serves().await;
         services.users_serve().await;
         services
@@ -117,12 +111,13 @@ impl Services {
     }
 
     pub(crate) fn auth_config(&self, replica: &Replica) -> auth_service::Config {
-        let given = self.settings.of_auth(&self.home, replica.auth);
+        let given = self.settings.of_auth(&self.home, replica.addresses.auth);
         auth_service::Config::read(Layers::new("AUTH").variables(given)).expect("settings of auth-service").0
     }
 
     fn users_config(&self, replica: &Replica) -> users_service::Config {
-        let given = self.settings.of_users(&self.home, replica.users, replica.auth[1]);
+        let Addresses { auth: [_, port, _], users, .. } = replica.addresses;
+        let given = self.settings.of_users(&self.home, users, port);
         users_service::Config::read(Layers::new("USERS").variables(given))
             .expect("settings of users-service")
             .0
@@ -150,22 +145,15 @@ impl Services {
 }
 
 impl Replica {
-    fn new() -> Self {
-        Self {
-            auth: [ANY; 3],
-            users: [ANY; 2],
-            endpoints: Endpoints::new(ANY, ANY, ANY, None),
-            running_auth: None,
-            running_users: None,
-            administration: None,
-        }
+    fn new(settings: &Settings) -> Self {
+        let addresses = Addresses::new();
+        let [public, internal, users] = addresses.listeners();
+        let endpoints = Endpoints::new(public, internal, users, settings.client_tls());
+        Self { addresses, endpoints, running_auth: None, running_users: None, administration: None }
     }
 
-    /// Keeps the addresses that it got, so that it has the same ones next time.
     async fn run_auth(&mut self, config: auth_service::Config, clock: SystemClock) {
         let listeners = auth_service::Listeners::bind(&config.server).await.expect("free addresses");
-        let sockets = [&listeners.public, &listeners.internal, &listeners.ops];
-        self.auth = sockets.map(|socket| socket.local_addr().expect("an address"));
         let service = AuthService::open(config, clock).await.expect("auth-service opens");
         let (stop, shutdown) = Shutdown::new();
         let serving = tokio::spawn(async move {
@@ -176,8 +164,6 @@ impl Replica {
 
     async fn run_users(&mut self, config: users_service::Config, clock: SystemClock) {
         let listeners = users_service::Listeners::bind(&config.server).await.expect("free addresses");
-        let sockets = [&listeners.public, &listeners.ops];
-        self.users = sockets.map(|socket| socket.local_addr().expect("an address"));
         let service = UsersService::open(config, clock).await.expect("users-service opens");
         self.administration = Some(service.administration());
         let (stop, shutdown) = Shutdown::new();

@@ -14,6 +14,7 @@ use grpc_kit::client::{
     Away, Chosen, Failing, Last, Name, Names, Peers, could_not_connect, was_not_processed,
 };
 use grpc_kit::{CallLayer, Ended, ServerSettings, Shutdown, Trigger, health, serve};
+use test_kit::Reserved;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, yield_now};
@@ -108,6 +109,7 @@ impl Health for Replica {
 
 /// A replica that runs.
 struct Running {
+    at: Reserved,
     address: SocketAddr,
     mood: watch::Sender<Mood>,
     asked: Arc<AtomicUsize>,
@@ -117,12 +119,31 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().expect("an address"), Mood::Serving).await
+        Gone(Reserved::new()).start(Mood::Serving).await
     }
 
-    async fn start_at(address: SocketAddr, mood: Mood) -> Self {
-        let listener = TcpListener::bind(address).await.expect("the address");
-        let address = listener.local_addr().expect("an address");
+    async fn stop(self) -> Gone {
+        self.trigger.request();
+        self.ended.await.expect("it ends");
+        Gone(self.at)
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// A replica that does not run.
+struct Gone(Reserved);
+
+impl Gone {
+    const fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    async fn start(self, mood: Mood) -> Running {
+        let address = self.address();
+        let listener = TcpListener::bind(address).await.expect("its own address");
         let (sender, mood) = watch::channel(mood);
         let asked = Arc::new(AtomicUsize::new(0));
         let routes = Routes::new(HealthServer::new(Replica { mood, asked: Arc::clone(&asked) }));
@@ -131,18 +152,7 @@ impl Running {
         let layer =
             CallLayer::new("probe.tandem").serving(&[], &[health::SERVICE]).expect("health is described");
         let ended = tokio::spawn(serve(listener, routes, layer, settings, shutdown));
-        Self { address, mood: sender, asked, trigger, ended }
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
-
-    /// Where it was.
-    async fn stop(self) -> SocketAddr {
-        self.trigger.request();
-        self.ended.await.expect("it ends");
-        self.address
+        Running { at: self.0, address, mood: sender, asked, trigger, ended }
     }
 }
 
@@ -238,7 +248,7 @@ async fn a_call_that_is_repeated_goes_to_another_if_there_is_one() {
 #[tokio::test]
 async fn one_that_refuses_connections_gets_no_call_until_it_says_that_it_serves() {
     let (gone, there) = (Running::start().await.stop().await, Running::start().await);
-    let peers = Directory::of(&[gone, there.address]).peers();
+    let peers = Directory::of(&[gone.address(), there.address]).peers();
     let mut failures = 0;
     for _ in 0..50 {
         if let Err(status) = call(&peers).await {
@@ -247,11 +257,11 @@ async fn one_that_refuses_connections_gets_no_call_until_it_says_that_it_serves(
         }
     }
     assert_eq!(failures, 1, "the first call that goes there");
-    let again = Running::start_at(gone, Mood::NotServing).await;
+    let again = gone.start(Mood::NotServing).await;
     until("the second question", async || (again.asked() >= 2).then_some(())).await;
-    assert!(!names(&all_chosen(&peers).await, gone), "it does not serve");
+    assert!(!names(&all_chosen(&peers).await, again.address), "it does not serve");
     again.mood.send_replace(Mood::Serving);
-    until("a call to it", async || names(&all_chosen(&peers).await, gone).then_some(())).await;
+    until("a call to it", async || names(&all_chosen(&peers).await, again.address).then_some(())).await;
     call(&peers).await.expect("whoever it is answers");
 }
 
@@ -297,13 +307,13 @@ async fn a_name_that_leads_elsewhere_is_followed() {
     let old = old.stop().await;
     until("a call to the new one", async || call(&peers).await.ok()).await;
     let all = all_chosen(&peers).await;
-    assert!(names(&all, new.address) && !names(&all, old), "{all:?}");
+    assert!(names(&all, new.address) && !names(&all, old.address()), "{all:?}");
 
     directory.lists(&[]);
     let (before, new) = (directory.looked_up.load(Ordering::SeqCst), new.stop().await);
     call(&peers).await.expect_err("nobody is there");
     until("another look", async || (directory.looked_up.load(Ordering::SeqCst) > before).then_some(())).await;
-    let _again = Running::start_at(new, Mood::Serving).await;
+    let _again = new.start(Mood::Serving).await;
     until("what is known to stay", async || call(&peers).await.ok()).await;
 }
 
@@ -321,23 +331,23 @@ async fn a_name_that_leads_nowhere_is_said_so_until_it_does() {
 #[tokio::test]
 async fn one_address_without_a_name_is_left_alone_too() {
     let gone = Running::start().await.stop().await;
-    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).expect("an URL"));
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{}", gone.address())).expect("an URL"));
     call(&peers).await.expect_err("nobody is there");
     assert!(matches!(chosen(&peers).await, Err(Away::Silent)));
-    let _again = Running::start_at(gone, Mood::Serving).await;
+    let _again = gone.start(Mood::Serving).await;
     until("it to answer again", async || call(&peers).await.ok()).await;
 }
 
 #[tokio::test]
 async fn a_moment_without_anybody_is_waited_for_and_an_outage_is_not() {
     let gone = Running::start().await.stop().await;
-    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).expect("an URL"));
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{}", gone.address())).expect("an URL"));
     call(&peers).await.expect_err("nobody is there");
-    let _again = Running::start_at(gone, Mood::Serving).await;
+    let _again = gone.start(Mood::Serving).await;
     call(&peers).await.expect("it is back in a moment");
 
     let gone = Running::start().await.stop().await;
-    let peers = Peers::one(Endpoint::from_shared(format!("http://{gone}")).expect("an URL"));
+    let peers = Peers::one(Endpoint::from_shared(format!("http://{}", gone.address())).expect("an URL"));
     call(&peers).await.expect_err("nobody is there");
     assert!(matches!(chosen(&peers).await, Err(Away::Silent)));
     let told = chosen(&peers).now_or_never();

@@ -1,0 +1,5 @@
+//! What tests of several crates need, and no service: a dependency of tests alone.
+
+mod reserved;
+
+pub use self::reserved::Reserved;

@@ -8,11 +8,14 @@ use clock::SystemClock;
 use configuration::Layers;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
+use tracing::subscriber::NoSubscriber;
 
 use crate::echo::incoming;
 
 /// Serves until the process is killed, by the settings in the environment.
 pub(crate) async fn serve() {
+    // Else spans of libraries look for another log to be written to, which costs more than leaving them out.
+    tracing::subscriber::set_global_default(NoSubscriber::default()).expect("nobody else has");
     let (config, _) =
         Config::read(Layers::new("AUTH").environment()).unwrap_or_else(|problems| panic!("{problems}"));
     let service = AuthService::open(config, SystemClock::default()).await.expect("it opens");

@@ -20,6 +20,7 @@ mod pages;
 mod port;
 mod postgres;
 mod races;
+mod readiness;
 mod repeats;
 mod rotation;
 mod rules;

@@ -160,6 +160,21 @@ impl Data {
         Box::new(of[service as usize].live.hold(lock).await)
     }
 
+    /// Changes what a service has stored, past everything.
+    pub async fn run(&self, service: Service, statement: &'static str) {
+        match self {
+            Self::Sqlite(_) => {
+                let mut transaction = self.open(service).await.write().await.expect("the data is free");
+                sqlx::raw_sql(statement).execute(&mut *transaction).await.expect("it runs");
+                transaction.commit().await.expect("it commits");
+            }
+            Self::Postgres(of) => {
+                let mut connection = of[service as usize].live.connect().await;
+                sqlx::raw_sql(statement).execute(&mut connection).await.expect("it runs");
+            }
+        }
+    }
+
     /// The file of a service, for tests of what only files have.
     #[must_use]
     pub fn file(&self, service: Service) -> PathBuf {

@@ -16,8 +16,8 @@ pub(crate) trait ServedStore: Store + Clone {
     /// The key that page tokens are sealed with, made by the first migration.
     fn page_token_key(&self) -> impl Future<Output = Result<[u8; 32], StoreError>> + Send;
 
-    /// Whether the database answers.
-    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Whether the database answers, and still has a schema that this program may work on.
+    fn probe(&self) -> impl Future<Output = Result<(), SchemaError>> + Send;
 
     /// How many connections are in use.
     fn connections(&self) -> Vec<PoolUsage>;

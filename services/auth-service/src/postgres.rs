@@ -22,9 +22,9 @@ use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, T
 use clock::SystemClock;
 use database::error::{is_past_deadline, is_unavailable};
 use database::postgres::{CommitError, Connection};
-use database::{PoolUsage, Postgres, usage};
+use database::schema::{self, Migrator};
+use database::{PoolUsage, Postgres, SchemaError, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
-use sqlx::migrate::Migrator;
 
 use crate::engine::ServedStore;
 use crate::measurements::{self, SessionTally};
@@ -96,8 +96,10 @@ impl ServedStore for PgStore {
         stored::page_token_key(query.fetch_one(&mut self.reader.connection().await?).await.map_err(failed)?)
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        feed::newest(&mut self.reader.connection().await?).await.map_err(failed).map(drop)
+    async fn probe(&self) -> Result<(), SchemaError> {
+        let mut connection = self.reader.database.read().await?;
+        let versions = sqlx::query_as(schema::VERSIONS).fetch_one(&mut connection).await?;
+        schema::still_fits(&MIGRATIONS, versions)
     }
 
     fn connections(&self) -> Vec<PoolUsage> {

@@ -92,7 +92,7 @@ impl<S: ServedStore> Service<S> {
         let store = self.store.clone();
         move || {
             let store = store.clone();
-            Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+            Box::pin(async move { store.probe().await.map_err(|error| error.to_string()) })
         }
     }
 

@@ -17,10 +17,10 @@ use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, T
 use auth_core::{StoreError, domain::Account};
 use clock::SystemClock;
 use database::error::is_unavailable;
+use database::schema::{self, Migrator};
 use database::sqlite::Sqlite;
-use database::{PoolUsage, usage};
+use database::{PoolUsage, SchemaError, usage};
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
-use sqlx::migrate::Migrator;
 
 use crate::engine::ServedStore;
 use crate::measurements::{self, SessionTally};
@@ -74,9 +74,9 @@ impl ServedStore for SqliteStore {
         stored::page_token_key(query.fetch_one(self.reader.database.reader()).await.map_err(failed)?)
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        let query = sqlx::query_scalar::<_, i64>("select newest from feed");
-        query.fetch_one(self.reader.database.reader()).await.map_err(failed).map(drop)
+    async fn probe(&self) -> Result<(), SchemaError> {
+        let versions = sqlx::query_as(schema::VERSIONS).fetch_one(self.reader.database.reader()).await?;
+        schema::still_fits(&MIGRATIONS, versions)
     }
 
     fn connections(&self) -> Vec<PoolUsage> {

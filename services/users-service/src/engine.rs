@@ -22,8 +22,8 @@ pub trait ServedStore: Store + Clone {
     /// The key of this service's page tokens, which the first migration made.
     fn page_token_key(&self) -> impl Future<Output = Result<[u8; 32], StoreError>> + Send;
 
-    /// Whether the store answers.
-    fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Whether the store answers, and still has a schema that this program may work on.
+    fn probe(&self) -> impl Future<Output = Result<(), SchemaError>> + Send;
 
     /// How many connections are in use.
     fn connections(&self) -> Vec<PoolUsage>;

@@ -19,9 +19,9 @@ use std::time::Duration;
 use clock::SystemClock;
 use database::error::{is_past_deadline, is_unavailable};
 use database::postgres::{CommitError, Deadline, OpenError};
+use database::schema::{self, Migrator};
 use database::{PoolUsage, Postgres, PostgresOptions, SchemaError};
 use identity::{AccountVersion, Timestamp, UserId};
-use sqlx::migrate::Migrator;
 use tokio::time::sleep;
 use users_core::StoreError;
 use users_core::domain::{User, UserKey};
@@ -76,11 +76,11 @@ impl PgStore {
 
 impl ServedStore for PgStore {
     async fn migrate(&self) -> Result<(), SchemaError> {
-        database::schema::migrate(&self.primary, &MIGRATIONS).await
+        schema::migrate(&self.primary, &MIGRATIONS).await
     }
 
     async fn check_schema(&self) -> Result<(), SchemaError> {
-        database::schema::check(&self.primary, &MIGRATIONS).await
+        schema::check(&self.primary, &MIGRATIONS).await
     }
 
     async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
@@ -92,10 +92,9 @@ impl ServedStore for PgStore {
         stored::page_token_key(key)
     }
 
-    async fn probe(&self) -> Result<(), StoreError> {
-        let mut db = self.primary.read().await.map_err(failed)?;
-        sqlx::query("select 1 from feed").execute(&mut db).await.map_err(failed)?;
-        Ok(())
+    async fn probe(&self) -> Result<(), SchemaError> {
+        let versions = sqlx::query_as(schema::VERSIONS).fetch_one(&mut self.primary.read().await?).await?;
+        schema::still_fits(&MIGRATIONS, versions)
     }
 
     fn connections(&self) -> Vec<PoolUsage> {

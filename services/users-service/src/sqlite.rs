@@ -14,10 +14,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use clock::SystemClock;
+use database::schema::{self, Migrator};
 use database::sqlite::OpenError;
 use database::{PoolUsage, SchemaError, ServingLock, Sqlite, SqliteOptions};
 use identity::{AccountVersion, Timestamp, UserId};
-use sqlx::migrate::Migrator;
 use users_core::StoreError;
 use users_core::domain::{User, UserKey};
 use users_core::ports::{Reader, Store, Transaction};
@@ -60,11 +60,11 @@ impl SqliteStore {
 
 impl ServedStore for SqliteStore {
     async fn migrate(&self) -> Result<(), SchemaError> {
-        database::schema::migrate(&self.reader.0, &MIGRATIONS).await
+        schema::migrate(&self.reader.0, &MIGRATIONS).await
     }
 
     async fn check_schema(&self) -> Result<(), SchemaError> {
-        database::schema::check(&self.reader.0, &MIGRATIONS).await
+        schema::check(&self.reader.0, &MIGRATIONS).await
     }
 
     async fn page_token_key(&self) -> Result<[u8; 32], StoreError> {
@@ -75,9 +75,9 @@ impl ServedStore for SqliteStore {
         stored::page_token_key(key)
     }
 
-    async fn probe(&self) -> Result<(), StoreError> {
-        sqlx::query("select 1 from feed").execute(self.reader.0.reader()).await.map_err(failed)?;
-        Ok(())
+    async fn probe(&self) -> Result<(), SchemaError> {
+        let versions = sqlx::query_as(schema::VERSIONS).fetch_one(self.reader.0.reader()).await?;
+        schema::still_fits(&MIGRATIONS, versions)
     }
 
     fn connections(&self) -> Vec<PoolUsage> {

@@ -192,6 +192,28 @@ async fn missing<'m>(
     }
 }
 
+/// What a process that serves asks of its database again and again, for [`still_fits`]: one statement, on either engine.
+pub const VERSIONS: &str = "select (select max(version) from _sqlx_migrations where success), \
+                            (select cast(compatible_from as bigint) from schema_compatibility)";
+
+/// Whether this program may go on working on a schema that [`check`] let it begin with, by what [`VERSIONS`] gave: somebody
+/// may have migrated it since, or put an older one in its place.
+///
+/// # Errors
+/// [`SchemaError::Older`] or [`SchemaError::Newer`].
+pub fn still_fits(
+    migrator: &Migrator,
+    (found, compatible_from): (Option<i64>, Option<i64>),
+) -> Result<(), SchemaError> {
+    let known = known(migrator).last().map_or(0, |migration| migration.version);
+    let found = found.unwrap_or(0);
+    if found < known {
+        return Err(SchemaError::Older { found, needed: known });
+    }
+    let is_welcome = found == known || compatible_from.is_some_and(|from| from <= known);
+    if is_welcome { Ok(()) } else { Err(SchemaError::Newer { found, known, compatible_from }) }
+}
+
 /// The migrations of this program, oldest first, without the ways back.
 fn known(migrator: &Migrator) -> Vec<&Migration> {
     migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).collect()

@@ -153,13 +153,14 @@ impl Drop for Running {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use futures::FutureExt as _;
     use std::panic::AssertUnwindSafe;
     use tokio::sync::oneshot;
 
-    fn call(request_id: &str) -> Call {
+    /// One of which nothing is known but its name.
+    pub(crate) fn call(request_id: &str) -> Call {
         Call {
             request_id: request_id.to_owned(),
             deadline: None,

@@ -157,17 +157,17 @@ where
     /// Handles a call. On the heap, in two parts: what is handed from one to the next on the way is moved each time, and
     /// a call with all that it waits for is some kilobytes.
     pub(crate) fn handle(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        let path = request.uri().path().to_owned();
-        let method = self.layer.methods.at(&path);
+        let method = self.layer.methods.at(request.uri().path());
         let (kind, is_known) = (method.kind, method.is_known());
         let mut call = admit(&mut request, kind);
-        let traced = trace(&mut call, &request, &path, &method);
+        let traced = trace(&mut call, &request, &method);
         let call = Arc::new(call);
         if kind.client_streams() {
             request = request.map(|body| Body::new(CountedBody::new(body, method.received())));
         }
-        let completion = Completion::new(self.layer.domain, &path, &call.request_id);
-        let observation = Observation::begin(method, &path, &call, traced);
+        let path = request.uri().path();
+        let completion = Completion::new(self.layer.domain, path, &call);
+        let observation = Observation::begin(method, path, &call, traced);
         let span = observation.span().clone();
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let inner = self.inner.clone();
@@ -221,8 +221,8 @@ fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
 /// Begins the span of a call, if there are any, which takes the place of the caller's in what the call belongs to.
 ///
 /// Calls to the health service have none: those who probe ask every second or so.
-fn trace(call: &mut Call, request: &Request<Body>, path: &str, method: &Method) -> Option<CallSpan> {
-    if path.starts_with("/grpc.health.") {
+fn trace(call: &mut Call, request: &Request<Body>, method: &Method) -> Option<CallSpan> {
+    if request.uri().path().starts_with("/grpc.health.") {
         return None;
     }
     let parent = call.traceparent.as_deref();

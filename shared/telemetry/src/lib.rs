@@ -15,12 +15,11 @@ use configuration::Reader;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use buffered::{Buffered, SECURITY};
-use json::JsonLine;
+use json::{JsonLine, SpanFields};
 use origin::OursInDetail;
 
 pub use traces::{Traces, TracesError, export_traces};
@@ -115,7 +114,7 @@ pub fn init_log(settings: &LogSettings) -> Result<Log, TelemetryError> {
     let subscriber = tracing_subscriber::registry().with(parse(&settings.level)?).with(OursInDetail);
     let log = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     if json {
-        subscriber.with(log.fmt_fields(JsonFields::new()).event_format(JsonLine)).try_init()?;
+        subscriber.with(log.fmt_fields(SpanFields).event_format(JsonLine)).try_init()?;
     } else {
         subscriber.with(log.with_ansi(stderr().is_terminal())).try_init()?;
     }

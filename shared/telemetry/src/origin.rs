@@ -110,6 +110,10 @@ mod tests {
         for manifest in manifests.filter_map(|path| fs::read_to_string(path).ok()) {
             let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")).unwrap();
             let name = name.trim_end_matches('"').replace('-', "_");
+            // Not part of any.
+            if name == "test_kit" {
+                continue;
+            }
             assert!(is_ours(&name), "{name} is not known");
             crates += 1;
         }

@@ -38,7 +38,7 @@ async fn a_store_that_answers_is_ready() {
     let store = open(&folder).await;
     store.probe().await.unwrap();
     store.close().await;
-    assert!(matches!(store.probe().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.probe().await, Err(SchemaError::Storage(_))));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tempfile::TempDir;
 
-use super::{Bookkeeping as _, Schema, SchemaError, check, migrate};
+use super::{Bookkeeping as _, Schema, SchemaError, VERSIONS, check, migrate, still_fits};
 use crate::testing::TestDatabase;
 use crate::{Postgres, Sqlite, SqliteOptions};
 
@@ -37,6 +37,9 @@ trait Place {
 
     /// Runs a statement past everything.
     async fn run(&self, statement: &'static str);
+
+    /// What a process that serves is told.
+    async fn versions(&self) -> (Option<i64>, Option<i64>);
 }
 
 impl Place for TempDir {
@@ -56,6 +59,10 @@ impl Place for TempDir {
         sqlx::raw_sql(statement).execute(&mut *transaction).await.expect("runs");
         transaction.commit().await.expect("commits");
     }
+
+    async fn versions(&self) -> (Option<i64>, Option<i64>) {
+        sqlx::query_as(VERSIONS).fetch_one(self.open().await.reader()).await.expect("reads")
+    }
 }
 
 impl Place for TestDatabase {
@@ -71,6 +78,10 @@ impl Place for TestDatabase {
 
     async fn run(&self, statement: &'static str) {
         sqlx::raw_sql(statement).execute(&mut self.connect().await).await.expect("runs");
+    }
+
+    async fn versions(&self) -> (Option<i64>, Option<i64>) {
+        sqlx::query_as(VERSIONS).fetch_one(&mut self.connect().await).await.expect("reads")
     }
 }
 
@@ -105,6 +116,7 @@ histories! {
     a_newer_schema_that_is_compatible_serves_and_is_left_alone
     a_newer_schema_that_is_not_compatible_is_refused
     a_newer_schema_that_says_nothing_is_refused
+    a_process_that_serves_finds_out_when_its_schema_fits_no_more
     an_altered_migration_is_refused
     a_migration_that_was_slipped_in_before_others_is_refused
     an_incomplete_migration_is_refused
@@ -165,6 +177,29 @@ async fn a_newer_schema_that_says_nothing_is_refused<P: Place>() {
     let (_place, database) = migrated_by::<P>(program(&[silent, ADDS])).await;
     let refusal = check(&database, program(&[silent])).await.expect_err("newer");
     assert!(matches!(refusal, SchemaError::Newer { compatible_from: None, .. }), "{refusal:?}");
+}
+
+async fn a_process_that_serves_finds_out_when_its_schema_fits_no_more<P: Place>() {
+    let (serving, newer) = (program(&[FIRST]), program(&[FIRST, ADDS]));
+    let (place, database) = migrated_by::<P>(serving).await;
+    still_fits(serving, place.versions().await).expect("nothing has happened");
+    migrate(&database, newer).await.expect("migrates");
+    still_fits(serving, place.versions().await).expect("it only adds");
+    still_fits(newer, place.versions().await).expect("it is its own");
+
+    migrate(&database, program(&[FIRST, ADDS, BREAKS])).await.expect("migrates");
+    let refusal = still_fits(newer, place.versions().await).expect_err("it breaks");
+    assert!(
+        matches!(refusal, SchemaError::Newer { found: 3, known: 2, compatible_from: Some(3) }),
+        "{refusal}"
+    );
+    place.run("delete from schema_compatibility").await;
+    let refusal = still_fits(newer, place.versions().await).expect_err("nobody says that it may");
+    assert!(matches!(refusal, SchemaError::Newer { compatible_from: None, .. }), "{refusal}");
+
+    place.run("delete from _sqlx_migrations where version > 1").await;
+    let refusal = still_fits(newer, place.versions().await).expect_err("an older one was put there");
+    assert!(matches!(refusal, SchemaError::Older { found: 1, needed: 2 }), "{refusal}");
 }
 
 async fn an_altered_migration_is_refused<P: Place>() {

@@ -50,15 +50,15 @@ impl AnswerBody {
         Self { inner, call, completion, observation, messages, drain, over: false }
     }
 
-    /// Asks the inner body for more, as a part of the call.
+    /// Asks the inner body for more, as a part of the call. What is to come of a message alone says nothing to the log.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Status>>> {
-        let Self { inner, call, observation, completion, .. } = self;
-        let _in_span = observation.span().enter();
+        let Self { inner, call, observation, completion, messages, .. } = self;
+        let _in_span = messages.is_some().then(|| observation.span().enter());
         let step = || call::scope_step(Arc::clone(call), || Pin::new(inner).poll_frame(cx));
         match catch_unwind(AssertUnwindSafe(step)) {
             Ok(polled) => polled,
             Err(panic) => {
-                let status = panicked(panic.as_ref(), completion.domain());
+                let status = observation.span().in_scope(|| panicked(panic.as_ref(), completion.domain()));
                 Poll::Ready(Some(Err(status)))
             }
         }

@@ -13,6 +13,8 @@
 //! | UNAVAILABLE, after an answer began | a stream ends because the server does | DRAINING |
 //! | anything else | the connection failed under it | INTERNAL as the reason; the code stays |
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
 
@@ -20,9 +22,11 @@ use super::{
     ERROR_REASON_DRAINING, ERROR_REASON_INTERNAL, ERROR_REASON_MALFORMED_REQUEST,
     ERROR_REASON_REQUEST_TOO_LARGE, ERROR_REASON_UNKNOWN_METHOD,
 };
-use crate::details;
+use crate::{Call, details};
 
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const OK: &str = "0";
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Where a status stands in an answer.
@@ -37,14 +41,14 @@ pub(super) enum Part {
 /// Completes the answer of one call.
 pub(super) struct Completion {
     domain: &'static str,
-    request_id: String,
+    call: Arc<Call>,
     /// The path is of a service of ours, not of health or reflection, whose errors have no reasons.
     ours: bool,
 }
 
 impl Completion {
-    pub(super) fn new(domain: &'static str, path: &str, request_id: &str) -> Self {
-        Self { domain, request_id: request_id.to_owned(), ours: path.starts_with("/tandem.") }
+    pub(super) fn new(domain: &'static str, path: &str, call: &Arc<Call>) -> Self {
+        Self { domain, call: Arc::clone(call), ours: path.starts_with("/tandem.") }
     }
 
     pub(super) fn domain(&self) -> &'static str {
@@ -53,10 +57,11 @@ impl Completion {
 
     /// Completes the status in this part of an answer, if there is one, and says what it is.
     pub(super) fn complete(&self, headers: &mut HeaderMap, part: Part) -> Option<Code> {
-        let status = Status::from_header_map(headers)?;
-        if status.code() == Code::Ok {
+        // Most calls end well; the rest of a status is read of those that do not.
+        if headers.get(GRPC_STATUS)? == OK {
             return Some(Code::Ok);
         }
+        let status = Status::from_header_map(headers)?;
         let found = details::of(&status);
         let (code, message, mut details) = if found.is_empty() {
             let refused_encoding = headers.contains_key(GRPC_ACCEPT_ENCODING);
@@ -70,7 +75,7 @@ impl Completion {
         } else {
             (status.code(), status.message().to_owned(), found)
         };
-        details.push(details::request_info(&self.request_id));
+        details.push(details::request_info(&self.call.request_id));
         self.write(&details::status(code, message, details), headers);
         Some(code)
     }
@@ -88,7 +93,7 @@ impl Completion {
         headers.remove(GRPC_MESSAGE);
         // Fails on details that are no header value, and base64 always is one.
         if status.add_header(headers).is_err() {
-            tracing::error!(target: "grpc", request_id = self.request_id, "a status could not be written");
+            tracing::error!(target: "grpc", request_id = self.call.request_id, "a status could not be written");
         }
     }
 }
@@ -140,7 +145,8 @@ mod tests {
     fn completed(path: &str, status: &Status, part: Part) -> (Status, Code) {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).expect("a status that can be written");
-        let end = Completion::new("probe.tandem", path, "r-1").complete(&mut headers, part).expect("an end");
+        let call = Arc::new(crate::call::tests::call("r-1"));
+        let end = Completion::new("probe.tandem", path, &call).complete(&mut headers, part).expect("an end");
         (Status::from_header_map(&headers).expect("a status"), end)
     }
 

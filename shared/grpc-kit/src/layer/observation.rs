@@ -21,6 +21,8 @@ const MAX_PATH: usize = 128;
 /// One call, from its arrival to its end. Dropped before its end, it was cancelled.
 pub(super) struct Observation {
     method: Arc<Method>,
+    /// Of a method that there is not: the others are known by their names.
+    path: Option<Box<str>>,
     call: Arc<Call>,
     began: Instant,
     span: Span,
@@ -32,14 +34,11 @@ pub(super) struct Observation {
 impl Observation {
     /// A call has arrived.
     pub(super) fn begin(method: Arc<Method>, path: &str, call: &Arc<Call>, traced: Option<CallSpan>) -> Self {
-        let span = tracing::info_span!(
-            target: "grpc",
-            "rpc",
-            path = &path[..path.floor_char_boundary(MAX_PATH)],
-            request_id = %call.request_id,
-        );
+        let path = &path[..path.floor_char_boundary(MAX_PATH)];
+        let span = tracing::info_span!(target: "grpc", "rpc", path, request_id = call.request_id);
         method.count_start();
-        Self { method, call: Arc::clone(call), began: Instant::now(), span, traced, finished: false }
+        let path = (!method.is_known()).then(|| path.into());
+        Self { method, path, call: Arc::clone(call), began: Instant::now(), span, traced, finished: false }
     }
 
     /// The span in which everything about the call happens.
@@ -65,14 +64,16 @@ impl Observation {
         }
     }
 
+    /// Not in the span, whose fields it has all: that makes it half as long, and there is a line for each call.
     fn log(&self, code: Code, duration_ms: f64) {
-        let _in_span = self.span.enter();
         let trace_id = self.call.traceparent.as_deref().and_then(trace_context::trace_id);
         tracing::info!(
             target: "grpc",
+            parent: None,
             code = code_name(code),
             rpc.service = &*self.method.service,
             rpc.method = &*self.method.name,
+            path = self.path.as_deref(),
             duration_ms,
             request_id = self.call.request_id,
             trace_id,

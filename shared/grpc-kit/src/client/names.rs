@@ -1,16 +1,22 @@
 //! How a name becomes addresses.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-/// Looks names up. Clones do so in the same way.
+/// Looks names up, and remembers what it found. Clones do so in the same way, and have the same memory.
 #[derive(Clone)]
-pub struct Names(Arc<dyn Fn(String, u16) -> Found + Send + Sync>);
+pub struct Names(Arc<LookUp>);
+
+struct LookUp {
+    by: Box<dyn Fn(String, u16) -> Found + Send + Sync>,
+    found: Mutex<HashMap<(String, u16), Vec<SocketAddr>>>,
+}
 
 type Found = BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
@@ -26,15 +32,26 @@ impl Names {
     /// By something else.
     #[must_use]
     pub fn by(look_up: impl Fn(String, u16) -> Found + Send + Sync + 'static) -> Self {
-        Self(Arc::new(look_up))
+        Self(Arc::new(LookUp { by: Box::new(look_up), found: Mutex::default() }))
     }
 
     /// Every address of the name, each once and in order.
     pub(super) async fn addresses(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let mut found = (self.0)(name.to_owned(), port).await?;
+        let mut found = (self.0.by)(name.to_owned(), port).await?;
         found.sort_unstable();
         found.dedup();
-        if found.is_empty() { Err(io::Error::other("it has no address")) } else { Ok(found) }
+        if found.is_empty() {
+            return Err(io::Error::other("it has no address"));
+        }
+        let mut known = self.0.found.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert((name.to_owned(), port), found.clone());
+        Ok(found)
+    }
+
+    /// What was found when the name could be looked up last.
+    pub(super) fn found_before(&self, name: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        let known = self.0.found.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(name.to_owned(), port)).cloned()
     }
 }
 

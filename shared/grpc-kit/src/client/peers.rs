@@ -169,8 +169,8 @@ fn chosen_of(these: &[Named], last: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
     chosen.map(Arc::clone)
 }
 
-/// Looks the name up until nobody has the peers any more. What it led to last stays while it cannot be looked up: a DNS
-/// server that is away must not take the others with it.
+/// Looks the name up until nobody has the peers any more. What it led to last stays while it cannot be looked up, for these
+/// peers and for those that take their place: a DNS server that is away must not take the others with it.
 async fn follow(name: Name, known: watch::Sender<Known>, look_up: Arc<Notify>, back: Arc<Notify>) {
     let mut failing = false;
     loop {
@@ -186,6 +186,11 @@ async fn follow(name: Name, known: watch::Sender<Known>, look_up: Arc<Notify>, b
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(name = name.host, %error, "a name cannot be looked up");
+                }
+                let before = name.names.found_before(&name.host, name.port);
+                let is_new = matches!(*known.borrow(), Known::NotYet);
+                if let Some(before) = before.filter(|_| is_new) {
+                    take_in(&known, &name, &before, &back);
                 }
                 known.send_if_modified(|known| {
                     let nobody = !matches!(known, Known::These(_));

@@ -51,6 +51,10 @@ impl Directory {
     }
 
     fn peers(&self) -> Peers {
+        Self::behind(self.names())
+    }
+
+    fn names(&self) -> Names {
         let directory = self.clone();
         let look_up = move |name: String, port: u16| {
             let listed = directory.listed.lock().expect("nobody panics with it").clone();
@@ -61,10 +65,14 @@ impl Directory {
             }
             .boxed()
         };
+        Names::by(look_up)
+    }
+
+    fn behind(names: Names) -> Peers {
         Peers::behind(Name {
             host: "replicas.test".into(),
             port: 7,
-            names: Names::by(look_up),
+            names,
             endpoint: Endpoint::from_static("http://replicas.test:7"),
             connect_timeout: Duration::from_secs(1),
         })
@@ -315,6 +323,17 @@ async fn a_name_that_leads_elsewhere_is_followed() {
     until("another look", async || (directory.looked_up.load(Ordering::SeqCst) > before).then_some(())).await;
     let _again = new.start(Mood::Serving).await;
     until("what is known to stay", async || call(&peers).await.ok()).await;
+}
+
+#[tokio::test]
+async fn those_who_take_the_place_of_others_know_what_a_name_led_to() {
+    let replica = Running::start().await;
+    let directory = Directory::of(&[replica.address]);
+    let names = directory.names();
+    call(&Directory::behind(names.clone())).await.expect("it is answered");
+    directory.lists(&[]);
+    call(&Directory::behind(names)).await.expect("it is answered though nobody can look the name up");
+    chosen(&directory.peers()).await.expect_err("others know nobody");
 }
 
 #[tokio::test]

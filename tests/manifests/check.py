@@ -1,0 +1,97 @@
+"""Checks what was rendered: check.py --rendered DIR --binaries DIR --node-modules DIR. Each check sees a broken input fail first."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import broken
+import network  # noqa: F401  Registers its checks.
+import names  # noqa: F401
+import policy
+import restricted  # noqa: F401
+import schemas
+from checks import CHECKS, Context
+from documented import Documented
+from model import Manifests
+from settings import Settings
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+class Outcome:
+    def __init__(self) -> None:
+        self.passed = self.failed = 0
+
+    def say(self, what: str, flaws: list[str]) -> None:
+        if flaws:
+            self.failed += 1
+            print(f"FAILED {what}")
+            for flaw in flaws:
+                print(f"    {flaw}")
+        else:
+            self.passed += 1
+            print(f"ok     {what}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rendered", type=Path, required=True)
+    parser.add_argument("--binaries", type=Path, required=True)
+    parser.add_argument("--node-modules", type=Path, required=True)
+    arguments = parser.parse_args()
+    targets = [Manifests.load(file) for file in sorted(arguments.rendered.glob("*.yaml"))]
+    # What somebody applies; the others are parts of it, and are checked for their form only.
+    whole = [manifests for manifests in targets if not manifests.target.startswith(("part-", "base"))]
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="tandem-manifests.") as folder:
+        work = Path(folder)
+        count, flaws = schemas.run(targets, arguments.node_modules.resolve(), work)
+        versions = ", ".join(schemas.newest())
+        outcome.say(f"{count} documents of {len(targets)} targets fit the schemas of Kubernetes {versions}", flaws)
+
+        files = [arguments.rendered / f"{manifests.target}.yaml" for manifests in whole]
+        passed, flaws = policy.run(files, HERE / "policy-skips.toml", work)
+        outcome.say(f"{passed} checks of policy passed, the rest has reasons", flaws)
+
+        settings = Settings(arguments.binaries, ROOT / "deploy/kubernetes/secrets", work)
+        context = Context(Documented.read(ROOT), settings)
+        for manifests in whole:
+            for name, check in CHECKS.items():
+                outcome.say(f"{manifests.target}: {name.replace('_', ' ')}", list(check(manifests, context)))
+        outcome.say("what is documented is there", unused(context.documented, whole))
+
+        by_name = {manifests.target: manifests for manifests in whole}
+        for case in broken.CASES:
+            outcome.say(f"found when broken: {case.check.replace('_', ' ')}: {case.name}", case.run(by_name, context))
+        tried = {case.check for case in broken.CASES}
+        outcome.say(
+            "every check was seen to fail", [f"{name} was not" for name in CHECKS if name not in tried]
+        )
+    print(f"\n{outcome.passed} passed, {outcome.failed} failed")
+    return 1 if outcome.failed else 0
+
+
+def unused(documented: Documented, whole: list[Manifests]) -> list[str]:
+    """Rows of the tables that nothing in any target is about."""
+    policies = {policy["metadata"]["name"] for manifests in whole for policy in manifests.of("NetworkPolicy")}
+    mounted = {
+        volume["secret"]["secretName"]
+        for manifests in whole
+        for pod in manifests.pods()
+        for volume in pod.spec["volumes"]
+        if "secret" in volume
+    }
+    targets = {manifests.target for manifests in whole}
+    return [
+        *(f"there is no network policy {name}" for name in documented.flows.keys() - policies),
+        *(f"nothing mounts the Secret {name}" for name in {name for name, _ in documented.secrets} - mounted),
+        *(f"there is no overlay {name}" for name in documented.connections.keys() - targets),
+        *(f"the connections of {name} are not said" for name in {"trial", "production"} - documented.connections.keys()),
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import broken
@@ -19,6 +23,8 @@ from settings import Settings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+# Everything that is started in it ends with it.
+UNSHARE = ["unshare", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 class Outcome:
@@ -46,15 +52,20 @@ def main() -> int:
     # What somebody applies; the others are parts of it, and are checked for their form only.
     whole = [manifests for manifests in targets if not manifests.target.startswith(("part-", "base"))]
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="tandem-manifests.") as folder:
+    with tempfile.TemporaryDirectory(prefix="tandem-manifests.") as folder, ThreadPoolExecutor() as side:
         work = Path(folder)
+        # PostgreSQL, which does not run as root, has to get through.
+        work.chmod(0o711)
+        # What mostly waits, beside the rest.
+        files = [arguments.rendered / f"{manifests.target}.yaml" for manifests in whole]
+        policed = side.submit(policy.run, files, HERE / "policy-skips.toml", work)
+        tried = {
+            overlay: side.submit(pods, arguments.rendered / f"{overlay}.yaml", work / overlay, arguments.binaries)
+            for overlay in ("trial", "production")
+        }
         count, flaws = schemas.run(targets, arguments.node_modules.resolve(), work)
         versions = ", ".join(schemas.newest())
         outcome.say(f"{count} documents of {len(targets)} targets fit the schemas of Kubernetes {versions}", flaws)
-
-        files = [arguments.rendered / f"{manifests.target}.yaml" for manifests in whole]
-        passed, flaws = policy.run(files, HERE / "policy-skips.toml", work)
-        outcome.say(f"{passed} checks of policy passed, the rest has reasons", flaws)
 
         settings = Settings(arguments.binaries, ROOT / "deploy/kubernetes/secrets", work)
         context = Context(Documented.read(ROOT), settings)
@@ -66,12 +77,42 @@ def main() -> int:
         by_name = {manifests.target: manifests for manifests in whole}
         for case in broken.CASES:
             outcome.say(f"found when broken: {case.check.replace('_', ' ')}: {case.name}", case.run(by_name, context))
-        tried = {case.check for case in broken.CASES}
-        outcome.say(
-            "every check was seen to fail", [f"{name} was not" for name in CHECKS if name not in tried]
-        )
+        seen = {case.check for case in broken.CASES}
+        outcome.say("every check was seen to fail", [f"{name} was not" for name in CHECKS if name not in seen])
+
+        passed, flaws = policed.result()
+        outcome.say(f"{passed} checks of policy passed, the rest has reasons", flaws)
+        for overlay, lines in tried.items():
+            for what, said in lines.result():
+                outcome.say(f"{overlay}, run here: {what}", said)
+    if not may_unshare():
+        print("not run: what the overlays describe, on this machine: that needs root, and namespaces of its own")
     print(f"\n{outcome.passed} passed, {outcome.failed} failed")
     return 1 if outcome.failed else 0
+
+
+def may_unshare() -> bool:
+    return os.geteuid() == 0 and subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
+
+
+def pods(rendered: Path, folder: Path, binaries: Path) -> list[tuple[str, list[str]]]:
+    """What pods.py tried, and what was wrong with it."""
+    if not may_unshare():
+        return []
+    folder.mkdir()
+    done = subprocess.run(
+        [*UNSHARE, sys.executable, str(HERE / "pods.py"), str(rendered), str(folder), str(binaries)],
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    said: list[tuple[str, list[str]]] = []
+    for line in done.stdout.splitlines():
+        if line.startswith(("ok     ", "FAILED ")):
+            said.append((line[7:], []))
+        if not line.startswith("ok     ") and said:
+            said[-1][1].append(line)
+    if done.returncode or not said:
+        said.append(("it can be run", [f"pods.py ended with {done.returncode}: {done.stderr[-3000:]}"]))
+    return said
 
 
 def unused(documented: Documented, whole: list[Manifests]) -> list[str]:

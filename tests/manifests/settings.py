@@ -19,6 +19,11 @@ import yaml
 from model import Document, Manifests, Pod
 
 
+DATABASE_HOST, DATABASE_PASSWORD = "db.example.com", "0123456789abcdef"
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
+USAGES = {"server auth": "serverAuth", "client auth": "clientAuth"}
+
+
 class Settings:
     """Asks the binaries; the same question once."""
 
@@ -26,9 +31,10 @@ class Settings:
         self.binaries = binaries
         self.work = work
         self.answers: dict[str, tuple[dict | None, str]] = {}
-        # By namespace: what the script makes for a trial, and for production.
-        self.secrets = {kind: load_secrets(secrets, kind, work) for kind in ("trial", "production")}
+        self.authority = Authority(work / "authority")
         self.certificates: dict[str, dict[str, bytes]] = {}
+        # What the script makes for a trial, and for production.
+        self.secrets = {kind: load_secrets(secrets, kind, self.authority) for kind in ("trial", "production")}
 
     def made_by_the_script(self, manifests: Manifests) -> dict[str, dict[str, bytes]]:
         trial = any("postgres" in document["metadata"]["name"] for document in manifests.of("StatefulSet"))
@@ -67,11 +73,10 @@ class Settings:
         return tomllib.loads(shown.stdout), ""
 
     def issued(self, certificate: Document) -> dict[str, bytes]:
-        """What cert-manager would put into the Secret, for certificates that this authority of ours signs."""
+        """What cert-manager would put into the Secret."""
         spec = json.dumps(certificate["spec"], sort_keys=True)
         if spec not in self.certificates:
-            with tempfile.TemporaryDirectory(dir=self.work) as folder:
-                self.certificates[spec] = issue(certificate["spec"], Path(folder))
+            self.certificates[spec] = self.authority.issue(certificate["spec"])
         return self.certificates[spec]
 
 
@@ -98,19 +103,19 @@ def mount(
     return mounts
 
 
-def load_secrets(script: Path, kind: str, work: Path) -> dict[str, dict[str, bytes]]:
-    """Runs deploy/kubernetes/secrets, for production with the URLs of an example and an authority of the database."""
+def load_secrets(script: Path, kind: str, authority: Authority) -> dict[str, dict[str, bytes]]:
+    """Runs deploy/kubernetes/secrets, for production with the URLs of an example and the authority of its database."""
     arguments = [str(script), kind]
     if kind == "production":
-        folder = work / "urls"
+        folder = authority.folder / "urls"
         folder.mkdir()
         for role in ("tandem_auth", "tandem_auth_owner", "tandem_users", "tandem_users_owner"):
             where = "owner" if role.endswith("_owner") else "secrets"
             (folder / role).write_text(
-                f"postgres://{role}:0123456789abcdef@db.example.com/{role.removesuffix('_owner')}"
+                f"postgres://{role}:{DATABASE_PASSWORD}@{DATABASE_HOST}/{role.removesuffix('_owner')}"
                 f"?sslmode=verify-full&sslrootcert=/etc/tandem/{where}/database-ca.crt\n"
             )
-        (folder / "database-ca.crt").write_bytes(issue({"isCA": True, "commonName": "db"}, folder)["tls.crt"])
+        (folder / "database-ca.crt").write_bytes(authority.certificate)
         arguments.append(str(folder))
     made = subprocess.run(arguments, capture_output=True, text=True, check=True)
     return {
@@ -119,26 +124,30 @@ def load_secrets(script: Path, kind: str, work: Path) -> dict[str, dict[str, byt
     }
 
 
-def issue(spec: Document, folder: Path) -> dict[str, bytes]:
-    """A certificate by its specification, signed by an authority that is made for it."""
+class Authority:
+    """Signs certificates by their specification, as the Issuer would."""
 
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.openssl("req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "1", "-subj", "/CN=authority")
+        self.certificate = (folder / "ca.crt").read_bytes()
 
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "1", "-subj", "/CN=authority")
-    if spec.get("isCA"):
-        return {"tls.crt": (folder / "ca.crt").read_bytes(), "tls.key": (folder / "ca.key").read_bytes()}
-    names = [f"DNS:{name}" for name in spec.get("dnsNames", [])] + [f"URI:{uri}" for uri in spec.get("uris", [])]
-    usages = [{"server auth": "serverAuth", "client auth": "clientAuth"}.get(usage) for usage in spec["usages"]]
-    (folder / "extensions").write_text(
-        "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
-        f"extendedKeyUsage = {', '.join(usage for usage in usages if usage)}\n"
-        f"subjectAltName = {', '.join(names)}\n"
-    )
-    openssl("req", *key, "-keyout", "tls.key", "-out", "tls.csr", "-subj", "/")
-    openssl(
-        "x509", "-req", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "1", "-out", "tls.crt",
-        "-extfile", "extensions",
-    )
-    return {name: (folder / name).read_bytes() for name in ("tls.crt", "tls.key", "ca.crt")}
+    def openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def issue(self, spec: Document) -> dict[str, bytes]:
+        if spec.get("isCA"):
+            return {"tls.crt": self.certificate, "tls.key": (self.folder / "ca.key").read_bytes()}
+        names = [f"DNS:{name}" for name in spec.get("dnsNames", [])] + [f"URI:{uri}" for uri in spec.get("uris", [])]
+        usages = [USAGES[usage] for usage in spec["usages"] if usage in USAGES]
+        (self.folder / "extensions").write_text(
+            "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+            f"extendedKeyUsage = {', '.join(usages)}\nsubjectAltName = {', '.join(names)}\n"
+        )
+        self.openssl("req", *KEY, "-keyout", "tls.key", "-out", "tls.csr", "-subj", "/")
+        self.openssl(
+            "x509", "-req", "-in", "tls.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "1", "-out", "tls.crt",
+            "-extfile", "extensions",
+        )  # fmt: skip
+        return {name: (self.folder / name).read_bytes() for name in ("tls.crt", "tls.key", "ca.crt")}

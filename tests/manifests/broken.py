@@ -277,7 +277,7 @@ def _(it: Manifests) -> None:
     get(it, "Deployment", "auth-service")["spec"]["strategy"]["rollingUpdate"] = {"maxUnavailable": 1, "maxSurge": 0}
 
 
-@case("calls_have_time_to_end", "production", "a quick rollout", "several pods of a rollout")
+@case("calls_have_time_to_end", "production", "a quick rollout", "several pods of a rollout may end")
 def _(it: Manifests) -> None:
     get(it, "Deployment", "users-service")["spec"]["minReadySeconds"] = 5
 
@@ -332,7 +332,7 @@ def _(it: Manifests) -> None:
     get(it, "HorizontalPodAutoscaler", "users-service")["spec"]["maxReplicas"] = 10
 
 
-@case("certificates_have_the_names", "production", "another namespace", "its certificate is not for auth-service.id.svc")
+@case("certificates_have_the_names", "production", "another namespace", "is not for auth-service.id.svc")
 def _(it: Manifests) -> None:
     for document in it.documents:
         if "namespace" in document["metadata"]:

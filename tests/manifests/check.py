@@ -1,4 +1,4 @@
-"""Checks what was rendered: check.py --rendered DIR --binaries DIR --node-modules DIR. Each check sees a broken input fail first."""
+"""Checks what was rendered, and each check by manifests that are broken: see --help."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from settings import Settings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+OVERLAYS = ("trial", "production")
 # Everything that is started in it ends with it.
 UNSHARE = ["unshare", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
@@ -56,13 +57,8 @@ def main() -> int:
         work = Path(folder)
         # PostgreSQL, which does not run as root, has to get through.
         work.chmod(0o711)
-        # What mostly waits, beside the rest.
         files = [arguments.rendered / f"{manifests.target}.yaml" for manifests in whole]
         policed = side.submit(policy.run, files, HERE / "policy-skips.toml", work)
-        tried = {
-            overlay: side.submit(pods, arguments.rendered / f"{overlay}.yaml", work / overlay, arguments.binaries)
-            for overlay in ("trial", "production")
-        }
         count, flaws = schemas.run(targets, arguments.node_modules.resolve(), work)
         versions = ", ".join(schemas.newest())
         outcome.say(f"{count} documents of {len(targets)} targets fit the schemas of Kubernetes {versions}", flaws)
@@ -82,6 +78,11 @@ def main() -> int:
 
         passed, flaws = policed.result()
         outcome.say(f"{passed} checks of policy passed, the rest has reasons", flaws)
+        # Not before all else is done: the services are given no more than 2 s by each other, and by their database.
+        tried = {
+            overlay: side.submit(pods, arguments.rendered / f"{overlay}.yaml", work / overlay, arguments.binaries)
+            for overlay in OVERLAYS
+        }
         for overlay, lines in tried.items():
             for what, said in lines.result():
                 outcome.say(f"{overlay}, run here: {what}", said)
@@ -106,10 +107,12 @@ def pods(rendered: Path, folder: Path, binaries: Path) -> list[tuple[str, list[s
     )  # fmt: skip
     said: list[tuple[str, list[str]]] = []
     for line in done.stdout.splitlines():
-        if line.startswith(("ok     ", "FAILED ")):
+        if line.startswith("ok     "):
             said.append((line[7:], []))
-        if not line.startswith("ok     ") and said:
-            said[-1][1].append(line)
+        elif line.startswith("FAILED "):
+            said.append((line[7:], ["it does not"]))
+        elif said:
+            said[-1][1].append(line.strip())
     if done.returncode or not said:
         said.append(("it can be run", [f"pods.py ended with {done.returncode}: {done.stderr[-3000:]}"]))
     return said
@@ -130,7 +133,7 @@ def unused(documented: Documented, whole: list[Manifests]) -> list[str]:
         *(f"there is no network policy {name}" for name in documented.flows.keys() - policies),
         *(f"nothing mounts the Secret {name}" for name in {name for name, _ in documented.secrets} - mounted),
         *(f"there is no overlay {name}" for name in documented.connections.keys() - targets),
-        *(f"the connections of {name} are not said" for name in {"trial", "production"} - documented.connections.keys()),
+        *(f"the connections of {name} are not said" for name in {*OVERLAYS} - documented.connections.keys()),
     ]
 
 

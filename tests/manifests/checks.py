@@ -12,10 +12,10 @@ from documented import Documented
 from model import Document, Manifests, Pod, matches, quantity, seconds, strings
 from settings import Settings
 
-# Of docs/performance.md: resident before the first hash, and of a connection that is idle.
+# Of docs/performance.md: resident before the first hash, and of an idle connection; with TLS as docs/kubernetes.md says.
 RESIDENT = {"auth-service": 20 * 2**20, "users-service": 14 * 2**20}
 STORM = 64 * 2**20
-CONNECTION = 27 * 2**10
+CONNECTION, CONNECTION_TLS = 28 * 2**10, 35 * 2**10
 # What grpc-kit lets a listener have.
 CONNECTIONS = 10_000
 # After the drain: what is left of the process, and the last traces.
@@ -94,11 +94,12 @@ def services_lead_to_ports(manifests: Manifests, context: Context) -> Iterator[s
                 continue
             ports = {port["name"]: port["containerPort"] for port in pod.spec["containers"][0].get("ports", [])}
             for port in service["spec"]["ports"]:
-                if ports.get(port["targetPort"]) != port["port"]:
-                    yield f"{name}: its port {port['port']} leads to {port['targetPort']} of {pod.name}, which is {ports}"
-                if port["targetPort"] == "ops":
+                there = port["targetPort"]
+                if ports.get(there) != port["port"]:
+                    yield f"{name}: its port {port['port']} leads to {there} of {pod.name}, which has {ports}"
+                if there == "ops":
                     yield f"{name}: shows the operations port"
-                if port["targetPort"] == "internal" and len(service["spec"]["ports"]) > 1:
+                if there == "internal" and len(service["spec"]["ports"]) > 1:
                     yield f"{name}: shows the internal port beside others"
 
 
@@ -139,10 +140,10 @@ def selectors_select(manifests: Manifests, context: Context) -> Iterator[str]:
     namespaces = {document["metadata"].get("namespace") for document in manifests.documents} - {None}
     if len(namespaces) > 1:
         yield f"documents are in several namespaces: {sorted(namespaces)}"
-    for kind, path in {"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector", "PodMonitor": "selector"}.items():
-        for document in manifests.of(kind):
-            if not manifests.selected(document["spec"][path]):
-                yield f"{kind} {document['metadata']['name']}: selects no pod"
+    for document in manifests.of("PodDisruptionBudget", "NetworkPolicy", "PodMonitor"):
+        spec = document["spec"]
+        if not manifests.selected(spec["podSelector" if "podSelector" in spec else "selector"]):
+            yield f"{document['kind']} {document['metadata']['name']}: selects no pod"
     for scaler in manifests.of("HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]
         if not manifests.get(target["kind"], target["name"]):
@@ -151,7 +152,7 @@ def selectors_select(manifests: Manifests, context: Context) -> Iterator[str]:
         account = manifests.get("ServiceAccount", pod.spec.get("serviceAccountName", "default"))
         if not account:
             yield f"{pod.name}: has no service account of its own"
-        elif account.get("automountServiceAccountToken") is not False or pod.spec.get("automountServiceAccountToken") is not False:
+        elif any(place.get("automountServiceAccountToken") is not False for place in (account, pod.spec)):
             yield f"{pod.name}: is given a token for the API server"
         for constraint in pod.spec.get("topologySpreadConstraints", []):
             if not matches(constraint["labelSelector"], pod.labels):
@@ -175,7 +176,7 @@ def every_metrics_port_is_scraped(manifests: Manifests, context: Context) -> Ite
 
 @check
 def secrets_are_documented(manifests: Manifests, context: Context) -> Iterator[str]:
-    """Every Secret comes from the script or from cert-manager, and every key that a path names is there and in the table."""
+    """Every Secret is made by the script or by cert-manager; every key that a path names is there, and in the table."""
     issued = {certificate["spec"]["secretName"] for certificate in manifests.of("Certificate")}
     made = context.settings.made_by_the_script(manifests)
     for secret in manifests.of("Secret"):
@@ -230,7 +231,7 @@ def calls_have_time_to_end(manifests: Manifests, context: Context) -> Iterator[s
             yield f"{pod.name}: server.lame_duck is {lame_duck} s: clients hear of its end after 10 s"
         spec = pod.owner["spec"]
         if spec.get("minReadySeconds", 0) < grace:
-            yield f"{pod.name}: several pods of a rollout may be ending at once, which the connections are not counted for"
+            yield f"{pod.name}: several pods of a rollout may end at once, and the connections are not counted so"
         rolling = spec.get("strategy", {}).get("rollingUpdate", {})
         if rolling.get("maxUnavailable") != 0 or rolling.get("maxSurge") != 1:
             yield f"{pod.name}: a pod has to go only when another one is ready, one at a time"
@@ -260,7 +261,8 @@ def resources_follow_the_settings(manifests: Manifests, context: Context) -> Ite
                 yield f"{pod.name}: its limit of {cpu['limits']:g} cores leaves none for calls that hash nothing"
         if memory["requests"] < working:
             yield f"{pod.name}: asks for {memory['requests'] / 2**20:.0f} MiB and needs {working / 2**20:.0f}"
-        full = working + listeners * CONNECTIONS * CONNECTION
+        each = CONNECTION_TLS if effective["server"].get("tls_cert_file") else CONNECTION
+        full = working + listeners * CONNECTIONS * each
         if memory["limits"] < full:
             yield f"{pod.name}: is killed at {memory['limits'] / 2**20:.0f} MiB and may need {full / 2**20:.0f}"
 
@@ -272,8 +274,9 @@ def replicas_are_the_scalers(manifests: Manifests, context: Context) -> Iterator
         target = manifests.get(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
         if target and "replicas" in target["spec"]:
             yield f"HorizontalPodAutoscaler {name}: whoever applies the manifests takes its replicas back"
-        if not 2 <= spec["minReplicas"] <= spec["maxReplicas"]:
-            yield f"HorizontalPodAutoscaler {name}: {spec['minReplicas']} to {spec['maxReplicas']} replicas are not two and more"
+        fewest, most = spec["minReplicas"], spec["maxReplicas"]
+        if not 2 <= fewest <= most:
+            yield f"HorizontalPodAutoscaler {name}: {fewest} to {most} replicas are not two and more"
 
 
 @check

@@ -29,7 +29,7 @@ def policies_are_documented(manifests: Manifests, context: Context) -> Iterator[
         if said is None:
             yield f"NetworkPolicy {name}: is not in the table of docs/kubernetes.md"
         elif said != ports:
-            yield f"NetworkPolicy {name}: is about the ports {sorted(ports)}, and docs/kubernetes.md says {sorted(said)}"
+            yield f"NetworkPolicy {name}: opens {sorted(ports)}, and docs/kubernetes.md says {sorted(said)}"
         for rule in rules(spec):
             if not rule.get("ports"):
                 yield f"NetworkPolicy {name}: opens every port"

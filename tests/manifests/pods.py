@@ -1,9 +1,9 @@
 """Runs what an overlay describes, as far as one machine can: pods.py RENDERED.yaml FOLDER BINARIES
 
-In namespaces of its own, made by check.py: a network with the ports of the manifests, and an /etc with the names that the
-cluster would resolve. PostgreSQL is what tests/postgres starts, set up by the scripts that the manifests give it, or by
-deploy/postgres/roles.sql. Each container is the real binary with the arguments, variables, user and files of its pod, in a
-root that cannot be written, without capabilities. What a cluster adds (scheduling, policies, probes, limits) is not here.
+In namespaces of its own, made by check.py: a network with the ports of the manifests, and an /etc with the names that
+the cluster would resolve. PostgreSQL is what tests/postgres starts, set up by the scripts that the manifests give it, or
+by deploy/postgres/roles.sql. Each container is the real binary with the arguments, variables, user and files of its pod,
+in a root that cannot be written, without capabilities. What a cluster adds (scheduling, policies, limits) is not here.
 
 Prints a line for each thing that was tried: `ok …` or `FAILED …`.
 """
@@ -177,7 +177,7 @@ class Node:
         return f"http://127.0.0.1:{port}{asked['path']}"
 
     def makes_a_super_admin(self) -> None:
-        """On a terminal, as `kubectl exec --stdin --tty` gives one: through users-service to auth-service and both databases."""
+        """On a terminal, as `kubectl exec --stdin --tty` gives one: through both services to both databases."""
         ours, theirs = pty.openpty()
         done = self.start(
             self.pod("Deployment", "users-service"), "bootstrap-super-admin", "--username", "the.boss",
@@ -225,7 +225,8 @@ class Node:
             container = pod.spec["containers"][0]
             ready = status_of(self.url(container, container["readinessProbe"]["httpGet"]))
             alive = status_of(self.url(container, container["livenessProbe"]["httpGet"]))
-            say(f"{service} is not ready and lives once it is to end", "" if (ready, alive) == (503, 200) else f"{ready}, {alive}")
+            flaw = "" if (ready, alive) == (503, 200) else f"{ready}, {alive}"
+            say(f"{service} is not ready and lives once it is to end", flaw)
         time.sleep(max(0.0, begun + 9 - time.monotonic()))
         for service in running:
             port = self.pod("Deployment", service).spec["containers"][0]["ports"][0]["containerPort"]
@@ -241,6 +242,15 @@ class Node:
                 say(f"{service} ends with 0 within {grace} s", f"it ends with {status}" if status else "")
             except subprocess.TimeoutExpired:
                 say(f"{service} ends with 0 within {grace} s", "it does not")
+
+
+    def begins_a_new_epoch(self) -> None:
+        """What docs/kubernetes.md has run after a restore, by a pod of auth-service's template."""
+        pod = self.pod("Deployment", "auth-service")
+        done = self.start(pod, "after-restore", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said = done.communicate(timeout=30)[0].decode()
+        fine = done.returncode == 0 and "new epoch" in said
+        say("auth-service begins a new epoch after a restore", "" if fine else f"{done.returncode}: {said}")
 
 
 def command(*arguments: str) -> None:
@@ -259,7 +269,7 @@ def status_of(url: str) -> int | str:
 
 
 def handshake(port: int, host: str, authority: str, certificate: Path | None) -> bool:
-    """Whether somebody who speaks HTTP/2 over TLS is answered. Of a certificate that is asked for one hears after the handshake."""
+    """Whether somebody who speaks HTTP/2 over TLS is answered: of a missing certificate one hears after the handshake."""
     context = ssl.create_default_context(cadata=authority)
     context.set_alpn_protocols(["h2"])
     if certificate:
@@ -292,6 +302,7 @@ def tried(node: Node) -> None:
     node.makes_a_super_admin()
     node.speaks_tls()
     node.ends(running)
+    node.begins_a_new_epoch()
 
 
 if __name__ == "__main__":

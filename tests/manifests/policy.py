@@ -44,7 +44,7 @@ def run(rendered: list[Path], skips: Path, work: Path) -> tuple[int, list[str]]:
     if report["summary"]["parsing_errors"]:
         raise SystemExit(f"checkov could not read {report['results'].get('parsing_errors')}")
     findings = {
-        (found["file_path"].lstrip("/").removesuffix(".yaml"), found["check_id"], found["resource"], found["check_name"])
+        (Path(found["file_path"]).stem, found["check_id"], found["resource"], found["check_name"])
         for found in report["results"]["failed_checks"]
     }
     in_broken = {check for target, check, *_ in findings if target == "broken"}

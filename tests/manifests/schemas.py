@@ -1,5 +1,5 @@
-"""Every document against the schema of its kind: Kubernetes' own, strictly, in the three newest minor versions; custom resources
-by the types and the validators that are generated from their definitions. A kind that neither knows is an error.
+"""Every document against the schema of its kind: Kubernetes' own, strictly, in the three newest minor versions; custom
+resources by types and validators that are generated from their definitions. A kind that neither knows is an error.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def builtin_flaws(document: Document) -> Iterator[str]:
 
 
 class CustomResources:
-    """The compiler of TypeScript finds fields that do not exist and types that do not fit, the validators everything else."""
+    """TypeScript's compiler finds fields that do not exist and types that do not fit, the validators everything else."""
 
     def __init__(self, node_modules: Path, work: Path) -> None:
         self.work = work / "custom-resources"
@@ -134,7 +134,7 @@ def run(targets: list[Manifests], node_modules: Path, work: Path) -> tuple[int, 
 
 
 def broken_copies(custom: dict[str, Document]) -> Iterator[tuple[str, Document]]:
-    """Of each kind one with a field that does not exist, one with a value of the wrong type, one of a version that is not there."""
+    """Of each kind one with a field that does not exist, one with a value of the wrong type, one of no known version."""
     kinds = {document["kind"]: document for document in custom.values()}
     for kind, document in kinds.items():
         unknown = copy.deepcopy(document)

@@ -1,7 +1,7 @@
-"""The settings that a pod would have: its files put where it would find them, and the real binary asked what it makes of them.
+"""The settings that a pod would have: its files put where it finds them, and the real binary asked what it makes of them.
 
-Paths are moved into a folder of our own; everything else is as the pod has it. The mode of every file is what the manifest
-says, so that the services refuse here what they would refuse there.
+Paths are moved into a folder of our own; everything else is as the pod has it. The mode of every file is what the
+manifest says, so that the services refuse here what they would refuse there.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        self.openssl("req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "1", "-subj", "/CN=authority")
+        self.openssl("req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "1", "-subj", "/CN=Tandem")
         self.certificate = (folder / "ca.crt").read_bytes()
 
     def openssl(self, *arguments: str) -> None:

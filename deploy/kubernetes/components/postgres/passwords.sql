@@ -1,4 +1,5 @@
--- Gives the roles of roles.sql their passwords, once, when the cluster is made. They are read where the Secret is mounted.
+-- Gives the roles of roles.sql their passwords, once, when the cluster is made. They are read where the Secret is
+-- mounted.
 \set ON_ERROR_STOP 1
 \set auth_owner `cat /etc/tandem/postgres/tandem_auth_owner`
 \set auth `cat /etc/tandem/postgres/tandem_auth`

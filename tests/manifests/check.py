@@ -53,7 +53,7 @@ def main() -> int:
     # What somebody applies; the others are parts of it, and are checked for their form only.
     whole = [manifests for manifests in targets if not manifests.target.startswith(("part-", "base"))]
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="tandem-manifests.") as folder, ThreadPoolExecutor() as side:
+    with tempfile.TemporaryDirectory(prefix="checks.") as folder, ThreadPoolExecutor() as side:
         work = Path(folder)
         # PostgreSQL, which does not run as root, has to get through.
         work.chmod(0o711)

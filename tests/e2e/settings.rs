@@ -8,6 +8,7 @@ use std::time::Duration;
 use e2e::{Engine, Processes, Service, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::crashes::BINARIES;
@@ -270,4 +271,24 @@ async fn a_healthcheck_of_nobody_says_so() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("127.0.0.1:1 does not answer"), "{said}");
+}
+
+/// Whoever owns the tables need not be shown a pepper, a key or a token.
+#[tokio::test]
+async fn migrations_need_no_settings_but_those_of_the_database() {
+    for (binary, prefix) in [(BINARIES.auth, "AUTH"), (BINARIES.users, "USERS")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("data.sqlite");
+        let migrate = async |variable: &str, value: &str| {
+            let mut command = Command::new(binary);
+            command.arg("migrate").env_clear().env(format!("{prefix}__{variable}"), value);
+            command.env(format!("{prefix}__LOG__LEVEL"), "wrong=in=any=case");
+            let output = command.output().await.expect("it runs");
+            (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (migrated, said) = migrate("DATABASE__URL", &format!("sqlite://{}", file.display())).await;
+        assert!(migrated && file.exists(), "{said}");
+        let (migrated, said) = migrate("DATABASE__URLS", "sqlite:///nowhere").await;
+        assert!(!migrated && said.contains("database.urls") && said.contains("database.url"), "{said}");
+    }
 }

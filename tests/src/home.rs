@@ -82,13 +82,13 @@ impl Folder {
                 let variables = settings.auth_variables(self, vec![("URL", url.to_owned())], [ANY; 3]);
                 let layers = Layers::new("AUTH").variables(variables);
                 let (config, _) = auth_service::Config::read(layers).expect("settings of auth-service");
-                auth_service::migrate(&config).await.expect("the schema of auth-service");
+                auth_service::migrate(&config.database).await.expect("the schema of auth-service");
             }
             Service::Users => {
                 let variables = settings.users_variables(self, vec![("URL", url.to_owned())], [ANY; 2], ANY);
                 let layers = Layers::new("USERS").variables(variables);
                 let (config, _) = users_service::Config::read(layers).expect("settings of users-service");
-                users_service::migrate(&config).await.expect("the schema of users-service");
+                users_service::migrate(&config.database).await.expect("the schema of users-service");
             }
         }
     }

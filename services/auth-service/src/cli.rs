@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clock::SystemClock;
-use configuration::{Effective, Layers};
+use configuration::{Effective, Layers, Problems};
+use database::DatabaseSettings;
 use grpc_kit::{Shutdown, readyz};
 use secrecy::ExposeSecret as _;
 
@@ -40,7 +41,8 @@ enum Command {
     /// Brings the database schema up to date.
     ///
     /// Needs no service to be stopped, and may be run by many at once: one does the work, the others wait.
-    /// Safe to repeat. On PostgreSQL it connects to `database.direct_url`, past a pooler.
+    /// Safe to repeat. On PostgreSQL it connects to `database.direct_url`, past a pooler. Of the settings it
+    /// reads those of the section `database` alone.
     #[command(verbatim_doc_comment)]
     Migrate,
     /// Looks at the settings; its --help shows every key.
@@ -110,7 +112,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let file = arguments.config.as_deref();
     match arguments.command {
         Command::Serve => block_on(serve(config(file)?.0)),
-        Command::Migrate => block_on(async move { Ok(migrate(&config(file)?.0).await?) }),
+        Command::Migrate => block_on(async move { Ok(migrate(&database(file)?).await?) }),
         Command::Config(ConfigCommand::Check) => config(file).map(|_| println!("the settings are valid")),
         Command::Config(ConfigCommand::Print) => config(file).map(|(_, effective)| print!("{effective}")),
         Command::Healthcheck => readyz::ask(config(file)?.0.server.ops_listen).map_err(Into::into),
@@ -120,12 +122,21 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 fn config(file: Option<&Path>) -> Result<(Config, Effective), Box<dyn Error>> {
-    let mut layers = Layers::new("AUTH");
-    if let Some(file) = file {
-        layers = layers.file(file);
-    }
-    let read = Config::read(layers.environment());
-    read.map_err(|problems| format!("these settings cannot be used:\n{problems}").into())
+    Config::read(layers(file)).map_err(unusable)
+}
+
+/// All that a migration needs: whoever owns the tables need not be shown the service's secrets.
+fn database(file: Option<&Path>) -> Result<DatabaseSettings, Box<dyn Error>> {
+    Config::read_database(layers(file)).map_err(unusable)
+}
+
+fn layers(file: Option<&Path>) -> Layers {
+    let layers = Layers::new("AUTH");
+    if let Some(file) = file { layers.file(file) } else { layers }.environment()
+}
+
+fn unusable(problems: Problems) -> Box<dyn Error> {
+    format!("these settings cannot be used:\n{problems}").into()
 }
 
 fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {

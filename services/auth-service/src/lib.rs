@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::database::{SchemaError, ServingLock};
+use ::database::{DatabaseSettings, SchemaError, ServingLock};
 use auth_core::commands::{AfterRestore, Context};
 use auth_core::ports::{Ports, Store};
 use auth_core::{StoreError, queries};
@@ -198,8 +198,8 @@ fn turns(config: &Config) -> LocalTurns {
 }
 
 /// Brings the schema up to date.
-pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    engine::migrate(&config.database).await
+pub async fn migrate(settings: &DatabaseSettings) -> Result<(), StartError> {
+    engine::migrate(settings).await
 }
 
 /// Makes a restored backup safe to serve; returns the new epoch and how many sessions were ended. No process may serve

@@ -42,7 +42,7 @@ async fn make(
     config: &users_service::Config,
     clock: SystemClock,
 ) -> Result<Option<Generated>, Box<dyn Error>> {
-    users_service::migrate(config).await?;
+    users_service::migrate(&config.database).await?;
     let administration = Administration::open(config, clock).await?;
     let given = given_password()?;
     let generated = given.is_none().then(generated_password);

@@ -73,6 +73,16 @@ impl Config {
             })
             .map(|(config, effective)| (config.expect("a setting that is missing is a problem"), effective))
     }
+
+    /// Reads and checks the settings of the database alone.
+    ///
+    /// # Panics
+    /// Never, as [`Config::read`].
+    pub fn read_database(layers: Layers) -> Result<DatabaseSettings, Problems> {
+        let read =
+            layers.section("database").read(|reader| DatabaseSettings::read(reader, Replica::Supported));
+        read.map(|(settings, _)| settings.expect("a setting that is missing is a problem"))
+    }
 }
 
 fn server(reader: &mut Reader, plaintext_allowed: bool) -> ServerConfig {

@@ -3,7 +3,7 @@
 //! Everything above works on one store type that is known when it is compiled; which one it is, is decided in the few
 //! places that match on [`Opened`].
 
-use ::database::{Engine, PoolUsage, SchemaError, ServingLock};
+use ::database::{DatabaseSettings, Engine, PoolUsage, SchemaError, ServingLock};
 use clock::SystemClock;
 use grpc_kit::call;
 use users_core::StoreError;
@@ -65,7 +65,7 @@ pub(crate) async fn open_to_serve(
     config: &Config,
     clock: SystemClock,
 ) -> Result<(Opened, Option<ServingLock>), StartError> {
-    match stores(config, &clock).await? {
+    match stores(&config.database, &clock).await? {
         OnEngine::Sqlite(store) => {
             let lock = store.serving_lock()?;
             let parts = parts(store, config, clock, Migration::IfConfigured).await?;
@@ -80,23 +80,26 @@ pub(crate) async fn open_to_serve(
 
 /// Opens the store beside whoever serves it.
 pub(crate) async fn open_beside(config: &Config, clock: SystemClock) -> Result<Opened, StartError> {
-    Ok(match stores(config, &clock).await? {
+    Ok(match stores(&config.database, &clock).await? {
         OnEngine::Sqlite(store) => OnEngine::Sqlite(parts(store, config, clock, Migration::Never).await?),
         OnEngine::Postgres(store) => OnEngine::Postgres(parts(store, config, clock, Migration::Never).await?),
     })
 }
 
 /// Brings the schema up to date.
-pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    on_engine!(stores(config, &SystemClock::default()).await?, store => {
-        store.migrate().await.map_err(StartError::of_schema(config))?;
+pub async fn migrate(settings: &DatabaseSettings) -> Result<(), StartError> {
+    on_engine!(stores(settings, &SystemClock::default()).await?, store => {
+        store.migrate().await.map_err(StartError::of_schema(settings))?;
         store.close().await;
     });
     Ok(())
 }
 
-async fn stores(config: &Config, clock: &SystemClock) -> Result<OnEngine<SqliteStore, PgStore>, StartError> {
-    Ok(match &config.database.engine {
+async fn stores(
+    settings: &DatabaseSettings,
+    clock: &SystemClock,
+) -> Result<OnEngine<SqliteStore, PgStore>, StartError> {
+    Ok(match &settings.engine {
         Engine::Sqlite(options) => OnEngine::Sqlite(SqliteStore::open(options, clock.clone()).await?),
         Engine::Postgres { primary, replica } => {
             OnEngine::Postgres(PgStore::open(primary, replica.as_ref(), clock.clone(), call::deadline).await?)
@@ -112,8 +115,8 @@ async fn parts<S: ServedStore>(
     migration: Migration,
 ) -> Result<Parts<S>, StartError> {
     if migration == Migration::IfConfigured && config.database.auto_migrate {
-        store.migrate().await.map_err(StartError::of_schema(config))?;
+        store.migrate().await.map_err(StartError::of_schema(&config.database))?;
     }
-    store.check_schema().await.map_err(StartError::of_schema(config))?;
+    store.check_schema().await.map_err(StartError::of_schema(&config.database))?;
     Ok(Parts::new(store, config, clock).await?)
 }

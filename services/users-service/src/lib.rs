@@ -20,7 +20,7 @@ mod sweeper;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use ::database::{SchemaError, ServingLock};
+use ::database::{DatabaseSettings, SchemaError, ServingLock};
 use clock::SystemClock;
 use engine::Opened;
 use identity_provider::GrpcIdentityProvider;
@@ -86,8 +86,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn of_schema(config: &Config) -> impl Fn(SchemaError) -> Self {
-        let place = config.database.engine.place();
+    fn of_schema(settings: &DatabaseSettings) -> impl Fn(SchemaError) -> Self {
+        let place = settings.engine.place();
         move |cause| match cause {
             SchemaError::Older { .. } => Self::OlderSchema { place: place.clone(), cause },
             _ => Self::Schema { place: place.clone(), cause },

@@ -80,6 +80,14 @@ impl Layers {
         self.os_variables(variables.into_iter().map(|(name, value)| (name.into(), value.into())))
     }
 
+    /// Leaves out whatever is not of one section, for a command that needs no other: what else was given may be wrong, and
+    /// secrets among it are not read.
+    #[must_use]
+    pub fn section(mut self, section: &str) -> Self {
+        self.found.retain(|key, _| key.split('.').next() == Some(section));
+        self
+    }
+
     /// Asks for the settings and returns them with the effective configuration, or everything that is wrong.
     ///
     /// What was given and not asked for is a problem too: a misspelled key must not pass for a default.

@@ -15,6 +15,7 @@ mod list_users;
 mod log_in;
 mod metadata;
 mod metrics;
+mod operating;
 mod outage;
 mod pages;
 mod port;

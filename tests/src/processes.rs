@@ -91,6 +91,21 @@ impl Processes {
         }
     }
 
+    /// Tells processes of a service something else when they start the next time; nothing takes back what they were told.
+    pub fn tell(&mut self, service: Service, key: &str, value: &str) {
+        let settings = self.settings.clone();
+        self.settings = match service {
+            Service::Auth => settings.auth(key, value),
+            Service::Users => settings.users(key, value),
+        };
+    }
+
+    /// How many processes of each service there are.
+    #[must_use]
+    pub const fn replicas(&self) -> usize {
+        self.replicas.len()
+    }
+
     /// Starts whichever processes of a service do not run, all at once, the first of them to die at a point if one is
     /// named.
     pub async fn run(&mut self, service: Service, fail_point: Option<&str>) {

@@ -114,6 +114,7 @@ impl Settings {
     /// Tells users-service something else.
     #[must_use]
     pub fn users(mut self, key: &str, value: &str) -> Self {
+        self.users.retain(|(known, _)| *known != format!("USERS__{key}"));
         self.users.push((format!("USERS__{key}"), value.to_owned()));
         self
     }

@@ -80,9 +80,10 @@ fn postgres_state(error: &Error) -> Option<String> {
     Some(error.code().to_owned()).filter(|state| state.len() == 5)
 }
 
-/// PostgreSQL's classes of trouble that is not the statement's: lost connections, transactions that were in each other's
-/// way, exhausted resources, an operator at work, the system's own errors.
-const PASSING_CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
+/// PostgreSQL's classes of trouble that is not the statement's: lost connections, a role or a password that is not let in,
+/// a database that is not there while it is restored, transactions that were in each other's way, exhausted resources, an
+/// operator at work, the system's own errors.
+const PASSING_CLASSES: [&str; 7] = ["08", "28", "3D", "40", "53", "57", "58"];
 
 /// The same, of classes that are about statements too: a lock that was not to be had, a transaction that idled or ran for
 /// too long, a server that only reads (a primary that was demoted).

@@ -44,6 +44,9 @@ const BUSY_WAIT: Duration = Duration::from_secs(4);
 /// SQLite's result code for a file that another connection holds.
 const BUSY: i32 = 5;
 
+/// Takes the write lock at once.
+const BEGIN: &str = "begin immediate";
+
 /// How soon a process that found a file busy while opening it comes again.
 const OPENING_PAUSE: Duration = Duration::from_millis(10);
 
@@ -130,7 +133,15 @@ impl Sqlite {
     /// Waits for the turn to write and begins a transaction that holds the write lock from the start, so
     /// that what it reads cannot change before it writes. Rolled back when it is dropped.
     pub async fn write(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
-        self.writer.begin_with("begin immediate").await
+        match self.writer.begin_with(BEGIN).await {
+            // A disk that is full, or fails, makes SQLite roll back by itself. sqlx's own rollback then finds nothing to roll
+            // back, and it takes the connection for one inside a transaction ever after: no writer would come through again.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        }
     }
 
     /// Waits for the connections in use and closes them all. The writer is the last: it folds the

@@ -13,6 +13,7 @@ mod preface;
 use std::{io, net::SocketAddr, time::Duration};
 
 use credentials::{ServerTls, TlsListener, UnfitPem};
+use futures::FutureExt as _;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -120,6 +121,9 @@ impl From<TcpListener> for Socket {
 
 /// Serves `routes` until the shutdown is requested, then drains: no new connections, streams end with
 /// UNAVAILABLE, every peer is told to go (GOAWAY), idle ones are closed, calls have `settings.drain` to end.
+///
+/// The door is shut before anybody is told to go: whoever is told comes again at once, and would find it open. Those who came
+/// just before are served, since their first calls may be on the way.
 pub async fn serve(
     socket: impl Into<Socket>,
     routes: Routes,
@@ -128,33 +132,42 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Ended {
     let Socket { listener, tls } = socket.into();
-    let service = layer.ending_streams_on(shutdown.clone()).layer(routes.prepare());
+    let (end, ends) = Shutdown::new();
+    let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
     let places = Places::new(&settings);
     let sockets_at_most = settings.max_connections.saturating_add(ON_THEIR_WAY_OUT);
+    let admit = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
+        let Some(place) = places.take() else {
+            return tracing::debug!(%peer, "a connection was refused: all others have calls");
+        };
+        let server = connection::Server {
+            tls: tls.clone(),
+            service: service.clone(),
+            settings: settings.clone(),
+            shutdown: ends.clone(),
+            place,
+        };
+        connections.spawn(connection::run(stream, peer, server));
+    };
     loop {
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
-            (stream, peer) = accept(&listener), if connections.len() < sockets_at_most => {
-                let Some(place) = places.take() else {
-                    tracing::debug!(%peer, "a connection was refused: all others have calls");
-                    continue;
-                };
-                let server = connection::Server {
-                    tls: tls.clone(),
-                    service: service.clone(),
-                    settings: settings.clone(),
-                    shutdown: shutdown.clone(),
-                    place,
-                };
-                connections.spawn(connection::run(stream, peer, server));
+            accepted = accept(&listener), if connections.len() < sockets_at_most => {
+                admit(&mut connections, accepted);
             }
             // Takes ended ones out of the set; how they ended is their own affair.
             Some(_) = connections.join_next() => {}
         }
     }
+    while connections.len() < sockets_at_most
+        && let Some(Ok(accepted)) = listen::accept(&listener).now_or_never()
+    {
+        admit(&mut connections, accepted);
+    }
     drop(listener);
+    end.request();
     drain(connections, settings.drain).await
 }
 

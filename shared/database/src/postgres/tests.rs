@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::{join_all, poll_immediate};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
 use super::{ACQUIRE_WAIT, CommitError, OpenError, Postgres, PostgresOptions};
@@ -190,6 +190,16 @@ async fn whoever_waits_in_vain_for_a_connection_hears_that_the_store_is_unavaila
         assert!(is_unavailable(&error), "{error}");
         let waited = began.elapsed();
         assert!(waited >= ACQUIRE_WAIT && waited < PATIENCE, "after {waited:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_or_finds_no_database_hears_that_the_store_is_unavailable() {
+    let place = TestDatabase::create().await;
+    for connect in [place.connect_options().username("nobody"), place.connect_options().database("nowhere")] {
+        let refused = PgConnection::connect_with(&connect).await.expect_err("there is none");
+        assert!(refused.as_database_error().is_some(), "{refused}");
+        assert!(is_unavailable(&refused), "{refused}");
     }
 }
 

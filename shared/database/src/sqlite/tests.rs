@@ -52,6 +52,20 @@ async fn a_hundred_parallel_writers_all_succeed_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn once_a_full_disk_has_room_again_writers_come_through() {
+    let (_folder, database) = database().await;
+    let mut transaction = database.write().await.expect("begins");
+    // As full as a disk can be: not a page more. It is this connection's to know.
+    sqlx::query("pragma max_page_count = 1").execute(&mut *transaction).await.expect("is set");
+    let insert = sqlx::query("insert into entry values (zeroblob(100000))");
+    let full = insert.execute(&mut *transaction).await.expect_err("no room");
+    assert!(is_unavailable(&full), "{full}");
+    drop(transaction);
+    add_entry(&database).await.expect("there is room on another connection");
+    assert_eq!(entries(&database).await, [0]);
+}
+
+#[tokio::test]
 async fn readers_do_not_wait_for_the_writer_and_do_not_see_what_is_not_committed() {
     let (_folder, database) = database().await;
     let mut transaction = database.write().await.expect("begins");

@@ -99,7 +99,8 @@ where
             Ok(io) => TokioIo::new(io),
             Err(error) => return tracing::debug!(peer = %address, %error, "not a connection"),
         },
-        () = shutdown.requested() => return,
+        // Its first call may be on the way.
+        () = async { shutdown.requested().await; sleep(LINGER).await } => return,
         () = place.given_away() => return,
     };
     place.is_known();

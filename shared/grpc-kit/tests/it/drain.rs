@@ -58,6 +58,27 @@ async fn peers_that_never_speak_and_streams_that_never_end_do_not_hold_a_drain_u
 }
 
 #[tokio::test]
+async fn whoever_came_just_before_a_drain_is_served() {
+    for _ in 0..20 {
+        let running = probe::start().await;
+        // One that is accepted, and one that still waits to be, which have not said yet what they speak.
+        let first = TcpStream::connect(running.address).await.expect("a server");
+        let mut before = Peer::connect(running.address).await;
+        assert_eq!(before.ask(CHECK, "", &[]).await.status.code(), Code::Ok);
+        let second = TcpStream::connect(running.address).await.expect("a server");
+        running.trigger.request();
+        before.dismissed().await;
+        for stream in [first, second] {
+            let mut peer = Peer::on(stream).await;
+            assert_eq!(peer.ask(CHECK, "", &[]).await.status.code(), Code::Ok);
+        }
+        let late = TcpStream::connect(running.address).await;
+        assert!(late.is_err(), "who was told to go finds the door shut");
+        assert_eq!(ended(running).await, Ended::Drained);
+    }
+}
+
+#[tokio::test]
 async fn a_drain_waits_for_calls_and_then_cuts_them() {
     let settings = ServerSettings { drain: Duration::from_millis(100), ..ServerSettings::default() };
     let running = probe::start_with(settings).await;

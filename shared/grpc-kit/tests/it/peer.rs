@@ -45,7 +45,11 @@ impl Answer {
 
 impl Peer {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("a server");
+        Self::on(TcpStream::connect(address).await.expect("a server")).await
+    }
+
+    /// Says on a connection what it speaks.
+    pub(crate) async fn on(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("an open socket");
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");

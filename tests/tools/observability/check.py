@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import yaml
@@ -92,7 +93,7 @@ def the_alerts_pass_their_tests(files, world):
 
 def every_alert_is_tested_to_fire_and_to_stay_quiet(files, _):
     fires, quiet = set(), set()
-    for test in yaml.safe_load(files.text(RULE_TESTS))["tests"]:
+    for test in files.yaml(RULE_TESTS)["tests"]:
         for case in test.get("alert_rule_test", []):
             (fires if case.get("exp_alerts") else quiet).add(case["alertname"])
     names = {alert["alert"] for alert in files.alerts}
@@ -102,7 +103,7 @@ def every_alert_is_tested_to_fire_and_to_stay_quiet(files, _):
 
 
 def the_configuration_scrapes_the_jobs_that_the_rules_know(files, _):
-    config = yaml.safe_load(files.text(PROMETHEUS))
+    config = files.yaml(PROMETHEUS)
     jobs = {job["job_name"] for job in config["scrape_configs"]}
     if jobs != JOBS:
         yield f"the jobs are {', '.join(sorted(jobs))}, not {', '.join(sorted(JOBS))}"
@@ -120,12 +121,12 @@ def the_configuration_scrapes_the_jobs_that_the_rules_know(files, _):
 def the_operators_rules_are_the_same(files, _):
     if files.text(RULE_RESOURCE) != shipped.rule_resource(files.text(RULES)):
         yield f"{RULE_RESOURCE} is not what comes of {RULES}: run tests/observability write"
-    elif yaml.safe_load(files.text(RULE_RESOURCE))["spec"]["groups"] != files.groups:
+    elif files.yaml(RULE_RESOURCE)["spec"]["groups"] != files.groups:
         yield f"{RULE_RESOURCE} has other groups than {RULES}"
 
 
 def the_component_has_every_rule_and_dashboard(files, _):
-    component = yaml.safe_load(files.text(COMPONENT))
+    component = files.yaml(COMPONENT)
     if component.get("kind") != "Component":
         yield "it is no Component"
     if component.get("resources") != [str(RULE_RESOURCE.relative_to(OBSERVABILITY))]:
@@ -145,14 +146,14 @@ def the_component_has_every_rule_and_dashboard(files, _):
 
 
 def grafana_is_provisioned(files, _):
-    sources = yaml.safe_load(files.text(PROVISIONING / "datasources/tandem.yaml"))["datasources"]
+    sources = files.yaml(PROVISIONING / "datasources/tandem.yaml")["datasources"]
     found = {source["type"]: source["url"] for source in sources}
     wanted = {"prometheus": "http://prometheus:9090", "jaeger": "http://jaeger:16686"}
     if found != wanted:
         yield f"the data sources are {found}, not {wanted}"
     if sum(source.get("isDefault", False) for source in sources) != 1:
         yield "not one of the data sources is the default"
-    providers = yaml.safe_load(files.text(PROVISIONING / "dashboards/tandem.yaml"))["providers"]
+    providers = files.yaml(PROVISIONING / "dashboards/tandem.yaml")["providers"]
     if [provider["options"]["path"] for provider in providers] != ["/etc/grafana/dashboards"]:
         yield "the dashboards are not looked for where the compose file puts them"
 
@@ -414,7 +415,7 @@ def every_method_was_called(_, world):
         for outcome in ("ok", "invalid_fields", "invalid_credentials", "account_inactive", "rate_limited"):
             if not one.query(f'sum(tandem_log_ins_total{{outcome="{outcome}"}})')[0][1]:
                 yield f"{one.name}: no log-in was {outcome}"
-        for expression in ('tandem_sessions_ended_total{reason="displaced"}', 'tandem_hash_refusals_total{reason="queue"}'):
+        for expression in ('tandem_sessions_ended_total{reason="displaced"}', 'tandem_hash_refusals_total{reason="deadline"}'):
             if not one.query(f"sum({expression})")[0][1]:
                 yield f"{one.name}: {expression} is 0"
 
@@ -513,14 +514,14 @@ def world_of(arguments, folder):
         tandem = stack.enter_context(Tandem(arguments.binaries / "tandem", folder / "tandem", services.AUTH_SETTINGS))
         scraped = stack.enter_context(scraping(arguments, folder, pair, tandem))
         for one in scraped:
-            services.until(lambda: every_target_is_up(one), 30, f"{one.name}: its targets")
+            services.until(lambda: every_target_is_up(one), 60, f"{one.name}: its targets")
         for caller in [*pair.callers(), caller_of(tandem, folder / "tandem")]:
             with caller:
                 caller.call()
         # What can only be looked at is looked at every 5 seconds.
-        moment = services.now() + 6
+        moment = time.time() + 6
         for one in scraped:
-            services.until(lambda: one.has_seen(moment), 60, f"{one.name} to see what was called")
+            services.until(lambda: one.sees(moment), 120, f"{one.name} to see what was called")
         yield World(arguments.promtool, scraped)
 
 
@@ -544,7 +545,7 @@ def scraping(arguments, folder, pair, tandem):
                     name,
                     arguments.prometheus,
                     folder / f"prometheus-{name}",
-                    yaml.safe_load(files.text(PROMETHEUS)) | {"scrape_configs": found},
+                    files.yaml(PROMETHEUS) | {"scrape_configs": found},
                     files.text(RULES),
                 )
             )
@@ -554,7 +555,7 @@ def scraping(arguments, folder, pair, tandem):
 
 def scrape_configs(files, targets):
     """The jobs as they are shipped, but for where their targets are found."""
-    jobs = yaml.safe_load(files.text(PROMETHEUS))["scrape_configs"]
+    jobs = files.yaml(PROMETHEUS)["scrape_configs"]
     for job in jobs:
         del job["dns_sd_configs"]
         job["static_configs"] = targets[job["job_name"]]

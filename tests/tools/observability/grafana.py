@@ -5,6 +5,7 @@ here every value is compared with the type that the model names, and what was dr
 """
 
 import enum
+import functools
 import json
 import sys
 import types
@@ -65,11 +66,15 @@ def mistyped(value, hint, place):
 
 
 def fields(model, place):
-    kind = type(model)
-    for name, hint in typing.get_type_hints(kind, vars(sys.modules[kind.__module__])).items():
+    for name, hint in hints(type(model)).items():
         value = getattr(model, name)
         if value is not None:
             yield from mistyped(value, hint, f"{place}.{name}")
+
+
+@functools.cache
+def hints(kind):
+    return typing.get_type_hints(kind, vars(sys.modules[kind.__module__]))
 
 
 def dropped(given, again, place):

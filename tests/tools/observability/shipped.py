@@ -1,5 +1,7 @@
 """The files of deploy/observability and docs/alerts.md, read; and how those that are derived or formatted are written."""
 
+import copy
+import functools
 import json
 import re
 from pathlib import Path
@@ -38,13 +40,16 @@ class Shipped:
     def __init__(self, root):
         self.root = Path(root)
         self.dashboards = {path.stem: json.loads(path.read_text()) for path in sorted((self.root / DASHBOARDS).glob("*.json"))}
-        self.groups = yaml.safe_load(self.text(RULES))["groups"]
+        self.groups = self.yaml(RULES)["groups"]
         self.rules = [rule for group in self.groups for rule in group["rules"]]
         self.alerts = [rule for rule in self.rules if "alert" in rule]
         self.recorded = [rule for rule in self.rules if "record" in rule]
 
     def text(self, path):
         return (self.root / path).read_text()
+
+    def yaml(self, path):
+        return copy.deepcopy(parsed(self.text(path)))
 
     def panels(self):
         """Each panel that shows something, with a name to call it by."""
@@ -59,6 +64,12 @@ class Shipped:
             for variable in dashboard["templating"]["list"]:
                 if variable["type"] == "query":
                     yield f"{uid}, variable {variable['name']}", variable
+
+
+@functools.cache
+def parsed(text):
+    """Most of the copies have most of the files in common."""
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 def rule_resource(rules):

@@ -1,7 +1,7 @@
 """Grafana's model of a dashboard: what a dashboard in JSON says that the model does not know, or knows otherwise.
 
-The model is the one that Grafana generates from its schema. It reads whatever it is given and drops what it does not know;
-here every value is compared with the type that the model names, and what was dropped is named.
+The model is the one that Grafana generates from its schema. It reads whatever it is given and drops what it does not
+know; here every value is compared with the type that the model names, and what was dropped is named.
 """
 
 import enum

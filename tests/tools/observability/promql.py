@@ -1,5 +1,6 @@
 """What an expression of PromQL names, and which parts of it have to be there for it to mean anything."""
 
+import functools
 import re
 
 import promql_parser
@@ -13,6 +14,7 @@ class Invalid(Exception):
     """It does not parse."""
 
 
+@functools.cache
 def parse(text):
     try:
         return promql_parser.parse(text)
@@ -67,15 +69,19 @@ def parts(node):
         yield from parts(node.rhs)
     elif isinstance(node, promql_parser.Call) and node.func.name == "absent":
         yield from parts(node.args[0])
-    elif isinstance(node, promql_parser.Call) and node.func.name == "label_replace" and list(parts(node.args[0])) != [node.args[0]]:
+    elif (
+        isinstance(node, promql_parser.Call)
+        and node.func.name == "label_replace"
+        and list(parts(node.args[0])) != [node.args[0]]
+    ):
         yield from parts(node.args[0])
     elif not isinstance(node, promql_parser.NumberLiteral):
         yield node
 
 
 def misnamed(node, known, everywhere):
-    """Metrics, labels and values that nobody exports. `known` has the series of each metric, `everywhere` the labels that
-    belong to targets: of these a query may name what only others have, as one service may be asked of both."""
+    """Metrics, labels and values that nobody exports. `known` has the series of each metric, `everywhere` the labels
+    that belong to targets: of these a query may name what only others have, as one service may be asked of both."""
     of_targets = {name: {one.get(name, "") for series in known.values() for one in series} for name in everywhere}
     for selector in selectors(node):
         metric = metric_of(selector)

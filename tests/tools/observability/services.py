@@ -1,4 +1,4 @@
-"""Real processes: both services in two replicas each on PostgreSQL, the all-in-one, and Prometheus, which scrapes them."""
+"""Real processes: two replicas of each service on PostgreSQL, and Prometheus, which scrapes them."""
 
 import contextlib
 import datetime
@@ -27,8 +27,8 @@ BOSS = "the.boss"
 SECONDS_TO_START = 30
 SECONDS_TO_END = 30
 LISTENS = re.compile(r"^(auth-service|users-service)(?: (internal|operations))? listens on (\S+)$")
-# Limits so low that a few calls reach them. Nobody is sent away but by a deadline of their own: how fast a hash is depends
-# on what else the machine does.
+# Limits so low that a few calls reach them. Nobody is sent away but by a deadline of their own: how fast a hash is
+# depends on what else the machine does.
 AUTH_SETTINGS = {
     "AUTH__PASSWORD__MAX_PARALLEL_HASHES": "1",
     "AUTH__PASSWORD__QUEUE_WAIT": "10s",
@@ -46,15 +46,22 @@ class Process:
 
     def __init__(self, command, environment, folder):
         self.command = [str(word) for word in command]
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | environment
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(OURS)
+        } | environment
         self.folder = folder
         self.output = []
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            self.command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            self.command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
         try:
@@ -137,7 +144,12 @@ class Pair:
             "USERS__SERVER__OPS_LISTEN": "127.0.0.1:0",
         }
         run("users-service migrate", self.binaries, self.folder, users)
-        run(f"users-service bootstrap-super-admin --username {BOSS} --password-out boss", self.binaries, self.folder, users)
+        run(
+            f"users-service bootstrap-super-admin --username {BOSS} --password-out boss",
+            self.binaries,
+            self.folder,
+            users,
+        )
         self.users = [stack.enter_context(self.service("users-service", users)) for _ in range(2)]
 
     def service(self, name, settings):
@@ -153,7 +165,16 @@ class Pair:
             self.psql(f"drop database {name}")
 
     def psql(self, statement):
-        command = [ROOT / "tests/postgres", "client", "psql", "--no-psqlrc", "--quiet", "--command", statement, self.server]
+        command = [
+            ROOT / "tests/postgres",
+            "client",
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "--command",
+            statement,
+            self.server,
+        ]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
     def callers(self):
@@ -212,17 +233,22 @@ class KubeStateMetrics:
 class Prometheus(Process):
     """Scrapes with the configuration that is shipped, but for where the targets are and how often.
 
-    It is asked about one moment, at which every target had just been scraped: what a scrape that comes too late afterwards
-    takes away again, on a machine that has much to do, does not matter.
+    It is asked about one moment, at which every target had just been scraped: what a scrape that comes too late
+    afterwards takes away again, on a machine that has much to do, does not matter.
     """
 
     def __init__(self, name, program, folder, config, rules):
-        self.name, self.base, self.moment = name, "", None
+        self.name, self.base, self.moment, self.answers = name, "", None, {}
         folder.mkdir()
         config["global"] |= {"scrape_interval": "2s", "evaluation_interval": "2s", "scrape_timeout": "2s"}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         (folder / "rules.yaml").write_text(rules)
-        command = [program, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"]
+        command = [
+            program,
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            "--web.listen-address=127.0.0.1:0",
+        ]
         super().__init__(command, {"TZ": "UTC"}, folder)
 
     def is_ready(self):
@@ -232,12 +258,17 @@ class Prometheus(Process):
         return bool(self.base) and answers(f"{self.base}/-/ready")
 
     def get(self, path, **parameters):
+        """What its API answers. Once it is asked about one moment, the same question has the same answer."""
         url = f"{self.base}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as page:
-                return json.load(page)["data"]
-        except urllib.error.HTTPError as error:
-            raise RefusedQuery(json.load(error)["error"]) from error
+        if url not in self.answers:
+            answer = asked(url)
+            if self.moment:
+                self.answers[url] = answer
+        else:
+            answer = self.answers[url]
+        if answer["status"] == "error":
+            raise RefusedQuery(answer["error"])
+        return answer["data"]
 
     def query(self, expression):
         """The series of the moment, as pairs of labels and value."""
@@ -247,13 +278,17 @@ class Prometheus(Process):
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
     def sees(self, moment):
-        """Whether every target was scraped and every rule evaluated since a moment; the present one is asked about then."""
+        """Whether every target was scraped and every rule evaluated since a moment; then it is asked about now."""
         evaluated = [seconds(group["lastEvaluation"]) for group in self.get("rules")["groups"]]
         self.moment = f"{time.time():.3f}"
         up, scraped = self.query("up"), self.query("timestamp(up)")
-        if all(value == 1 for _, value in up) and min(value for _, value in scraped) > moment and min(evaluated) > moment + 4:
+        if (
+            all(value == 1 for _, value in up)
+            and min(value for _, value in scraped) > moment
+            and min(evaluated) > moment + 4
+        ):
             return True
-        self.moment = None
+        self.moment, self.answers = None, {}
         return False
 
 
@@ -277,6 +312,15 @@ def until(condition, limit, what, failure=lambda: None):
         time.sleep(0.05)
 
 
+def asked(url):
+    """What an API answers, if only that it will not."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as page:
+            return json.load(page)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
 def answers(url):
     try:
         with urllib.request.urlopen(url, timeout=5) as page:
@@ -294,8 +338,13 @@ def run(command, binaries, folder, settings=None):
     program, *arguments = command.split()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | (settings or {})
     done = subprocess.run(
-        [binaries / program, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [binaries / program, *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode != 0:
         raise Failed(f"{command} ended with {done.returncode}:\n{done.stdout}")

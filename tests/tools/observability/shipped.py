@@ -1,4 +1,4 @@
-"""The files of deploy/observability and docs/alerts.md, read; and how those that are derived or formatted are written."""
+"""The files of deploy/observability and docs/alerts.md, and how those that are derived or formatted are written."""
 
 import copy
 import functools
@@ -20,7 +20,7 @@ DASHBOARDS = OBSERVABILITY / "grafana/dashboards"
 PROVISIONING = OBSERVABILITY / "grafana/provisioning"
 
 RULE_RESOURCE_HEADER = """\
-# The rules of prometheus/rules.yaml for the Prometheus operator. Not written by hand: `tests/observability write` makes it.
+# The rules of prometheus/rules.yaml for the Prometheus operator. `tests/observability write` makes it of them.
 #
 # An operator that looks only for rules with a certain label needs that label here: a patch of the overlay adds it.
 apiVersion: monitoring.coreos.com/v1
@@ -39,7 +39,9 @@ class Shipped:
 
     def __init__(self, root):
         self.root = Path(root)
-        self.dashboards = {path.stem: json.loads(path.read_text()) for path in sorted((self.root / DASHBOARDS).glob("*.json"))}
+        self.dashboards = {
+            path.stem: json.loads(path.read_text()) for path in sorted((self.root / DASHBOARDS).glob("*.json"))
+        }
         self.groups = self.yaml(RULES)["groups"]
         self.rules = [rule for group in self.groups for rule in group["rules"]]
         self.alerts = [rule for rule in self.rules if "alert" in rule]

@@ -61,6 +61,8 @@ class World:
         for one in self.known:
             for metric, series in one.items():
                 self.union.setdefault(metric, []).extend(series)
+        every = [labels for series in self.union.values() for labels in series]
+        self.of_targets = {name: {labels.get(name, "") for labels in every} for name in EVERYWHERE | IN_KUBERNETES}
 
     def tool(self, *arguments, folder):
         done = subprocess.run(
@@ -300,7 +302,7 @@ def what_is_recorded_is_used(files, _):
 def every_name_is_one_that_the_services_export(files, world):
     recorded = {rule["record"] for rule in files.recorded}
     for name, expression in every_expression(files):
-        for problem in promql.misnamed(promql.parse(expression), world.union, EVERYWHERE | IN_KUBERNETES):
+        for problem in promql.misnamed(promql.parse(expression), world.union, world.of_targets):
             yield f"{name}: {problem}"
     for metric in recorded - world.union.keys():
         yield f"{metric} is not recorded"

@@ -79,10 +79,10 @@ def parts(node):
         yield node
 
 
-def misnamed(node, known, everywhere):
-    """Metrics, labels and values that nobody exports. `known` has the series of each metric, `everywhere` the labels
-    that belong to targets: of these a query may name what only others have, as one service may be asked of both."""
-    of_targets = {name: {one.get(name, "") for series in known.values() for one in series} for name in everywhere}
+def misnamed(node, known, of_targets):
+    """Metrics, labels and values that nobody exports. `known` has the series of each metric, `of_targets` the values of
+    the labels that belong to targets: of these a query may name what only others have, as one service may be asked of
+    both."""
     for selector in selectors(node):
         metric = metric_of(selector)
         series = known.get(metric)
@@ -104,7 +104,7 @@ def misnamed(node, known, everywhere):
                         yield f"{metric} has no {matcher.name}=~{one!r}"
     for label, of in grouped(node):
         of &= known.keys()
-        if label not in everywhere and of and not any(label in one for metric in of for one in known[metric]):
+        if label not in of_targets and of and not any(label in one for metric in of for one in known[metric]):
             yield f"{', '.join(sorted(of))}: no label {label} to group or match by"
 
 

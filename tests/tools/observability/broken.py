@@ -334,6 +334,13 @@ COPIES = {
             "does not say that TandemServiceDown is critical",
         ),
     ],
+    "the_explanations_name_panels_that_there_are": [
+        (
+            "a panel that was renamed",
+            panel("tandem-calls", lambda p: p.update(title="Slow calls"), 18),
+            "names the panel 99th percentile by method",
+        ),
+    ],
     "what_is_recorded_is_used": [
         (
             "a record without a use",
@@ -461,6 +468,18 @@ COPIES = {
             "a label that was summed away",
             text(RULES, r"A replica of \{\{ \$labels.job \}\}", "{{ $labels.instance }}"),
             "it names the label instance",
+        ),
+    ],
+    "all_is_quiet_where_all_is_well": [
+        (
+            "an alert that is always there",
+            text(RULES, r"tandem_feed_connected\) < 1", "tandem_feed_connected) < 2"),
+            "TandemFeedNotFollowed (compose):",
+        ),
+        (
+            "the same in Kubernetes",
+            text(RULES, r"(?<=resource=.memory.}\)\n          )> 0.9", "> 0.001"),
+            "TandemMemoryNearLimit (kubernetes):",
         ),
     ],
 }

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,18 @@ IN_KUBERNETES = {"namespace", "pod", "container", "endpoint"}
 # What Prometheus knows by itself, and what kube-state-metrics says.
 FROM_ELSEWHERE = re.compile(r"up|scrape_.*|ALERTS.*|kube_.*")
 SEVERITIES = {"critical", "warning"}
+# By the crowd for hashes, its log-ins and its bad token; and by whatever else runs on the machine.
+BROUGHT_ABOUT = {
+    "TandemErrorBudgetBurnsFast",
+    "TandemErrorBudgetBurnsSlowly",
+    "TandemHashQueueFull",
+    "TandemLogInsGuessed",
+    "TandemWorkloadRefused",
+    "TandemCallsSlow",
+    "TandemHashQueueSlow",
+    "TandemDatabasePoolFull",
+    "TandemDatabaseSlowToBegin",
+}
 SENTENCE = re.compile(r"\S.*[.]", re.S)
 
 
@@ -289,6 +302,13 @@ def every_alert_is_explained(files, _):
             yield f"{ALERTS} does not say that {name} is {severity}"
 
 
+def the_explanations_name_panels_that_there_are(files, _):
+    titles = {panel["title"] for _, panel in files.panels()}
+    for named in re.findall(r"(?<![*\w])\*(\w[^*]*)\*(?!\*)", files.text(ALERTS)):
+        if " ".join(named.split()) not in titles:
+            yield f"{ALERTS} names the panel {' '.join(named.split())}, which is on no dashboard"
+
+
 def what_is_recorded_is_used(files, _):
     used = {metric for _, expression in every_expression(files) for metric in promql.metrics(promql.parse(expression))}
     for rule in files.recorded:
@@ -413,6 +433,15 @@ def alerts_name_labels_that_they_have(files, world):
             yield f"{alert['alert']}: it names the label {label}, which it never has"
 
 
+def all_is_quiet_where_all_is_well(files, world):
+    """Nothing is away, broken or full here. What the calls of this test and a busy machine do bring about is left out."""
+    for alert, one in itertools.product(files.alerts, world.all):
+        if alert["alert"] not in BROUGHT_ABOUT:
+            with contextlib.suppress(services.RefusedQuery):
+                for labels, value in one.query(alert["expr"]):
+                    yield f"{alert['alert']} ({one.name}): {value} of {labels}"
+
+
 def every_method_was_called(_, world):
     """About the calls of this test: what nobody has called shows nothing."""
     ours = 'grpc_service=~"tandem[.].*"'
@@ -453,6 +482,7 @@ OF_FILES = [
     the_choice_of_source_service_and_replica_holds_everywhere,
     alerts_say_what_happened_and_where_to_read_on,
     every_alert_is_explained,
+    the_explanations_name_panels_that_there_are,
     what_is_recorded_is_used,
 ]
 OF_QUERIES = [
@@ -465,6 +495,7 @@ OF_QUERIES = [
     what_rules_compare_is_there,
     rules_can_be_evaluated,
     alerts_name_labels_that_they_have,
+    all_is_quiet_where_all_is_well,
 ]
 
 
@@ -645,6 +676,8 @@ def main():
     parser.add_argument("--prometheus", required=True, help="the program")
     parser.add_argument("--promtool", required=True, help="the program")
     arguments = parser.parse_args()
+    # So that whoever ends this ends what it has started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = run(OF_FILES, World(arguments.promtool))
     with tempfile.TemporaryDirectory(prefix="tandem-observability.") as folder:
         folder = Path(folder)

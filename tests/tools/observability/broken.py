@@ -99,7 +99,7 @@ def without_waiting(root):
 
 
 # Every alert that waits.
-WAIT = [alert["alert"] for alert in shipped.Shipped(shipped.ROOT).alerts if "for" in alert]
+WAIT = re.findall(r"alert: (\w+)\n(?:(?!.*alert:).*\n)*? +for: ", (shipped.ROOT / RULES).read_text())
 
 COPIES = {
     "promtool_accepts_configuration_and_rules": [

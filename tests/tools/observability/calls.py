@@ -87,9 +87,9 @@ class Caller:
         self.crowd()
 
     def crowd(self):
-        """More who want a hash than can be served before they lose their patience: one hash runs at a time."""
-        requests = [client_test.auth.SignUpRequest(username=some_name(), password=PASSWORD) for _ in range(60)]
-        for call in [self.auth.SignUp.future(request, timeout=0.5) for request in requests]:
+        """More who want a hash than can be served in the time that they may wait: one hash runs at a time."""
+        requests = [client_test.auth.SignUpRequest(username=some_name(), password=PASSWORD) for _ in range(200)]
+        for call in [self.auth.SignUp.future(request, timeout=60) for request in requests]:
             call.exception()
 
     def signed_up(self):

@@ -60,14 +60,16 @@ BROUGHT_ABOUT = {
     "TandemDatabasePoolFull",
     "TandemDatabaseSlowToBegin",
 }
+# How the services log what they answer INTERNAL.
+INTERNAL = re.compile(r'"message":"(internal error|a handler panicked)|"code":"(INTERNAL|UNKNOWN|DATA_LOSS)"')
 SENTENCE = re.compile(r"\S.*[.]", re.S)
 
 
 class World:
     """What the checks look at beside the files: promtool, and each Prometheus with what it knows."""
 
-    def __init__(self, promtool, all=()):
-        self.promtool = promtool
+    def __init__(self, promtool, all=(), log=()):
+        self.promtool, self.log = promtool, list(log)
         self.all = list(all)
         self.known = [known(one) for one in self.all]
         self.union = {}
@@ -440,6 +442,7 @@ def all_is_quiet_where_all_is_well(files, world):
             with contextlib.suppress(services.RefusedQuery):
                 for labels, value in one.query(alert["expr"]):
                     yield f"{alert['alert']} ({one.name}): {value} of {labels}"
+    yield from (f"a service logged: {line.strip()}" for line in world.log if INTERNAL.search(line))
 
 
 def every_method_was_called(_, world):
@@ -460,7 +463,7 @@ def every_method_was_called(_, world):
                 yield f"{one.name}: no log-in was {outcome}"
         for expression in (
             'tandem_sessions_ended_total{reason="displaced"}',
-            'tandem_hash_refusals_total{reason="deadline"}',
+            'tandem_hash_refusals_total{reason="queue"}',
         ):
             if not one.query(f"sum({expression})")[0][1]:
                 yield f"{one.name}: {expression} is 0"
@@ -559,7 +562,7 @@ def world_of(arguments, folder):
     with contextlib.ExitStack() as stack:
         (folder / "pair").mkdir()
         pair = stack.enter_context(services.Pair(arguments.binaries, folder / "pair", os.environ["DATABASE_URL"]))
-        tandem = stack.enter_context(Tandem(arguments.binaries / "tandem", folder / "tandem", services.AUTH_SETTINGS))
+        tandem = stack.enter_context(Tandem(arguments.binaries / "tandem", folder / "tandem", services.SETTINGS))
         scraped = stack.enter_context(scraping(arguments, folder, pair, tandem))
         for one in scraped:
             services.until(lambda: every_target_is_up(one), 60, f"{one.name}: its targets")
@@ -570,7 +573,8 @@ def world_of(arguments, folder):
         moment = time.time() + 6
         for one in scraped:
             services.until(lambda: one.sees(moment), 120, f"{one.name} to see what was called")
-        yield World(arguments.promtool, scraped)
+        log = itertools.chain(tandem.log, *(service.output for service in [*pair.auth, *pair.users]))
+        yield World(arguments.promtool, scraped, log)
 
 
 @contextlib.contextmanager

@@ -27,13 +27,13 @@ BOSS = "the.boss"
 SECONDS_TO_START = 30
 SECONDS_TO_END = 30
 LISTENS = re.compile(r"^(auth-service|users-service)(?: (internal|operations))? listens on (\S+)$")
-# Limits so low that a few calls reach them. Nobody is sent away but by a deadline of their own: how fast a hash is
-# depends on what else the machine does.
-AUTH_SETTINGS = {
+# Limits so low that a crowd reaches them, and nobody else on a machine that has much to do besides.
+SETTINGS = {
     "AUTH__PASSWORD__MAX_PARALLEL_HASHES": "1",
-    "AUTH__PASSWORD__QUEUE_WAIT": "10s",
+    "AUTH__PASSWORD__QUEUE_WAIT": "1500ms",
+    "AUTH__RATE_LIMIT__SIGN_UPS_PER_HOUR": "10000",
     "AUTH__SESSION__MAX_PER_USER": "2",
-    "AUTH__SESSION__IDLE_TIMEOUT": "1h",
+    "USERS__IDENTITY_PROVIDER__TIMEOUT": "20s",
 }
 
 
@@ -125,7 +125,7 @@ class Pair:
         run("auth-service keys generate --out key.pem", self.binaries, self.folder)
         secret(self.folder / "pepper", "1:" + b64encode(os.urandom(32)).decode())
         secret(self.folder / "token", b64encode(os.urandom(32)).decode())
-        auth = AUTH_SETTINGS | {
+        auth = of("AUTH__", SETTINGS) | {
             "AUTH__DATABASE__URL": auth_url,
             "AUTH__TOKEN__SIGNING_KEY_FILE": "key.pem",
             "AUTH__PASSWORD__PEPPERS_FILE": "pepper",
@@ -136,7 +136,7 @@ class Pair:
         }
         run("auth-service migrate", self.binaries, self.folder, auth)
         self.auth = [stack.enter_context(self.service("auth-service", auth)) for _ in range(2)]
-        users = {
+        users = of("USERS__", SETTINGS) | {
             "USERS__DATABASE__URL": users_url,
             "USERS__IDENTITY_PROVIDER__URL": f"http://{self.auth[0].addresses['internal']}",
             "USERS__IDENTITY_PROVIDER__TOKEN_FILE": "token",
@@ -327,6 +327,10 @@ def answers(url):
             return page.status == 200
     except OSError:
         return False
+
+
+def of(service, settings):
+    return {name: value for name, value in settings.items() if name.startswith(service)}
 
 
 def secret(path, text):

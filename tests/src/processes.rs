@@ -183,6 +183,11 @@ impl Processes {
         self.replicas.iter().map(|replica| replica.addresses.auth[2])
     }
 
+    /// The listener of each process of users-service.
+    pub fn users_listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        self.replicas.iter().map(|replica| replica.addresses.users[0])
+    }
+
     /// Where operators look at the first process of a service.
     #[must_use]
     pub fn ops(&self, service: Service) -> SocketAddr {

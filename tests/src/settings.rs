@@ -103,7 +103,7 @@ impl Settings {
         self.auth("RATE_LIMIT__ENABLED", "false")
     }
 
-    /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`.
+    /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`. With no value it is told nothing of it at all.
     #[must_use]
     pub fn auth(mut self, key: &str, value: &str) -> Self {
         self.auth.retain(|(known, _)| *known != format!("AUTH__{key}"));
@@ -114,6 +114,7 @@ impl Settings {
     /// Tells users-service something else.
     #[must_use]
     pub fn users(mut self, key: &str, value: &str) -> Self {
+        self.users.retain(|(known, _)| *known != format!("USERS__{key}"));
         self.users.push((format!("USERS__{key}"), value.to_owned()));
         self
     }

@@ -83,7 +83,9 @@ async fn cut_off(how: Broken) {
     let impostor = pair.anonymous.bearer("nonsense").with("grpc-timeout", DEADLINE);
     let callers = [hurried.clone(), impostor.clone(), hurried, impostor];
 
-    let before = load(&callers, Instant::now() + Duration::from_secs(1)).await;
+    // Nobody is in a hurry while all is well: how fast that is depends on what else the machine does.
+    let at_ease = [(*super_admin).clone(), pair.anonymous.bearer("nonsense")];
+    let before = load(&at_ease, Instant::now() + Duration::from_secs(1)).await;
     assert!(before.keys().eq(["OK", "UNAUTHENTICATED"]), "{how:?}: {before:?}");
     let users = pair.process(Service::Users);
     let (memory, files) = (users.memory(), users.open_files());
@@ -134,14 +136,8 @@ async fn cut_off(how: Broken) {
 }
 
 /// How many tasks a process has that are not over.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a whole number that is no larger"
-)]
 async fn tasks(ops: SocketAddr) -> usize {
-    let page = Scrape::of(ops).await;
-    page.value("tandem_tasks", &[]).expect("a metric") as usize
+    Scrape::of(ops).await.count("tandem_tasks", &[])
 }
 
 async fn follows_the_feed(super_admin: &Person) {

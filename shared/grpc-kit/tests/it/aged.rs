@@ -1,15 +1,26 @@
 //! Connections that came to their age, and peers that do not believe it when they are told to go.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use configuration::Layers;
+use credentials::{ServerKeys, ServerTls};
 use grpc_kit::{Ended, ServerSettings};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::peer::{Peer, framed};
-use crate::probe::{self, CHECK, Running};
+use crate::probe::{self, CHECK, CLIENT, Running};
 
 /// Far longer than anything here takes, far shorter than a build that hangs.
 const SOON: Duration = Duration::from_secs(10);
@@ -29,18 +40,28 @@ const END_HEADERS: u8 = 0x4;
 const ALL: u32 = u32::MAX >> 1;
 
 /// A peer that writes its frames itself, so that it need not do what it is told.
-struct Stubborn {
-    stream: TcpStream,
+struct Stubborn<S = TcpStream> {
+    stream: S,
     next_stream: u32,
 }
 
 /// What the server sent: the kind, the flags, the stream and the rest.
 type Frame = (u8, u8, u32, Vec<u8>);
 
+async fn connected(running: &Running) -> TcpStream {
+    let stream = TcpStream::connect(running.address).await.expect("a server");
+    stream.set_nodelay(true).expect("an open socket");
+    stream
+}
+
 impl Stubborn {
     async fn connect(running: &Running) -> Self {
-        let mut stream = TcpStream::connect(running.address).await.expect("a server");
-        stream.set_nodelay(true).expect("an open socket");
+        Self::over(connected(running).await).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stubborn<S> {
+    async fn over(mut stream: S) -> Self {
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("written");
         let mut peer = Self { stream, next_stream: 1 };
         peer.send(SETTINGS, 0, 0, &[]).await;
@@ -189,4 +210,92 @@ async fn a_peer_that_does_not_say_that_it_was_told_is_served_until_the_end_and_d
     let ended = timeout(SOON, running.ended).await.expect("it ends").expect("it does not panic");
     assert_eq!(ended, Ended::Drained);
     peer.rest().await;
+}
+
+/// Certificates by the word of one authority.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    own: Certificate,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let own = params.self_signed(&key).expect("a certificate");
+        Self { issuer: Issuer::new(params, key), own }
+    }
+
+    fn issue(&self, name: &str) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
+    }
+
+    /// Of a server with this name, which asks clients for certificates.
+    fn server(&self, name: &str, folder: &Path) -> ServerTls {
+        let (certificate, key) = self.issue(name);
+        let file = |name: &str, pem: &str| {
+            let path = folder.join(name);
+            fs::write(&path, pem).expect("written");
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its owner's alone");
+            path.display().to_string()
+        };
+        let given = [
+            ("PROBE__TLS__CERT".to_owned(), file("cert", &certificate.pem())),
+            ("PROBE__TLS__KEY_FILE".to_owned(), file("key", &key.serialize_pem())),
+            ("PROBE__TLS__CA".to_owned(), file("ca", &self.own.pem())),
+        ];
+        let keys =
+            ServerKeys { certificate: "tls.cert", key: "tls.key_file", client_authorities: Some("tls.ca") };
+        let read = Layers::new("PROBE").variables(given).read(|reader| ServerTls::read(reader, keys));
+        read.expect("settings").0.expect("a certificate")
+    }
+
+    /// Of a client that shows who it is.
+    fn client(&self, name: &str) -> TlsConnector {
+        let (certificate, key) = self.issue(name);
+        let mut roots = RootCertStore::empty();
+        roots.add(self.own.der().clone()).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![certificate.der().clone()], key)
+            .expect("a certificate");
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Arc::new(config).into()
+    }
+}
+
+/// A certificate may have run out, or be nobody's any more, since the connection was made.
+#[tokio::test]
+async fn what_a_certificate_proved_is_not_believed_any_more_when_the_connection_had_to_be_made_anew() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = ServerSettings { max_connection_age: Duration::from_secs(3), ..ServerSettings::default() };
+    let server = authority.server("server.probe.test", folder.path());
+    let running = probe::start_over(Some(server), settings).await;
+    let name = ServerName::try_from("server.probe.test").expect("a name");
+    let stream = authority.client(CLIENT).connect(name, connected(&running).await).await;
+    let mut peer = Stubborn::over(stream.expect("TLS")).await;
+
+    let seen = || (running.handled.load(Ordering::Relaxed), running.by_name.load(Ordering::Relaxed));
+    let calls_on = async {
+        loop {
+            let call = peer.call("").await;
+            let mut frames = Vec::new();
+            while !is_answered(&frames, call) {
+                frames.push(peer.next().await.expect("it is served"));
+            }
+            let (all, by_name) = seen();
+            if by_name < all {
+                return by_name;
+            }
+        }
+    };
+    let by_name = timeout(SOON, calls_on).await.expect("the name is not believed for ever");
+    assert!(by_name > 0, "the name was believed at first");
 }

@@ -68,7 +68,7 @@ async fn one_token_on_each_side_is_enough_for_a_workload_that_may_do_everything(
     let app = Pair::start_with(settings).await;
     is_let_in(&app.user).await;
     let workload = app.anonymous.bearer(&token);
-    workload.ok(GetAccountRequest { key: by_id(&app.user.id), ..Default::default() }).await;
+    workload.ok(GetAccountRequest { key: by_id(&app.user.id) }).await;
     let revoke = RevokeSessionsRequest { account_id: app.user.id.clone(), ..Default::default() };
     workload.ok(revoke).await;
     for stranger in [&app.full, &app.verify, &app.anonymous.bearer(&token[1..])] {

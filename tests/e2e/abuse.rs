@@ -1,4 +1,4 @@
-//! HTTP/2 abuse of a real auth-service, by hand-written frames at full speed: a well-behaved client beside it is served, memory
+//! HTTP/2 abuse of a real service, either of the two, by hand-written frames at full speed: a well-behaved client beside it is served, memory
 //! is bounded and comes back, the process lives, and the abuser's connection ends where that is the defence.
 //!
 //! Each test prints what it measured.

@@ -150,6 +150,20 @@ async fn a_delay_doubles_is_told_and_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn as_many_failures_are_free_and_the_longest_delay_is_as_long_as_the_settings_say() {
+    let settings =
+        Settings::default().auth("RATE_LIMIT__FREE_FAILURES", "2").auth("RATE_LIMIT__MAX_DELAY", "3s");
+    let app = Pair::start_with(settings).await;
+    fail(&app.anonymous, "alice", 2).await;
+    for seconds in [1, 2, 3, 3] {
+        let delay = delayed(&app.anonymous, "alice").await;
+        assert!(about(delay, seconds), "{delay:?} in place of {seconds} s");
+        advance(&app, delay);
+        fail(&app.anonymous, "alice", 1).await;
+    }
+}
+
+#[tokio::test]
 async fn names_of_nobody_are_delayed_like_those_of_somebody() {
     let app = Pair::start_with(behind_a_proxy()).await;
     let mut answers = Vec::new();

@@ -1,20 +1,29 @@
-//! SIGTERM for a real auth-service under load, beside peers that would rather stay: no call that was sent while it still wanted
+//! SIGTERM for a real service under load, either of the two, beside peers that would rather stay: no call that was sent while it still wanted
 //! some fails, and it is gone in time.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use api::auth::{GetCurrentSessionRequest, LogInRequest};
-use e2e::{
-    Caller, Endpoints, Frames, PASSWORD, Person, Processes, Service, Settings, connect_and_write, eventually,
-    sign_up,
+use api::users::{
+    CreateUserRequest, GetCurrentUserRequest, GrantAdminRequest, SetUserPasswordRequest, UserRole,
 };
+use e2e::{
+    Call, Caller, Endpoints, Frames, HALF_A_HELLO, PASSWORD, Person, Processes, Scrape, Service, Settings,
+    by_name, connect_and_write, eventually, sign_up,
+};
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use crate::crashes::BINARIES;
 use crate::tls::Files;
@@ -30,11 +39,23 @@ const MORE: Duration = Duration::from_secs(1);
 const CLIENTS: usize = 5;
 const BETWEEN_CALLS: Duration = Duration::from_millis(50);
 
+for_each_service!(
+    a_peer_that_says_nothing,
+    a_tls_handshake_that_is_half_done,
+    a_watch_of_health,
+    a_reflection_that_is_open,
+    a_peer_that_takes_no_answer,
+    a_store_that_somebody_else_has_locked,
+    whoever_asks_is_told_before_it_ends,
+    without_a_lame_duck_time_it_takes_no_call_more_and_answers_those_under_way,
+);
+
 fn settings() -> Settings {
     Settings::default()
         .unlimited()
         .auth("SERVER__LAME_DUCK", "1s")
-        // So that whoever logs in is under way when it ends.
+        .users("SERVER__LAME_DUCK", "1s")
+        // So that a call with a password is under way when it ends.
         .auth("PASSWORD__ARGON2_MEMORY_KIB", "65536")
         .auth("PASSWORD__ARGON2_ITERATIONS", "4")
 }
@@ -42,33 +63,49 @@ fn settings() -> Settings {
 /// A call, when it was begun and what came of it.
 type Outcome = (Instant, Result<(), Status>);
 
-/// An auth-service under load.
+/// A service under load.
 struct Loaded {
+    service: Service,
     processes: Processes,
     clients: Vec<JoinHandle<Vec<Outcome>>>,
 }
 
 impl Loaded {
-    async fn start(settings: Settings) -> Self {
+    async fn start(service: Service, settings: Settings) -> Self {
         let tls = settings.client_tls();
         let mut processes = Processes::prepared(BINARIES, settings).await;
-        processes.run(Service::Auth, None).await;
-        processes.auth_ready().await;
+        Box::pin(processes.run_up_to(service)).await;
         processes.anonymous.ok(sign_up("somebody")).await;
         let person = Person::log_in(&processes.anonymous, "somebody").await;
         let [public, internal, users] = processes.listeners();
         let anonymous = || Caller::anonymous([Endpoints::new(public, internal, users, tls.clone())]);
         let mut clients: Vec<_> =
-            (0..CLIENTS).map(|_| tokio::spawn(steady(anonymous().bearer(&person.token)))).collect();
-        clients.push(tokio::spawn(one_after_the_other(anonymous())));
-        Self { processes, clients }
+            (0..CLIENTS).map(|_| tokio::spawn(steady(service, anonymous().bearer(&person.token)))).collect();
+        clients.push(match service {
+            Service::Auth => tokio::spawn(one_after_the_other(anonymous(), log_in)),
+            Service::Users => {
+                let super_admin = processes.super_admin().await;
+                super_admin.ok(create_user("somebody.else")).await;
+                tokio::spawn(one_after_the_other(anonymous().bearer(&super_admin.token), set_password))
+            }
+        });
+        Self { service, processes, clients }
+    }
+
+    fn listeners(&self) -> Vec<SocketAddr> {
+        self.processes.listeners_of(self.service)
+    }
+
+    /// Connections that say this, one to each listener.
+    async fn peers(&self, words: &[u8]) -> Vec<TcpStream> {
+        join_all(self.listeners().into_iter().map(|listener| says(listener, words))).await
     }
 
     /// Asks it to end and holds it to what is promised.
     async fn ends_in_time(mut self, name: &str) {
         let asked = Instant::now();
-        self.processes.process(Service::Auth).terminate();
-        let status = self.processes.died(Service::Auth).await;
+        self.processes.process(self.service).terminate();
+        let status = self.processes.died(self.service).await;
         let took = asked.elapsed();
         let outcomes: Vec<Vec<_>> =
             join_all(self.clients).await.into_iter().map(|client| client.expect("no panic")).collect();
@@ -97,7 +134,7 @@ impl Loaded {
 }
 
 /// Calls at a steady rate until nobody answers.
-async fn steady(caller: Caller) -> Vec<Outcome> {
+async fn steady(service: Service, caller: Caller) -> Vec<Outcome> {
     let mut ticks = interval(BETWEEN_CALLS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut calls, mut outcomes) = (JoinSet::new(), Vec::<Outcome>::new());
@@ -107,7 +144,7 @@ async fn steady(caller: Caller) -> Vec<Outcome> {
                 let caller = caller.clone();
                 calls.spawn(async move {
                     let begun = Instant::now();
-                    (begun, caller.raw(GetCurrentSessionRequest {}).await.map(drop))
+                    (begun, read(service, &caller).await)
                 });
             }
             Some(outcome) = calls.join_next() => outcomes.push(outcome.expect("no panic")),
@@ -117,13 +154,36 @@ async fn steady(caller: Caller) -> Vec<Outcome> {
     outcomes
 }
 
-/// Logs in, which takes long, until nobody answers.
-async fn one_after_the_other(caller: Caller) -> Vec<Outcome> {
+async fn read(service: Service, caller: &Caller) -> Result<(), Status> {
+    match service {
+        Service::Auth => caller.raw(GetCurrentSessionRequest {}).await.map(drop),
+        Service::Users => caller.raw(GetCurrentUserRequest::default()).await.map(drop),
+    }
+}
+
+fn log_in() -> LogInRequest {
+    LogInRequest { username: "somebody".into(), password: PASSWORD.into() }
+}
+
+fn create_user(username: &str) -> CreateUserRequest {
+    CreateUserRequest {
+        username: username.into(),
+        password: PASSWORD.into(),
+        role: UserRole::User.into(),
+        request_id: String::new(),
+    }
+}
+
+fn set_password() -> SetUserPasswordRequest {
+    SetUserPasswordRequest { user: by_name("somebody.else"), password: PASSWORD.into() }
+}
+
+/// Makes a call that takes long, until nobody answers.
+async fn one_after_the_other<M: Call>(caller: Caller, message: fn() -> M) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     loop {
         let begun = Instant::now();
-        let request = LogInRequest { username: "somebody".into(), password: PASSWORD.into() };
-        let outcome = caller.raw(request).await.map(drop);
+        let outcome = caller.raw(message()).await.map(drop);
         let failed = outcome.is_err();
         outcomes.push((begun, outcome));
         if failed {
@@ -132,43 +192,46 @@ async fn one_after_the_other(caller: Caller) -> Vec<Outcome> {
     }
 }
 
-async fn says(address: std::net::SocketAddr, words: &[u8]) -> TcpStream {
+/// Reads a stream to its end, which the draining service has to have made.
+async fn was_ended<M>(mut stream: Streaming<M>) {
+    let end = loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            end => break end.map(drop),
+        }
+    };
+    assert_eq!(end.expect_err("not an end like any other").code(), Code::Unavailable);
+}
+
+async fn says(address: SocketAddr, words: &[u8]) -> TcpStream {
     connect_and_write(address, words).await.expect("it listens")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_says_nothing() {
-    let loaded = Loaded::start(settings()).await;
-    let [public, internal, _] = loaded.processes.listeners();
+async fn a_peer_that_says_nothing(service: Service) {
+    let loaded = Loaded::start(service, settings()).await;
     let greeting = Frames::greeting().take().0;
-    let peers = [
-        says(public, b"").await,
-        says(internal, b"").await,
-        says(public, b"PRI *").await,
-        says(public, &greeting).await,
-    ];
+    let mut peers = Vec::new();
+    for words in [&b""[..], b"PRI *", &greeting] {
+        peers.extend(loaded.peers(words).await);
+    }
     loaded.ends_in_time("idle TCP peers").await;
     drop(peers);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tls_handshake_that_is_half_done() {
+async fn a_tls_handshake_that_is_half_done(service: Service) {
     let files = Files::new();
-    let loaded = Loaded::start(files.added_to(settings())).await;
-    let [public, internal, _] = loaded.processes.listeners();
-    let hello = [0x16, 0x03, 0x01, 0x02, 0x00];
-    let peers = [says(public, &hello).await, says(internal, &hello).await];
+    let loaded = Loaded::start(service, files.added_to(settings())).await;
+    let peers = loaded.peers(HALF_A_HELLO).await;
     loaded.ends_in_time("half-done TLS handshakes").await;
     drop(peers);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watch_of_health() {
-    let loaded = Loaded::start(settings()).await;
+async fn a_watch_of_health(service: Service) {
+    let loaded = Loaded::start(service, settings()).await;
     let [public, internal, users] = loaded.processes.listeners();
     let to = Endpoints::new(public, internal, users, None);
     let mut watches = Vec::new();
-    for channel in [&to.auth, &to.internal] {
+    for channel in to.of(service) {
         for service in ["", "no.such.Service"] {
             let request = HealthCheckRequest { service: service.to_owned() };
             let watch = HealthClient::new(channel.clone()).watch(request).await.expect("a stream");
@@ -176,59 +239,103 @@ async fn a_watch_of_health() {
         }
     }
     loaded.ends_in_time("open Health/Watch").await;
-    for mut watch in watches {
-        let end = loop {
-            match watch.message().await {
-                Ok(Some(_)) => {}
-                end => break end,
-            }
-        };
-        assert_eq!(end.expect_err("not an end like any other").code(), Code::Unavailable);
-    }
+    join_all(watches.into_iter().map(was_ended)).await;
+}
+
+/// A stream that ends when its client ends it, and no sooner.
+async fn a_reflection_that_is_open(service: Service) {
+    let loaded = Loaded::start(service, settings()).await;
+    let [public, internal, users] = loaded.processes.listeners();
+    let to = Endpoints::new(public, internal, users, None);
+    let request = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let asked = stream::iter([request]).chain(stream::pending());
+    let mut client = ServerReflectionClient::new(to.of(service)[0].clone());
+    let mut answers = client.server_reflection_info(asked).await.expect("a stream").into_inner();
+    answers.message().await.expect("an answer").expect("the first");
+    loaded.ends_in_time("an open reflection").await;
+    was_ended(answers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_of_accounts() {
-    let loaded = Loaded::start(settings()).await;
+    let loaded = Loaded::start(Service::Auth, settings()).await;
     let mut feed = loaded.processes.full().of_the_first_replica().watch("").await.expect("a stream");
     feed.message().await.expect("the first account").expect("there is one");
     loaded.ends_in_time("open WatchAccounts").await;
-    let end = loop {
-        match feed.message().await {
-            Ok(Some(_)) => {}
-            end => break end,
-        }
-    };
-    assert_eq!(end.expect_err("not an end like any other").code(), Code::Unavailable);
+    was_ended(feed).await;
 }
 
 /// The only one whose calls are cut: at the end of the drain.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_takes_no_answer() {
-    let loaded = Loaded::start(settings()).await;
-    let [public, ..] = loaded.processes.listeners();
+async fn a_peer_that_takes_no_answer(service: Service) {
+    let loaded = Loaded::start(service, settings()).await;
     let mut frames = Frames::greeting();
     frames.closed_windows();
     for _ in 0..10 {
         frames.whole_call("/grpc.health.v1.Health/Check").expect("a stream");
     }
-    let peer = says(public, &frames.take().0).await;
+    let peer = says(loaded.listeners()[0], &frames.take().0).await;
     loaded.ends_in_time("a peer that takes no answer").await;
     drop(peer);
 }
 
+/// A service that runs, and who may write to its store.
+async fn with_a_writer(service: Service, settings: Settings) -> (Processes, Caller) {
+    let mut processes = Processes::prepared(BINARIES, settings).await;
+    Box::pin(processes.run_up_to(service)).await;
+    let writer = match service {
+        Service::Auth => processes.anonymous.clone(),
+        Service::Users => {
+            let super_admin = processes.super_admin().await;
+            super_admin.ok(create_user("somebody")).await;
+            (*super_admin).clone()
+        }
+    };
+    (processes, writer.of_the_first_replica())
+}
+
+/// A call that writes to the store of the service.
+async fn write(service: Service, caller: &Caller) -> Result<(), Status> {
+    match service {
+        Service::Auth => caller.raw(sign_up("a.latecomer")).await.map(drop),
+        Service::Users => {
+            let request = GrantAdminRequest { user: by_name("somebody"), etag: String::new() };
+            caller.raw(request).await.map(drop)
+        }
+    }
+}
+
+/// Locks the store, has somebody wait for it, and returns when that call is under way.
+async fn waiting_for_the_store(
+    service: Service,
+    processes: &Processes,
+    writer: &Caller,
+) -> (Box<dyn Send>, JoinHandle<Result<(), Status>>) {
+    let locked = processes.data().occupy(service).await;
+    let writer = writer.clone();
+    let waiting = tokio::spawn(async move { write(service, &writer).await });
+    let method = match service {
+        Service::Auth => "SignUp",
+        Service::Users => "GrantAdmin",
+    };
+    eventually("the call to be under way", async || {
+        let page = Scrape::of(processes.ops(service)).await;
+        let begun = page.value("grpc_server_started_total", &[("grpc_method", method)]);
+        (begun == Some(1.0)).then_some(())
+    })
+    .await;
+    (locked, waiting)
+}
+
 /// A call that waits for it is answered or cut, and nothing else waits any longer.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_somebody_else_has_locked() {
-    let mut processes = Processes::prepared(BINARIES, settings()).await;
-    processes.run(Service::Auth, None).await;
-    processes.auth_ready().await;
-    let locked = processes.data().occupy(Service::Auth).await;
-    let anonymous = processes.anonymous.of_the_first_replica();
-    let waiting = tokio::spawn(async move { anonymous.raw(sign_up("somebody")).await });
+async fn a_store_that_somebody_else_has_locked(service: Service) {
+    let (mut processes, writer) = with_a_writer(service, settings()).await;
+    let (locked, waiting) = waiting_for_the_store(service, &processes, &writer).await;
     let asked = Instant::now();
-    processes.process(Service::Auth).terminate();
-    let status = processes.died(Service::Auth).await;
+    processes.process(service).terminate();
+    let status = processes.died(service).await;
     let took = asked.elapsed();
     println!("a locked store: {took:?}");
     assert!(status.success(), "{status}");
@@ -237,21 +344,35 @@ async fn a_store_that_somebody_else_has_locked() {
     drop(locked);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_is_told_before_it_ends() {
-    let mut processes = Processes::prepared(BINARIES, settings()).await;
-    processes.run(Service::Auth, None).await;
-    processes.auth_ready().await;
-    let ops = processes.auth_ops().next().expect("one");
+async fn whoever_asks_is_told_before_it_ends(service: Service) {
+    let (mut processes, writer) = with_a_writer(service, settings()).await;
+    let ops = processes.ops(service);
     assert_eq!(e2e::get(ops, "/readyz").await.0, 200);
-    processes.process(Service::Auth).terminate();
+    processes.process(service).terminate();
     eventually("that it says it is draining", async || {
         (e2e::get(ops, "/readyz").await == (503, "draining".to_owned())).then_some(())
     })
     .await;
     assert_eq!(e2e::get(ops, "/livez").await.0, 200, "which is no reason to kill it");
-    processes.anonymous.of_the_first_replica().ok(sign_up("a.latecomer")).await;
-    assert!(
-        timeout(LAME_DUCK + DRAIN + MORE, processes.died(Service::Auth)).await.expect("in time").success()
-    );
+    write(service, &writer).await.expect("it still takes calls");
+    assert!(timeout(LAME_DUCK + DRAIN + MORE, processes.died(service)).await.expect("in time").success());
+}
+
+async fn without_a_lame_duck_time_it_takes_no_call_more_and_answers_those_under_way(service: Service) {
+    let settings = Settings::default()
+        .auth("SERVER__LAME_DUCK", "0s")
+        .users("SERVER__LAME_DUCK", "0s")
+        .auth("SERVER__DRAIN", "30s")
+        .users("SERVER__DRAIN", "30s");
+    let (mut processes, writer) = with_a_writer(service, settings).await;
+    let (locked, waiting) = waiting_for_the_store(service, &processes, &writer).await;
+    processes.process(service).terminate();
+    for listener in processes.listeners_of(service) {
+        eventually("that nobody is let in any more", async || TcpStream::connect(listener).await.err()).await;
+    }
+    assert_eq!(e2e::get(processes.ops(service), "/readyz").await, (503, "draining".to_owned()));
+    assert!(!waiting.is_finished(), "the call was cut: {:?}", waiting.await);
+    drop(locked);
+    waiting.await.expect("no panic").expect("it was under way when the end began");
+    assert!(processes.died(service).await.success());
 }

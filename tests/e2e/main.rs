@@ -1,5 +1,8 @@
 //! The end-to-end suite: both services, driven only through gRPC.
 
+#[macro_use]
+mod each_service;
+
 mod abuse;
 mod anonymous;
 mod bad_input;

@@ -7,7 +7,7 @@ mod witness;
 use std::fs;
 
 use api::Rpc;
-use e2e::{Caller, Collector, Engine, Processes, Service, Settings, get};
+use e2e::{Caller, Collector, Engine, Processes, Scrape, Service, Settings};
 use serde_json::Value;
 
 use self::canaries::Canaries;
@@ -47,9 +47,7 @@ async fn run() {
 
     let mut metrics = String::new();
     for operations in pair.auth_ops().chain([pair.ops(Service::Users)]) {
-        let (status, page) = get(operations, "/metrics").await;
-        assert_eq!(status, 200);
-        metrics.push_str(&page);
+        metrics.push_str(Scrape::of(operations).await.text());
     }
     for service in [Service::Users, Service::Auth] {
         let ends = pair.terminate(service).await;

@@ -1,5 +1,7 @@
 //! Settings as operators give them, in a file and in the environment together, and what the commands that look at them say.
 
+mod at_work;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::auth::GetCurrentSessionRequest;
 use api::identity::{AuthenticateRequest, GetAccountRequest, RevokeSessionsRequest, get_account_request};
 use api::users::{GetCurrentUserRequest, UserRole};
-use e2e::{Authority, Caller, Endpoints, Issued, Pair, Settings, eventually};
+use e2e::{Authority, Caller, Endpoints, HALF_A_HELLO, Issued, Pair, Settings, eventually};
 use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -300,8 +300,7 @@ async fn a_handshake_that_is_not_finished_is_given_up() {
     let app = Pair::start_with(files.settings()).await;
     for listener in app.listeners() {
         let mut silent = TcpStream::connect(listener).await.expect("it listens");
-        // The first bytes of a ClientHello, which never ends.
-        silent.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00]).await.expect("written");
+        silent.write_all(HALF_A_HELLO).await.expect("written");
         let mut answer = Vec::new();
         let ended = timeout(PATIENCE, silent.read_to_end(&mut answer)).await;
         ended.expect("the server gives up").expect("and closes");
@@ -316,7 +315,7 @@ async fn a_handshake_that_is_not_finished_does_not_hold_up_the_end() {
     let mut half_done = Vec::new();
     for listener in [public, internal] {
         let mut stream = TcpStream::connect(listener).await.expect("it listens");
-        stream.write_all(&[0x16, 0x03, 0x01]).await.expect("written");
+        stream.write_all(HALF_A_HELLO).await.expect("written");
         half_done.push(stream);
     }
     app.stop_auth().await;

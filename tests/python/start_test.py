@@ -132,6 +132,35 @@ class Start(unittest.TestCase):
         self.assertIn("AUTH__SERVER__FOO", said)
         self.assertIn("USERS__DATABASE__REPLICA_URL", said)
 
+    def test_the_log_is_text_on_a_terminal_and_json_elsewhere_unless_it_is_told_otherwise(self):
+        for told, on_a_terminal, elsewhere in (("auto", False, True), ("json", True, True), ("text", False, False)):
+            settings = {"AUTH__LOG__FORMAT": told, "USERS__LOG__FORMAT": told}
+            for log, is_json in (
+                (self.log_on_a_terminal(settings), on_a_terminal),
+                (self.log_elsewhere(settings), elsewhere),
+            ):
+                with self.subTest(told, is_json=is_json):
+                    self.assertTrue(log)
+                    for line in log:
+                        self.assertEqual(line.startswith("{"), is_json, line)
+
+    def log_elsewhere(self, settings):
+        with self.started(settings) as running:
+            pass
+        return running.log
+
+    def log_on_a_terminal(self, settings):
+        ours, its = os.openpty()
+        try:
+            with Tandem(BINARY, self.data, settings, log_to=its):
+                pass
+            # What waits to be read; the terminal has room for more than a start and an end say.
+            os.set_blocking(ours, False)
+            return os.read(ours, 64 * 1024).decode().splitlines()
+        finally:
+            os.close(its)
+            os.close(ours)
+
     def test_what_was_acknowledged_survives_a_kill(self):
         killed = self.started()
         with self.assertRaises(RuntimeError):

@@ -29,7 +29,7 @@ SECONDS_TO_END = 30
 class Tandem:
     """Serves while entered. The addresses are attributes: auth, users, identity, auth_ops, users_ops."""
 
-    def __init__(self, binary, data, settings=None, folder=None):
+    def __init__(self, binary, data, settings=None, folder=None, log_to=subprocess.PIPE):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.welcome = []
         self.log = []
@@ -40,7 +40,7 @@ class Tandem:
             env=environment | FREE_PORTS | (settings or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log_to,
             text=True,
         )
         # Read to the end, or a full pipe would stop the process.
@@ -79,5 +79,5 @@ class Tandem:
         self.welcomed.set()
 
     def _read_log(self):
-        for line in self.process.stderr:
+        for line in self.process.stderr or ():
             self.log.append(line)

@@ -72,6 +72,12 @@ impl Caller {
         Self { replicas: self.replicas[number..=number].into(), ..self.clone() }
     }
 
+    /// Calls over these connections.
+    #[must_use]
+    pub fn over(&self, replicas: impl IntoIterator<Item = Endpoints>) -> Self {
+        Self { replicas: replicas.into_iter().collect(), ..self.clone() }
+    }
+
     /// Carries one more piece of metadata.
     #[must_use]
     pub fn with(&self, key: &str, value: &str) -> Self {

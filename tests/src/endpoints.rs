@@ -17,7 +17,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{Service, service_fn};
 
-use crate::eventually;
+use crate::{Service as Of, eventually};
 
 /// A connection to each listener. Clones share them; after a restart they connect again by themselves.
 #[derive(Clone, Debug)]
@@ -41,6 +41,15 @@ impl Endpoints {
     ) -> Self {
         let [auth, internal, users] = [auth, internal, users].map(|address| channel(address, tls.clone()));
         Self { auth, internal, users }
+    }
+
+    /// Those of one service.
+    #[must_use]
+    pub fn of(&self, service: Of) -> Vec<&Channel> {
+        match service {
+            Of::Auth => vec![&self.auth, &self.internal],
+            Of::Users => vec![&self.users],
+        }
     }
 
     /// Waits until auth-service wants calls, over the very connections that they will take.

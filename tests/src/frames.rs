@@ -25,6 +25,9 @@ const CANCEL: u32 = 0x8;
 /// What a connection begins with.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// The first bytes of a `ClientHello` of TLS, whose end never comes: five of more than five hundred.
+pub const HALF_A_HELLO: &[u8; 5] = &[0x16, 0x03, 0x01, 0x02, 0x00];
+
 /// Frames to be written.
 #[derive(Clone, Debug)]
 pub struct Frames {

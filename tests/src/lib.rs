@@ -46,7 +46,7 @@ pub use database::testing::Line;
 pub use endpoints::{Endpoints, patient};
 pub use engine::{Engine, rounds};
 pub use eventually::eventually;
-pub use frames::{Frames, PREFACE, Sent, connect_and_write, next_sent};
+pub use frames::{Frames, HALF_A_HELLO, PREFACE, Sent, connect_and_write, next_sent};
 pub use http::get;
 pub use pair::{Pair, sign_up};
 pub use people::{PASSWORD, Person};

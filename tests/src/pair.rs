@@ -166,6 +166,11 @@ impl Pair {
         self.services.settings = self.services.settings.clone().auth(key, value);
     }
 
+    /// Tells users-service something else when it starts the next time.
+    pub fn tell_users(&mut self, key: &str, value: &str) {
+        self.services.settings = self.services.settings.clone().users(key, value);
+    }
+
     /// Writes a file for its owner's eyes only into the home of the pair.
     #[must_use]
     pub fn write(&self, name: &str, content: &str) -> String {

@@ -139,6 +139,18 @@ impl Processes {
         self.anonymous = Caller::anonymous(endpoints);
     }
 
+    /// Starts what a service needs to be of use, itself included, and waits until it wants calls.
+    pub async fn run_up_to(&mut self, service: Service) {
+        self.run(Service::Auth, None).await;
+        match service {
+            Service::Auth => self.auth_ready().await,
+            Service::Users => {
+                self.run(Service::Users, None).await;
+                self.ready().await;
+            }
+        }
+    }
+
     /// As [`ready`](Self::ready), where nobody runs users-service.
     pub async fn auth_ready(&mut self) {
         let endpoints = self.all_endpoints();
@@ -160,6 +172,16 @@ impl Processes {
         self.replicas[0].addresses.listeners()
     }
 
+    /// The listeners of gRPC of the first process of a service.
+    #[must_use]
+    pub fn listeners_of(&self, service: Service) -> Vec<SocketAddr> {
+        let [public, internal, users] = self.listeners();
+        match service {
+            Service::Auth => vec![public, internal],
+            Service::Users => vec![users],
+        }
+    }
+
     /// The first process of a service, which must run.
     pub fn process(&mut self, service: Service) -> Process {
         Process::new(self.replicas[0].child(service).id().expect("it runs"))
@@ -174,6 +196,11 @@ impl Processes {
     /// Where operators look at each process of auth-service.
     pub fn auth_ops(&self) -> impl Iterator<Item = SocketAddr> {
         self.replicas.iter().map(|replica| replica.addresses.auth[2])
+    }
+
+    /// The listener of each process of users-service.
+    pub fn users_listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        self.replicas.iter().map(|replica| replica.addresses.users[0])
     }
 
     /// Where operators look at the first process of a service.

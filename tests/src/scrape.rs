@@ -111,6 +111,19 @@ impl Scrape {
         samples.map(|sample| sample.value).reduce(|one, other| one + other)
     }
 
+    /// The same where it is a whole number; 0 if there is none.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number, and no large one"
+    )]
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> usize {
+        let value = self.value(name, labels).unwrap_or_default();
+        assert!(value.fract() == 0.0 && value >= 0.0, "{name} is {value}");
+        value as usize
+    }
+
     /// The values that a label has.
     #[must_use]
     pub fn values_of(&self, name: &str, label: &str) -> BTreeSet<&str> {

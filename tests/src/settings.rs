@@ -103,7 +103,7 @@ impl Settings {
         self.auth("RATE_LIMIT__ENABLED", "false")
     }
 
-    /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`.
+    /// Tells auth-service something else: `("SESSION__MAX_PER_USER", "3")`. With no value it is told nothing of it at all.
     #[must_use]
     pub fn auth(mut self, key: &str, value: &str) -> Self {
         self.auth.retain(|(known, _)| *known != format!("AUTH__{key}"));

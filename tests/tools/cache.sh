@@ -22,3 +22,38 @@ fetched() {
 digest() {
     cat "$@" | sha256sum | cut -c1-12
 }
+
+# find_in_debian PROGRAM PACKAGE: the path of a program, in $found: as it is installed, or of Debian's package, which is
+# fetched and unpacked for whoever is no root and for who does not want to install it. That one needs its folder in
+# LD_LIBRARY_PATH. Whoever sources this says with `fail` that there is none.
+find_in_debian() {
+    local program=$1 package=$2 folder
+    found=$(PATH=$PATH:/usr/sbin:/usr/local/sbin type -P "$program" || true)
+    [[ -z $found ]] || return 0
+    local missing="$program is missing: install the package $package"
+    if ! have apt-get || ! have dpkg-deb; then fail "$missing"; fi
+    folder=$program-$(digest /etc/os-release)
+    fetched "$folder" fetch_from_debian "$program" "$package" >&2 ||
+        fail "$missing (it could not be downloaded either, see above)"
+    found=$cache/$folder/binary/$program
+}
+
+# Debian's packages, unpacked: the program and the libraries that it names, side by side.
+fetch_from_debian() {
+    local program=$1 package=$2 libraries one
+    if [[ -z $(apt-cache show "$package" 2>/dev/null) ]]; then
+        if ((EUID == 0)); then
+            apt-get update
+        else
+            echo "apt-get knows no package $package: have root run \"apt-get update\""
+            return 1
+        fi
+    fi
+    mapfile -t libraries < <(apt-cache depends "$package" | sed -n 's/^ *Depends: \(lib.*\)/\1/p' | grep -vx libc6)
+    apt-get download "$package" "${libraries[@]}" &&
+        for one in *.deb; do dpkg-deb --extract "$one" unpacked || return; done &&
+        mkdir -p binary &&
+        find unpacked -name '*.so*' -exec cp {} binary/ \; &&
+        cp unpacked/usr/*bin/"$program" binary/ &&
+        rm -rf unpacked ./*.deb
+}

@@ -10,9 +10,11 @@ use futures::FutureExt as _;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::watch,
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep},
@@ -29,6 +31,9 @@ const MAX_CONNECTIONS: usize = 64;
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// How long open requests may take once the shutdown is requested.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// The metric of the tasks.
+const TASKS: &str = "tandem_tasks";
 
 /// Whether this process wants calls, and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +94,23 @@ fn router(ops: Ops) -> Router {
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(readyz).with_state(ops.readiness));
     if let Some(metrics) = ops.metrics {
-        let page = async move || ([("content-type", "text/plain; version=0.0.4")], metrics.render());
+        describe_gauge!(TASKS, "Tasks of the runtime that have not ended.");
+        let page = async move || {
+            record_tasks();
+            ([("content-type", "text/plain; version=0.0.4")], metrics.render())
+        };
         router = router.route("/metrics", get(page));
     }
     router.merge(ops.extra)
+}
+
+/// Looked at when somebody asks: it is nothing but a number that the runtime has, and an older one says little.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and exact up to more tasks than there is memory for"
+)]
+fn record_tasks() {
+    gauge!(TASKS).set(Handle::current().metrics().num_alive_tasks() as f64);
 }
 
 async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusCode, String) {

@@ -1,13 +1,16 @@
 //! The well-behaved client beside an attack, and what can be seen of the process meanwhile.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use api::auth::GetCurrentSessionRequest;
+use api::users::GetCurrentUserRequest;
 use e2e::{Caller, Endpoints, Engine, Person, Process, Processes, Service, Settings, eventually, sign_up};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tonic::Status;
 
 use crate::crashes::BINARIES;
 
@@ -30,31 +33,58 @@ pub(crate) enum Memory {
     MayBeKept,
 }
 
-/// An auth-service of its own, and somebody who is logged in.
+/// A service of its own, and somebody who is logged in.
 pub(crate) struct Target {
-    pub(crate) processes: Processes,
     pub(crate) process: Process,
-    person: Person,
+    service: Service,
+    processes: Processes,
+    witness: Witness,
+}
+
+/// The well-behaved client.
+#[derive(Clone)]
+struct Witness {
+    service: Service,
+    person: Caller,
+}
+
+impl Witness {
+    /// A call that the service cannot answer from its memory.
+    async fn calls(&self) -> Result<(), Status> {
+        match self.service {
+            Service::Auth => self.person.raw(GetCurrentSessionRequest {}).await.map(drop),
+            Service::Users => self.person.raw(GetCurrentUserRequest::default()).await.map(drop),
+        }
+    }
 }
 
 impl Target {
-    pub(crate) async fn start() -> Self {
-        Self::start_with(Settings::on(Engine::Sqlite)).await
+    pub(crate) async fn start(service: Service) -> Self {
+        Self::start_with(service, Settings::on(Engine::Sqlite)).await
     }
 
-    pub(crate) async fn start_with(settings: Settings) -> Self {
+    pub(crate) async fn start_with(service: Service, settings: Settings) -> Self {
         let mut processes = Processes::prepared(BINARIES, settings).await;
-        processes.run(Service::Auth, None).await;
-        processes.auth_ready().await;
+        Box::pin(processes.run_up_to(service)).await;
         processes.anonymous.ok(sign_up("witness")).await;
-        let person = Person::log_in(&processes.anonymous, "witness").await;
-        let process = processes.process(Service::Auth);
-        let target = Self { processes, process, person };
+        let person = (*Person::log_in(&processes.anonymous, "witness").await).clone();
+        let witness = Witness { service, person };
+        let target = Self { process: processes.process(service), service, processes, witness };
         // What the first calls take of memory is no attack's.
         for _ in 0..RATE {
-            target.person.ok(GetCurrentSessionRequest {}).await;
+            target.witness.calls().await.expect("all is well");
         }
         target
+    }
+
+    /// Its listeners of gRPC.
+    pub(crate) fn listeners(&self) -> Vec<SocketAddr> {
+        self.processes.listeners_of(self.service)
+    }
+
+    /// The listener that is for everybody.
+    pub(crate) fn public(&self) -> SocketAddr {
+        self.listeners()[0]
     }
 
     /// Lets the well-behaved client make its calls while `attack` goes on, and holds the process to what is promised. Returns
@@ -67,7 +97,7 @@ impl Target {
     ) -> T {
         let before = self.process.memory();
         let (end, ended) = watch::channel(());
-        let witness = tokio::spawn(witness(self.person.clone(), ended.clone()));
+        let witness = tokio::spawn(witness(self.witness.clone(), ended.clone()));
         let memory = tokio::spawn(most_memory(self.process, ended));
         let outcome = attack.await;
         drop(end);
@@ -85,15 +115,16 @@ impl Target {
         assert!(good * 1000 >= total * 999, "{name}: {seen:?}");
         assert!(most < before + MOST_GROWTH, "{name}: {} KiB more", most - before);
         // The same process, on the same connection.
-        self.person.ok(GetCurrentSessionRequest {}).await;
+        self.witness.calls().await.expect("it is still served");
         outcome
     }
 
     /// Somebody who comes only now is served as well.
     pub(crate) async fn calls_over_a_new_connection(&self) {
         let [public, internal, users] = self.processes.listeners();
-        let newcomer = Caller::anonymous([Endpoints::new(public, internal, users, None)]);
-        newcomer.bearer(&self.person.token).ok(GetCurrentSessionRequest {}).await;
+        let to = [Endpoints::new(public, internal, users, None)];
+        let newcomer = Witness { person: self.witness.person.over(to), ..self.witness };
+        newcomer.calls().await.expect("there is room for it");
     }
 }
 
@@ -102,7 +133,7 @@ async fn finished<T>(task: JoinHandle<T>) -> T {
 }
 
 /// Calls at a steady rate and counts the answers.
-async fn witness(person: Person, mut ended: watch::Receiver<()>) -> BTreeMap<String, usize> {
+async fn witness(witness: Witness, mut ended: watch::Receiver<()>) -> BTreeMap<String, usize> {
     let mut ticks = interval(Duration::from_millis(1000 / RATE));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut calls = JoinSet::new();
@@ -112,10 +143,10 @@ async fn witness(person: Person, mut ended: watch::Receiver<()>) -> BTreeMap<Str
         tokio::select! {
             _ = ended.changed() => break,
             _ = ticks.tick() => {
-                let person = person.clone();
+                let witness = witness.clone();
                 calls.spawn(async move {
-                    match person.raw(GetCurrentSessionRequest {}).await {
-                        Ok(_) => "OK".to_owned(),
+                    match witness.calls().await {
+                        Ok(()) => "OK".to_owned(),
                         Err(status) => format!("{:?}: {}", status.code(), status.message()),
                     }
                 });

@@ -2,12 +2,14 @@
 //! processes. `TANDEM_OUTAGE_SECONDS` says for how long; `tests/run outage` does it for a minute each.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use api::users::{GetCurrentUserRequest, ListUsersRequest};
 use e2e::{
-    Bridge, Broken, Caller, Failure, Person, Processes, Service, Settings, USERS, eventually, get, sign_up,
+    Bridge, Broken, Caller, Failure, Person, Processes, Scrape, Service, Settings, USERS, eventually, get,
+    sign_up,
 };
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,6 +25,10 @@ const DEADLINE: &str = "1S";
 const GROWTH: u64 = 16 * 1024;
 /// Connections that are tried, and those that wait to be closed.
 const MORE_FILES: usize = 16;
+/// What each caller's call needs while it waits.
+const MORE_TASKS: usize = 4 * CALLERS;
+/// What may be other than before by chance: connections that are made anew, work in the background.
+const LEFT_TASKS: usize = 4;
 
 fn duration() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "how long is said by whoever runs the tests")]
@@ -77,29 +83,35 @@ async fn cut_off(how: Broken) {
     let impostor = pair.anonymous.bearer("nonsense").with("grpc-timeout", DEADLINE);
     let callers = [hurried.clone(), impostor.clone(), hurried, impostor];
 
-    let before = load(&callers, Instant::now() + Duration::from_secs(1)).await;
+    // Nobody is in a hurry while all is well: how fast that is depends on what else the machine does.
+    let at_ease = [(*super_admin).clone(), pair.anonymous.bearer("nonsense")];
+    let before = load(&at_ease, Instant::now() + Duration::from_secs(1)).await;
     assert!(before.keys().eq(["OK", "UNAUTHENTICATED"]), "{how:?}: {before:?}");
     let users = pair.process(Service::Users);
     let (memory, files) = (users.memory(), users.open_files());
+    let ops = pair.ops(Service::Users);
+    let before_it = tasks(ops).await;
 
     bridge.breaks(how);
     // Whoever was under way may still be answered.
     sleep(Duration::from_millis(100)).await;
     let end = Instant::now() + duration();
     let most = async {
-        let mut most = (0, 0);
+        let mut most = (0, 0, 0);
         while Instant::now() < end {
-            most = (most.0.max(users.memory()), most.1.max(users.open_files()));
+            let (memory, files, tasks) = (users.memory(), users.open_files(), tasks(ops).await);
+            most = (most.0.max(memory), most.1.max(files), most.2.max(tasks));
             sleep_until((Instant::now() + PAUSE).min(end)).await;
         }
         most
     };
-    let (during, (most_memory, most_files)) = tokio::join!(load(&callers, end), most);
+    let (during, (most_memory, most_files, most_tasks)) = tokio::join!(load(&callers, end), most);
     let answered: usize = during.values().sum();
     assert!(during.keys().eq(["IDENTITY_PROVIDER_UNAVAILABLE"]), "{how:?}: {during:?}");
-    assert_eq!(get(pair.ops(Service::Users), "/readyz").await.0, 200, "it answers, so it is ready");
+    assert_eq!(get(ops, "/readyz").await.0, 200, "it answers, so it is ready");
     assert!(most_memory <= memory + GROWTH, "{how:?}: {memory} KiB, then {most_memory}");
     assert!(most_files <= files + MORE_FILES, "{how:?}: {files} descriptors, then {most_files}");
+    assert!(most_tasks <= before_it + MORE_TASKS, "{how:?}: {before_it} tasks, then {most_tasks}");
 
     pair.anonymous.ok(sign_up("meanwhile")).await;
     bridge.is_mended();
@@ -112,11 +124,20 @@ async fn cut_off(how: Broken) {
     .await;
     pair.anonymous.bearer("nonsense").refused("UNAUTHENTICATED", GetCurrentUserRequest::default()).await;
     follows_the_feed(&super_admin).await;
+    eventually("every task of the outage to be over", async || {
+        (tasks(ops).await <= before_it + LEFT_TASKS).then_some(())
+    })
+    .await;
     println!(
-        "{how:?}: {answered} calls refused; {memory} KiB and {files} descriptors before, {most_memory} and {most_files} at \
-         most; let in again after {back:?}, the feed followed after {:?}",
+        "{how:?}: {answered} calls refused; {memory} KiB, {files} descriptors and {before_it} tasks before, {most_memory}, \
+         {most_files} and {most_tasks} at most; let in again after {back:?}, the feed followed after {:?}",
         mended.elapsed()
     );
+}
+
+/// How many tasks a process has that are not over.
+async fn tasks(ops: SocketAddr) -> usize {
+    Scrape::of(ops).await.count("tandem_tasks", &[])
 }
 
 async fn follows_the_feed(super_admin: &Person) {

@@ -2,7 +2,7 @@
 //! operators count it.
 
 use api::auth::LogInRequest;
-use e2e::{Caller, PASSWORD, Processes, Service, Settings, get, sign_up, sql};
+use e2e::{Caller, PASSWORD, Processes, Scrape, Service, Settings, sign_up, sql};
 use futures::future::join_all;
 
 use crate::crashes::BINARIES;
@@ -32,9 +32,7 @@ async fn started(replicas: usize) -> Processes {
 async fn hashes(pair: &Processes) -> usize {
     let mut hashes = 0;
     for ops in pair.auth_ops() {
-        let (_, page) = get(ops, "/metrics").await;
-        let count = page.lines().find_map(|line| line.strip_prefix("tandem_hash_duration_seconds_count "));
-        hashes += count.map_or(0, |count| count.parse().expect("a number"));
+        hashes += Scrape::of(ops).await.count("tandem_hash_duration_seconds_count", &[]);
     }
     hashes
 }

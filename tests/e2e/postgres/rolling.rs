@@ -1,19 +1,26 @@
-//! The replicas of auth-service are restarted in turn under load, as a rolling update does, behind a users-service that
-//! calls all of them by one name: hardly a call fails.
+//! The replicas of a service are restarted in turn under load, as a rolling update does, behind a client that calls all of
+//! them by one name: hardly a call fails. The client of auth-service is a users-service, that of users-service is made of the
+//! same parts.
 
+use std::future::ready;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use api::users::users_service_client::UsersServiceClient;
 use api::users::{
     CreateUserRequest, GetCurrentUserRequest, InactivateUserRequest, ListUsersRequest, ReactivateUserRequest,
     UserRole,
 };
 use clock::SystemClock;
-use e2e::{Caller, Endpoints, PASSWORD, Processes, Service, Settings, by_id};
+use e2e::{Caller, Endpoints, PASSWORD, Person, Processes, Service, Settings, by_id};
+use futures::FutureExt as _;
 use futures::future::join_all;
 use grpc_kit::Shutdown;
+use grpc_kit::client::{Failing, Last, Name, Names, Peers, Traced, could_not_connect, was_not_processed};
 use tokio::time::sleep;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
 use users_service::{Listeners, UsersService};
 
 use crate::crashes::BINARIES;
@@ -22,6 +29,8 @@ const REPLICAS: usize = 2;
 /// How often each is restarted.
 const TURNS: usize = 3;
 const READERS: usize = 10;
+/// How often a client makes a call at most.
+const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long a replica serves before the next one is restarted (`minReadySeconds` of a Deployment).
 const BETWEEN: Duration = Duration::from_secs(2);
@@ -34,36 +43,164 @@ struct Load {
 }
 
 impl Load {
-    fn record<T>(&self, call: &str, outcome: Result<T, tonic::Status>) {
+    /// Restarts the replicas of a service in turn, and then lets the load end.
+    async fn outlasts_restarts(&self, pair: &mut Processes, service: Service) {
+        for turn in 0..TURNS * REPLICAS {
+            sleep(BETWEEN).await;
+            let status = pair.end_one(service, turn % REPLICAS).await;
+            assert!(status.success(), "{status}");
+            pair.run(service, None).await;
+            pair.ready().await;
+        }
+        sleep(BETWEEN).await;
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Holds what came of it to what is promised.
+    fn was_hardly_disturbed(self) {
+        let (calls, failures) =
+            (self.calls.into_inner(), self.failures.into_inner().expect("nobody panicked with it"));
+        println!("{} restarts: {} of {calls} calls failed: {failures:?}", TURNS * REPLICAS, failures.len());
+        assert!(calls > 300, "{calls} calls are no load");
+        assert!(failures.len() * 1000 <= calls, "{} of {calls}: {failures:?}", failures.len());
+    }
+
+    async fn record(&self, asked: &Asked, client: &impl Client) {
+        let outcome = client.ask(asked).await;
         self.calls.fetch_add(1, Ordering::Relaxed);
         if let Err(status) = outcome {
-            self.failures.lock().expect("nobody panics with it").push(format!(
-                "{call}: {:?} {}",
-                status.code(),
-                status.message()
-            ));
+            let failure = format!("{asked:?}: {:?} {}", status.code(), status.message());
+            self.failures.lock().expect("nobody panics with it").push(failure);
         }
     }
 
-    async fn reads(&self, caller: &Caller) {
+    async fn reads(&self, client: &impl Client) {
         while !self.over.load(Ordering::Relaxed) {
-            self.record("GetCurrentUser", caller.raw(GetCurrentUserRequest::default()).await);
-            self.record("ListUsers", caller.raw(ListUsersRequest::default()).await);
+            self.record(&Asked::CurrentUser, client).await;
+            self.record(&Asked::Users, client).await;
             sleep(PAUSE).await;
         }
     }
 
     /// Calls that may not be repeated once somebody may have begun with them.
-    async fn writes(&self, super_admin: &Caller, id: &str) {
-        let etag = String::new();
+    async fn writes(&self, client: &impl Client, id: &str) {
         while !self.over.load(Ordering::Relaxed) {
-            let inactivate = InactivateUserRequest { user: by_id(id), etag: etag.clone() };
-            self.record("InactivateUser", super_admin.raw(inactivate).await);
-            let reactivate = ReactivateUserRequest { user: by_id(id), etag: etag.clone() };
-            self.record("ReactivateUser", super_admin.raw(reactivate).await);
+            self.record(&Asked::ToInactivate(id.to_owned()), client).await;
+            self.record(&Asked::ToReactivate(id.to_owned()), client).await;
             sleep(PAUSE).await;
         }
     }
+}
+
+/// What users-service is asked.
+#[derive(Debug)]
+enum Asked {
+    CurrentUser,
+    Users,
+    ToInactivate(String),
+    ToReactivate(String),
+}
+
+impl Asked {
+    const fn changes_nothing(&self) -> bool {
+        matches!(self, Self::CurrentUser | Self::Users)
+    }
+}
+
+/// Who asks it.
+trait Client {
+    async fn ask(&self, asked: &Asked) -> Result<(), Status>;
+}
+
+fn inactivate(id: &str) -> InactivateUserRequest {
+    InactivateUserRequest { user: by_id(id), etag: String::new() }
+}
+
+fn reactivate(id: &str) -> ReactivateUserRequest {
+    ReactivateUserRequest { user: by_id(id), etag: String::new() }
+}
+
+/// Of one users-service.
+impl Client for Caller {
+    async fn ask(&self, asked: &Asked) -> Result<(), Status> {
+        match asked {
+            Asked::CurrentUser => self.raw(GetCurrentUserRequest::default()).await.map(drop),
+            Asked::Users => self.raw(ListUsersRequest::default()).await.map(drop),
+            Asked::ToInactivate(id) => self.raw(inactivate(id)).await.map(drop),
+            Asked::ToReactivate(id) => self.raw(reactivate(id)).await.map(drop),
+        }
+    }
+}
+
+/// Of every users-service behind a name: as users-service itself is of auth-service.
+struct Balanced {
+    peers: Peers,
+    person: Person,
+}
+
+impl Balanced {
+    fn new(pair: &Processes, person: Person) -> Self {
+        let addresses: Vec<_> = pair.users_listeners().collect();
+        let peers = Peers::behind(Name {
+            host: "users.test".into(),
+            port: 1,
+            names: Names::by(move |_, _| ready(Ok(addresses.clone())).boxed()),
+            endpoint: Endpoint::from_static("http://users.test:1"),
+            connect_timeout: Duration::from_secs(1),
+        });
+        Self { peers, person }
+    }
+
+    async fn ask_one(&self, channel: Traced<Channel>, asked: &Asked) -> Result<(), Status> {
+        let mut client = UsersServiceClient::new(channel);
+        let person = &self.person;
+        match asked {
+            Asked::CurrentUser => {
+                client.get_current_user(person.request(GetCurrentUserRequest::default())).await.map(drop)
+            }
+            Asked::Users => client.list_users(person.request(ListUsersRequest::default())).await.map(drop),
+            Asked::ToInactivate(id) => client.inactivate_user(person.request(inactivate(id))).await.map(drop),
+            Asked::ToReactivate(id) => client.reactivate_user(person.request(reactivate(id))).await.map(drop),
+        }
+    }
+}
+
+impl Client for Balanced {
+    async fn ask(&self, asked: &Asked) -> Result<(), Status> {
+        let mut last = Last::default();
+        let mut outcome = Ok(());
+        for _ in 0..ATTEMPTS {
+            let chosen = match self.peers.choose(&mut last).await {
+                Ok(chosen) => chosen,
+                Err(away) => return Err(Status::unavailable(away.to_string())),
+            };
+            outcome = self.ask_one(chosen.clone(), asked).await;
+            let Err(status) = &outcome else {
+                chosen.answered();
+                break;
+            };
+            let is_nobodys = status.details().is_empty();
+            if could_not_connect(status) {
+                self.peers.not_answered(&chosen, Failing::NoConnection);
+            } else if is_nobodys && !was_not_processed(status) {
+                self.peers.not_answered(&chosen, Failing::NoAnswer);
+            }
+            if !(was_not_processed(status) || is_nobodys && asked.changes_nothing()) {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+async fn subject(root: &Person) -> String {
+    let create = CreateUserRequest {
+        username: "subject".into(),
+        password: PASSWORD.into(),
+        role: UserRole::User.into(),
+        request_id: String::new(),
+    };
+    root.ok(create).await.message.user.expect("a user").user_id
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,13 +211,7 @@ async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed(
     pair.run(Service::Users, None).await;
     pair.ready().await;
     let root = pair.super_admin().await;
-    let create = CreateUserRequest {
-        username: "subject".into(),
-        password: PASSWORD.into(),
-        role: UserRole::User.into(),
-        request_id: String::new(),
-    };
-    let subject = root.ok(create).await.message.user.expect("a user").user_id;
+    let subject = subject(&root).await;
 
     let config = pair.users_of_all();
     let listeners = Listeners::bind(&config.server).await.expect("free addresses");
@@ -94,25 +225,30 @@ async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed(
     let super_admin = Caller::anonymous([endpoints]).bearer(&root.token);
 
     let load = Load::default();
-    let restarts = async {
-        for turn in 0..TURNS * REPLICAS {
-            sleep(BETWEEN).await;
-            let status = pair.end_one(Service::Auth, turn % REPLICAS).await;
-            assert!(status.success(), "{status}");
-            pair.run(Service::Auth, None).await;
-            pair.ready().await;
-        }
-        sleep(BETWEEN).await;
-        load.over.store(true, Ordering::Relaxed);
-    };
     let readers = (0..READERS).map(|_| load.reads(&super_admin));
-    tokio::join!(restarts, join_all(readers), load.writes(&super_admin, &subject));
+    tokio::join!(
+        load.outlasts_restarts(&mut pair, Service::Auth),
+        join_all(readers),
+        load.writes(&super_admin, &subject)
+    );
     stop.request();
     serving.await.expect("it drains");
+    load.was_hardly_disturbed();
+}
 
-    let (calls, failures) =
-        (load.calls.into_inner(), load.failures.into_inner().expect("nobody panicked with it"));
-    println!("{} restarts: {} of {calls} calls failed: {failures:?}", TURNS * REPLICAS, failures.len());
-    assert!(calls > 300, "{calls} calls are no load");
-    assert!(failures.len() * 1000 <= calls, "{} of {calls}: {failures:?}", failures.len());
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_of_users_service_that_are_restarted_in_turn_are_hardly_noticed() {
+    let settings = Settings::replicated(REPLICAS).unlimited().users("SERVER__LAME_DUCK", "200ms");
+    let mut pair = Processes::start_with(BINARIES, settings).await;
+    let root = pair.super_admin().await;
+    let subject = subject(&root).await;
+    let client = Balanced::new(&pair, root);
+    let load = Load::default();
+    let readers = (0..READERS).map(|_| load.reads(&client));
+    tokio::join!(
+        load.outlasts_restarts(&mut pair, Service::Users),
+        join_all(readers),
+        load.writes(&client, &subject)
+    );
+    load.was_hardly_disturbed();
 }

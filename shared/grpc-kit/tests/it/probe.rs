@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
+use credentials::{PeerNames, ServerTls};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use grpc_kit::{
-    CallLayer, Ended, Fault, MAX_REQUEST_BYTES, ServerSettings, Shutdown, Trigger, call,
+    CallLayer, Ended, Fault, MAX_REQUEST_BYTES, ServerSettings, Shutdown, Socket, Trigger, call,
     health::{self, HealthHandle},
     reflection, serve,
 };
@@ -32,6 +33,8 @@ use tower::Service;
 
 pub(crate) const CHECK: &str = "/tandem.probe.v1.ProbeService/Check";
 pub(crate) const WATCH: &str = "/tandem.probe.v1.ProbeService/Watch";
+/// Whom certificates are for.
+pub(crate) const CLIENT: &str = "client.probe.test";
 pub(crate) const DOMAIN: &str = "probe.tandem";
 
 /// A running server.
@@ -44,6 +47,8 @@ pub(crate) struct Running {
     pub(crate) hanging: Arc<Notify>,
     /// How many checks have come to the handler.
     pub(crate) handled: Arc<AtomicUsize>,
+    /// How many of them by somebody whose certificate said a name.
+    pub(crate) by_name: Arc<AtomicUsize>,
 }
 
 pub(crate) async fn start() -> Running {
@@ -51,21 +56,28 @@ pub(crate) async fn start() -> Running {
 }
 
 pub(crate) async fn start_with(settings: ServerSettings) -> Running {
+    start_over(None, settings).await
+}
+
+pub(crate) async fn start_over(tls: Option<ServerTls>, settings: ServerSettings) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
+    let socket = Socket::open(listener, tls).await.expect("a certificate");
     let (health, health_service) = health::service(&[ProbeServer::NAME]);
     let (v1, v1alpha) = reflection::services(&[], &[ProbeServer::NAME]).expect("descriptors that decode");
     let hanging = Arc::new(Notify::new());
     let handled = Arc::new(AtomicUsize::new(0));
-    let probe = Probe { hanging: Arc::clone(&hanging), handled: Arc::clone(&handled) };
+    let by_name = Arc::<AtomicUsize>::default();
+    let probe =
+        Probe { hanging: Arc::clone(&hanging), handled: Arc::clone(&handled), by_name: Arc::clone(&by_name) };
     let probe = ProbeServer(HealthServer::new(probe).max_decoding_message_size(MAX_REQUEST_BYTES));
     let routes = Routes::new(probe).add_service(health_service).add_service(v1).add_service(v1alpha);
     let layer = CallLayer::new(DOMAIN)
         .serving(&[&descriptors()], &[ProbeServer::NAME, health::SERVICE, reflection::SERVICES[0]])
         .expect("descriptors that decode");
     let (trigger, shutdown) = Shutdown::new();
-    let ended = tokio::spawn(serve(listener, routes, layer, settings, shutdown));
-    Running { address, health, trigger, ended, hanging, handled }
+    let ended = tokio::spawn(serve(socket, routes, layer, settings, shutdown));
+    Running { address, health, trigger, ended, hanging, handled, by_name }
 }
 
 /// Health's, under the names of the service here.
@@ -81,6 +93,7 @@ fn descriptors() -> Vec<u8> {
 struct Probe {
     hanging: Arc<Notify>,
     handled: Arc<AtomicUsize>,
+    by_name: Arc<AtomicUsize>,
 }
 
 #[tonic::async_trait]
@@ -90,6 +103,10 @@ impl Health for Probe {
         request: tonic::Request<HealthCheckRequest>,
     ) -> Result<tonic::Response<HealthCheckResponse>, Status> {
         self.handled.fetch_add(1, Ordering::Relaxed);
+        let names = request.extensions().get::<Arc<PeerNames>>();
+        if names.is_some_and(|names| names.contains(CLIENT)) {
+            self.by_name.fetch_add(1, Ordering::Relaxed);
+        }
         match request.get_ref().service.as_str() {
             "panic" => panic!("asked to"),
             "hang" => {

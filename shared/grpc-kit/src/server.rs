@@ -17,7 +17,7 @@ use futures::FutureExt as _;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tonic::service::Routes;
 use tower::Layer as _;
@@ -132,6 +132,7 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Ended {
     let Socket { listener, tls } = socket.into();
+    let mut door = Door::new(listener);
     let (end, ends) = Shutdown::new();
     let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
@@ -154,7 +155,7 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
-            accepted = accept(&listener), if connections.len() < sockets_at_most => {
+            accepted = door.accept(), if connections.len() < sockets_at_most => {
                 admit(&mut connections, accepted);
             }
             // Takes ended ones out of the set; how they ended is their own affair.
@@ -162,11 +163,11 @@ pub async fn serve(
         }
     }
     while connections.len() < sockets_at_most
-        && let Some(Ok(accepted)) = listen::accept(&listener).now_or_never()
+        && let Some(Ok(accepted)) = listen::accept(&door.listener).now_or_never()
     {
         admit(&mut connections, accepted);
     }
-    drop(listener);
+    drop(door);
     end.request();
     drain(connections, settings.drain).await
 }
@@ -181,26 +182,76 @@ async fn drain(mut connections: JoinSet<()>, at_most: Duration) -> Ended {
     cut
 }
 
-/// The next connection. Errors of a connection that did not come about are passed over; those of the process
-/// (no descriptors, no memory) are waited out, for a server that gives up has no chance to recover.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    const SHORTEST: Duration = Duration::from_millis(5);
-    const LONGEST: Duration = Duration::from_secs(1);
-    let mut pause = SHORTEST;
-    loop {
-        match listen::accept(listener).await {
-            Ok(accepted) => return accepted,
-            Err(error) if of_the_peer(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "no connection can be accepted");
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST);
+/// Takes connections in. Errors of a connection that did not come about are passed over; those of the process (no descriptors,
+/// no memory) are waited out, for a server that gives up has no chance to recover.
+struct Door {
+    listener: TcpListener,
+    pause: Duration,
+    shut_until: Option<Instant>,
+    warned: Option<Instant>,
+}
+
+impl Door {
+    const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+    fn new(listener: TcpListener) -> Self {
+        Self { listener, pause: Self::SHORTEST_PAUSE, shut_until: None, warned: None }
+    }
+
+    /// The next connection. May be dropped and called again: whatever it waits for goes on, since those who come and go would
+    /// make it try without a pause otherwise, and say so each time.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            if let Some(until) = self.shut_until {
+                sleep_until(until).await;
+                self.shut_until = None;
+            }
+            match listen::accept(&self.listener).await {
+                Ok(accepted) => {
+                    self.pause = Self::SHORTEST_PAUSE;
+                    return accepted;
+                }
+                Err(error) if of_the_peer(&error) => {}
+                Err(error) => self.shut(&error, Instant::now()),
             }
         }
+    }
+
+    fn shut(&mut self, error: &io::Error, now: Instant) {
+        if self.warned.is_none_or(|warned| now - warned >= Self::LONGEST_PAUSE) {
+            self.warned = Some(now);
+            tracing::warn!(%error, "no connection can be accepted");
+        }
+        self.shut_until = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
     }
 }
 
 fn of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_door_that_is_shut_stays_so_however_often_somebody_asks_for_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let _waiting = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a place");
+        let mut door = Door::new(listener);
+        let full = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        for _ in 0..3 {
+            door.shut(&full, Instant::now());
+        }
+        assert_eq!(door.pause, Door::SHORTEST_PAUSE * 8);
+        for _ in 0..3 {
+            assert!(door.accept().now_or_never().is_none());
+        }
+        tokio::time::advance(Door::SHORTEST_PAUSE * 4).await;
+        door.accept().await;
+        assert_eq!(door.pause, Door::SHORTEST_PAUSE, "all is well again");
+    }
 }

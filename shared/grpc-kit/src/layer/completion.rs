@@ -11,6 +11,7 @@
 //! | INTERNAL, instead of an answer | framing or protobuf does not decode, or there is no message | INVALID_ARGUMENT, MALFORMED_REQUEST |
 //! | INTERNAL, after an answer began | the answer does not encode | INTERNAL |
 //! | UNAVAILABLE, after an answer began | a stream ends because the server does | DRAINING |
+//! | UNKNOWN, instead of an answer | the connection broke before the request had come | CANCELLED, which nobody hears, and INTERNAL as the reason |
 //! | anything else | the connection failed under it | INTERNAL as the reason; the code stays |
 
 use std::sync::Arc;
@@ -123,6 +124,9 @@ impl Bare {
                 let text = format!("the request does not decode: {message}");
                 (Code::InvalidArgument, ERROR_REASON_MALFORMED_REQUEST, text)
             }
+            (Code::Unknown, Part::Headers) => {
+                (Code::Cancelled, ERROR_REASON_INTERNAL, "the caller went away".to_owned())
+            }
             (Code::Internal, Part::Trailers) => {
                 tracing::error!(target: "grpc", cause = message, "an answer failed after it began");
                 (Code::Internal, ERROR_REASON_INTERNAL, "internal error".to_owned())
@@ -180,7 +184,7 @@ mod tests {
             (Code::Unimplemented, Code::Unimplemented, ERROR_REASON_UNKNOWN_METHOD),
             (Code::OutOfRange, Code::ResourceExhausted, ERROR_REASON_REQUEST_TOO_LARGE),
             (Code::Internal, Code::InvalidArgument, ERROR_REASON_MALFORMED_REQUEST),
-            (Code::Unknown, Code::Unknown, ERROR_REASON_INTERNAL),
+            (Code::Unknown, Code::Cancelled, ERROR_REASON_INTERNAL),
         ] {
             let (status, end) = completed(OURS, &Status::new(code, "tonic's"), Part::Headers);
             assert_eq!((status.code(), reason(&status).as_deref()), (becomes, Some(expected)));

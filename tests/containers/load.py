@@ -14,6 +14,8 @@ from tandem.users.v1 import users_service_pb2_grpc as users_grpc
 # To every address in turn, as a client with a name for several replicas does. No retries but those that gRPC makes for calls
 # that no server has seen.
 OPTIONS = [
+    # Else it is the list of addresses, which is no authority: a call with it is refused as malformed.
+    ("grpc.default_authority", "tandem"),
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -113,3 +115,9 @@ class Load:
         until = self.made() + calls
         while self.made() < until:
             self.ended.wait(0.05)
+
+    def what_failed(self):
+        """For a reader; says nothing if nothing did."""
+        kinds = collections.Counter((failure.call, failure.code, failure.message) for failure in self.failures)
+        told = (f"{count} {call} {code} ({message})" for (call, code, message), count in kinds.items())
+        return "".join(f"; {one}" for one in told)

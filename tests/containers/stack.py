@@ -137,8 +137,8 @@ class Stack:
             return answer.read().decode()
 
     def down(self):
-        self.profiles = ["replicas", "observability"]
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")
+        # Whichever profiles it was started with.
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10")
 
 
 def counted(metrics, name, **labels):

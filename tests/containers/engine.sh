@@ -31,7 +31,6 @@ fetch_engine() {
 unpack_packages() {
     local package
     rm -rf packages apt engine && mkdir -p packages apt/lists/partial apt/archives/partial engine &&
-        chmod 777 packages &&
         apt_of_suite >apt/apt.conf &&
         APT_CONFIG=$PWD/apt/apt.conf apt-get --quiet=2 update &&
         (cd packages && APT_CONFIG=$PWD/../apt/apt.conf apt-get --quiet=2 download "${foreign[@]}") &&
@@ -44,7 +43,7 @@ unpack_packages() {
 
 native_packages() {
     [[ $(apt-cache show runc 2>/dev/null) ]] || apt-get --quiet=2 update
-    apt-get --quiet=2 download "${native[@]}"
+    apt-get --quiet=2 --option APT::Sandbox::User=root download "${native[@]}"
 }
 
 # A state of apt beside the system's, for another release; where Debian is had from is what the system says.

@@ -21,7 +21,7 @@ use_engine() {
     folder=engine-$(digest /etc/os-release <(echo "$suite" "${native[@]}" "${foreign[@]}" "${inside[@]}"))
     fetched "$folder" fetch_engine
     engine=$cache/$folder/engine
-    system=$cache/$folder/system.tar
+    export system=$cache/$folder/system.tar
 }
 
 fetch_engine() {

@@ -5,6 +5,7 @@ Run by `tests/compose stack`, which brings the images, the engine and the packag
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -135,9 +136,10 @@ def services_do_not_own_their_tables(stack):
 
 def the_super_admin_is_made_by_one_command(stack):
     shown = stack.on_terminal("run", "--rm", "users-service", "bootstrap-super-admin", "--username", "superadmin")
-    passwords = [line.removeprefix("password: ") for line in shown.splitlines() if line.startswith("password: ")]
+    # Compose writes to the terminal as well, and not only whole lines.
+    passwords = re.findall(r"password: (\S+)", shown)
     assert len(passwords) == 1, shown
-    stack.super_admin_password = passwords[0].strip()
+    stack.super_admin_password = passwords[0]
     try:
         stack.on_terminal("run", "--rm", "users-service", "bootstrap-super-admin", "--username", "another")
     except Failed as failure:

@@ -23,6 +23,38 @@ digest() {
     cat "$@" | sha256sum | cut -c1-12
 }
 
+# use_python NAME FILE…: puts Python with the packages of these files of requirements first in PATH.
+use_python() {
+    local folder
+    folder=$1-$(digest "${@:2}" <(python3 --version))
+    fetched "$folder" fetch_python "${@:2}" >&2
+    export PATH=$cache/$folder/venv/bin:$PATH
+}
+
+fetch_python() {
+    python3 -m venv --clear venv &&
+        venv/bin/python -m pip install --quiet --disable-pip-version-check "${@/#/--requirement=}"
+}
+
+# use_node NAME FOLDER: the packages of the lock file in a folder, in $node_modules.
+use_node() {
+    local folder
+    folder=$1-$(digest "$2/package-lock.json")
+    fetched "$folder" fetch_node "$2" >&2
+    node_modules=$cache/$folder/node_modules
+}
+
+fetch_node() {
+    cp "$1"/package{,-lock}.json . &&
+        npm ci --ignore-scripts --no-audit --no-fund
+}
+
+# use_buf ROOT: puts buf first in PATH.
+use_buf() {
+    use_node buf "$1/tests/tools"
+    export PATH=$node_modules/.bin:$PATH
+}
+
 # find_in_debian PROGRAM PACKAGE: the path of a program, in $found: as it is installed, or of Debian's package, which is
 # fetched and unpacked for whoever is no root and for who does not want to install it. That one needs its folder in
 # LD_LIBRARY_PATH. Whoever sources this says with `fail` that there is none.

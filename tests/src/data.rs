@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use auth_service::{PgStore, SqliteStore};
 use clock::SystemClock;
-use database::testing::TestDatabase;
+use database::testing::{TestDatabase, run_on};
 use database::{Postgres, Sqlite, SqliteOptions};
 
 use crate::home::Folder;
@@ -161,17 +161,14 @@ impl Data {
     }
 
     /// Changes what a service has stored, past everything.
-    pub async fn run(&self, service: Service, statement: &'static str) {
+    pub async fn run(&self, service: Service, statement: &str) {
         match self {
             Self::Sqlite(_) => {
-                let mut transaction = self.open(service).await.write().await.expect("the data is free");
-                sqlx::raw_sql(statement).execute(&mut *transaction).await.expect("it runs");
-                transaction.commit().await.expect("it commits");
+                let database = self.open(service).await;
+                run_on(&database, statement).await;
+                database.close().await;
             }
-            Self::Postgres(of) => {
-                let mut connection = of[service as usize].live.connect().await;
-                sqlx::raw_sql(statement).execute(&mut connection).await.expect("it runs");
-            }
+            Self::Postgres(of) => of[service as usize].live.run(statement).await,
         }
     }
 

@@ -10,7 +10,7 @@ use std::thread;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use crate::PostgresOptions;
+use crate::{PostgresOptions, Sqlite};
 
 mod copies;
 mod line;
@@ -68,6 +68,11 @@ impl TestDatabase {
         connect(&self.connect_options()).await
     }
 
+    /// Executes statements past every pool.
+    pub async fn run(&self, statements: &str) {
+        run(&mut self.connect().await, statements.to_owned()).await;
+    }
+
     /// Executes a statement in a transaction that stays open for as long as the result lives.
     pub async fn hold(&self, statement: &str) -> PgConnection {
         let mut connection = self.connect().await;
@@ -109,6 +114,17 @@ async fn new_name(connection: &mut PgConnection) -> String {
 
 async fn connect(options: &PgConnectOptions) -> PgConnection {
     PgConnection::connect_with(options).await.expect("the server that DATABASE_URL names answers")
+}
+
+/// Executes statements on a file, all or none.
+///
+/// # Panics
+/// When they do not run.
+pub async fn run_on(database: &Sqlite, statements: &str) {
+    let mut transaction = database.write().await.expect("the file is free");
+    let statements = AssertSqlSafe(statements.to_owned());
+    sqlx::raw_sql(statements).execute(&mut *transaction).await.expect("they run");
+    transaction.commit().await.expect("they are committed");
 }
 
 /// These statements are tests' own, with names of databases in them that the server or a test made up.

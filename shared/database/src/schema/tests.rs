@@ -5,7 +5,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tempfile::TempDir;
 
 use super::{Bookkeeping as _, Schema, SchemaError, VERSIONS, check, migrate, still_fits};
-use crate::testing::TestDatabase;
+use crate::testing::{TestDatabase, run_on};
 use crate::{Postgres, Sqlite, SqliteOptions};
 
 const FIRST: (i64, &str) = (
@@ -55,9 +55,7 @@ impl Place for TempDir {
     }
 
     async fn run(&self, statement: &'static str) {
-        let mut transaction = self.open().await.write().await.expect("begins");
-        sqlx::raw_sql(statement).execute(&mut *transaction).await.expect("runs");
-        transaction.commit().await.expect("commits");
+        run_on(&self.open().await, statement).await;
     }
 
     async fn versions(&self) -> (Option<i64>, Option<i64>) {
@@ -77,7 +75,7 @@ impl Place for TestDatabase {
     }
 
     async fn run(&self, statement: &'static str) {
-        sqlx::raw_sql(statement).execute(&mut self.connect().await).await.expect("runs");
+        Self::run(self, statement).await;
     }
 
     async fn versions(&self) -> (Option<i64>, Option<i64>) {

@@ -106,9 +106,9 @@ def _(it: Manifests) -> None:
     variable(it, "users-service", "USERS__DATABASE__URL_FILE", "/etc/tandem/secrets/url")
 
 
-@case("settings_are_valid", "production", "a Job without what its service has", "Job auth-service-migrate")
+@case("settings_are_valid", "production", "a Job without a database", "Job auth-service-migrate")
 def _(it: Manifests) -> None:
-    variable(it, "auth-service-migrate", "AUTH__SERVER__INTERNAL_CLIENT_CA_FILE", None, "Job")
+    variable(it, "auth-service-migrate", "AUTH__DATABASE__URL_FILE", None, "Job")
 
 
 @case("settings_are_valid", "production", "plaintext that was not asked for", "plaintext beyond loopback")
@@ -341,9 +341,7 @@ def _(it: Manifests) -> None:
 
 @case("certificates_have_the_names", "production", "a name that no certificate has", "no certificate has the name")
 def _(it: Manifests) -> None:
-    name = "AUTH__WORKLOAD__CLIENTS__0__SAN"
-    for owner, kind in (("auth-service", "Deployment"), ("auth-service-migrate", "Job")):
-        variable(it, owner, name, "spiffe://cluster.local/ns/tandem/sa/users", kind)
+    variable(it, "auth-service", "AUTH__WORKLOAD__CLIENTS__0__SAN", "spiffe://cluster.local/ns/tandem/sa/users")
 
 
 @case("certificates_have_the_names", "production", "plaintext beside TLS", "still allows plaintext")

@@ -73,7 +73,7 @@ class Node:
         place = self.folder / "pods" / pod.name.replace(" ", "-").lower()
         if not place.exists():
             place.mkdir(parents=True)
-            mount(self.manifests, pod, self.secrets, place)
+            mount(self.manifests, pod.spec, self.secrets, place)
             for path in (place / "etc/tandem").rglob("*"):
                 os.chown(path, 0, pod.spec["securityContext"]["fsGroup"])
         return place / "etc/tandem"

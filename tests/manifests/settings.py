@@ -47,7 +47,7 @@ class Settings:
         for certificate in manifests.of("Certificate"):
             secrets[certificate["spec"]["secretName"]] = self.issued(certificate)
         key = hashlib.sha256(
-            json.dumps([pod.spec, manifests.of("ConfigMap", "Certificate"), sorted(secrets)], sort_keys=True).encode()
+            json.dumps([pod.spec, serving(manifests, pod), manifests.of("ConfigMap", "Certificate"), sorted(secrets)], sort_keys=True).encode()
         ).hexdigest()
         if key not in self.answers:
             with tempfile.TemporaryDirectory(dir=self.work) as folder:
@@ -58,12 +58,18 @@ class Settings:
         self, manifests: Manifests, pod: Pod, secrets: dict[str, dict[str, bytes]], folder: Path
     ) -> tuple[dict | None, str]:
         container = pod.spec["containers"][0]
-        mounts = mount(manifests, pod, secrets, folder)
+        spec = serving(manifests, pod)
+        mounts = mount(manifests, spec, secrets, folder) + mount(manifests, pod.spec, secrets, folder)
 
         def moved(text: str) -> str:
             return f"{folder}{text}" if any(text.startswith(f"{place}/") for place in mounts) else text
 
-        environment = {variable["name"]: moved(variable.get("value", "")) for variable in container.get("env", [])}
+        variables = [
+            variable
+            for variable in spec.get("containers", [{}])[0].get("env", [])
+            if "__DATABASE__" not in variable["name"]
+        ] + container.get("env", [])
+        environment = {variable["name"]: moved(variable.get("value", "")) for variable in variables}
         *options, _ = container["args"]
         command = [str(self.binaries / str(pod.service)), *map(moved, options), "config"]
         done = subprocess.run([*command, "check"], env=environment, capture_output=True, text=True)
@@ -80,13 +86,20 @@ class Settings:
         return self.certificates[spec]
 
 
+def serving(manifests: Manifests, pod: Pod) -> Document:
+    """For a pod that migrates, which needs the settings of the database alone, the one whose other settings it goes with."""
+    if pod.serves or pod.service is None:
+        return {}
+    return next((other.spec for other in manifests.ours() if other.serves and other.service == pod.service), {})
+
+
 def mount(
-    manifests: Manifests, pod: Pod, secrets: dict[str, dict[str, bytes]], folder: Path
+    manifests: Manifests, spec: Document, secrets: dict[str, dict[str, bytes]], folder: Path
 ) -> list[str]:
     """Puts the files of every volume where it is mounted; a Secret that nobody makes is an empty folder."""
-    volumes = {volume["name"]: volume for volume in pod.spec.get("volumes", [])}
+    volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
     mounts = []
-    for place in pod.spec["containers"][0].get("volumeMounts", []):
+    for place in spec.get("containers", [{}])[0].get("volumeMounts", []):
         volume = volumes.get(place["name"], {})
         path = folder / place["mountPath"].lstrip("/")
         path.mkdir(parents=True, exist_ok=True)

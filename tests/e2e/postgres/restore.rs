@@ -222,7 +222,10 @@ async fn life_goes_on(anonymous: &Caller, root: &Person, today: &Today) {
     for replica in 0..REPLICAS {
         let shown = eventually("newcomers", async || {
             let shown = everybody(root, replica).await;
-            shown.contains_key(&("newcomer".to_owned(), newcomer.clone())).then_some(shown)
+            let have_come = [("newcomer", &newcomer), ("lostuser", &successor)]
+                .iter()
+                .all(|(name, id)| shown.contains_key(&((*name).to_owned(), (*id).clone())));
+            have_come.then_some(shown)
         })
         .await;
         assert_eq!(shown[&("newcomer".to_owned(), newcomer.clone())], (UserRole::User, UserState::Active));

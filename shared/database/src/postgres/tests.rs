@@ -99,7 +99,7 @@ async fn a_connection_is_not_kept_in_the_middle_of_a_statement_or_after_one_that
     let (_place, database) = database(1).await;
     for _ in 0..20 {
         let mut connection = database.read().await.expect("a connection");
-        let query = sqlx::query_scalar::<_, i32>("select 1 from pg_sleep(0.01)");
+        let query = sqlx::query_scalar::<_, i32>("select 1 from pg_sleep(1)");
         assert!(poll_immediate(query.fetch_one(&mut connection)).await.is_none(), "it is under way");
         drop(connection);
         assert!(session_of(&database).await > 1, "the answer to this one and not to the one before");

@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status import rpc_status
 
+import suite
 from tandem_process import Tandem
 
 PROTO = Path(__file__).resolve().parents[2] / "proto"
@@ -320,11 +321,7 @@ def main():
         generate_stubs(stubs)
         load_stubs()
         with Tandem(arguments.tandem, Path(folder) / "data", soon) as tandem:
-            suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-            result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
-    failed = len(result.failures) + len(result.errors)
-    print(f"{max(result.testsRun - failed, 0)} passed, {failed} failed")
-    return 0 if result.testsRun and not failed else 1
+            return suite.run()
 
 
 if __name__ == "__main__":

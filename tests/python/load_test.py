@@ -23,6 +23,7 @@ from pathlib import Path
 
 import grpc
 
+import suite
 from tandem_process import Tandem
 
 BINARY: Path
@@ -218,11 +219,7 @@ def main():
     arguments.add_argument("--h2load", required=True, type=Path, help="h2load of nghttp2")
     arguments = arguments.parse_args()
     BINARY, H2LOAD = arguments.tandem.resolve(), arguments.h2load.resolve()
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
-    failed = len({test for test, _ in result.failures + result.errors})
-    print(f"{max(result.testsRun - failed, 0)} passed, {failed} failed")
-    return 0 if result.testsRun and not failed else 1
+    return suite.run()
 
 
 if __name__ == "__main__":

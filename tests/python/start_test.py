@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 import grpc
+import suite
 from tandem_process import FREE_PORTS, OURS, Tandem
 
 BINARY: Path
@@ -177,11 +178,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--tandem", required=True, type=Path, help="the binary of the all-in-one")
     BINARY = arguments.parse_args().tandem.resolve()
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
-    failed = len({test for test, _ in result.failures + result.errors})
-    print(f"{max(result.testsRun - failed, 0)} passed, {failed} failed")
-    return 0 if result.testsRun and not failed else 1
+    return suite.run()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ def problems(file):
     services = compose["services"]
     for name, service in services.items():
         yield from (f"{name}: {problem}" for problem in of_service(name, service, compose))
+    if compose["networks"]["database"].get("internal") is not True:
+        yield "the network of the database has a way out"
+    for name in ("postgres", "roles", "auth-migrate", "users-migrate"):
+        if list(services[name]["networks"]) != ["database"]:
+            yield f"{name}: it is on more networks than that of the database"
     for name in set(compose["secrets"]) - {secret for service in services.values() for secret in service.get("secrets", [])}:
         yield f"nobody uses the secret {name}"
 
@@ -46,6 +51,12 @@ def of_service(name, service, compose):
             yield f"{variable} is no file of a secret"
         if str(value).startswith("/run/secrets/") and str(value).split("/")[-1] not in service.get("secrets", []):
             yield f"{variable} names a secret that it is not given"
+    if name != "roles":
+        named = {str(value).split("/")[-1] for value in (service.get("environment") or {}).values()}
+        for secret in set(service.get("secrets", [])) - named:
+            yield f"it is given the secret {secret}, which no variable of it names"
+    if name.endswith("-migrate") and len(service.get("secrets", [])) != 1:
+        yield "it is given more than the URL of its database"
     for volume in service.get("volumes", []):
         if isinstance(volume, dict) and not volume.get("read_only"):
             yield f"it may write to {volume['source']}"

@@ -382,6 +382,47 @@ def _(it: Manifests) -> None:
     del policy(it, "auth-service-internal")["ingress"][0]["from"]
 
 
+def peers(it: Manifests, name: str, way: str = "ingress") -> list[Document]:
+    return policy(it, name)[way][0]["from" if way == "ingress" else "to"]
+
+
+@case("who_is_on_the_other_side_is_documented", "production", "every namespace", "opens a way to every namespace")
+def _(it: Manifests) -> None:
+    peers(it, "auth-service-internal").append({"namespaceSelector": {}})
+
+
+@case("who_is_on_the_other_side_is_documented", "production", "others than are said", "and docs/kubernetes.md says")
+def _(it: Manifests) -> None:
+    clients = {"matchLabels": {"clients.tandem/public": "true"}}
+    peers(it, "auth-service-internal").append({"namespaceSelector": clients})
+
+
+@case("who_is_on_the_other_side_is_documented", "production", "the whole world", "opens a way to all of 0.0.0.0/0")
+def _(it: Manifests) -> None:
+    peers(it, "auth-service-public").append({"ipBlock": {"cidr": "0.0.0.0/0"}})
+
+
+@case("who_is_on_the_other_side_is_documented", "production", "any database", "opens a way to all of 0.0.0.0/0")
+def _(it: Manifests) -> None:
+    peers(it, "services-to-postgres", "egress").append({"ipBlock": {"cidr": "0.0.0.0/0"}})
+
+
+@case("only_who_migrates_is_the_owner", "production", "the owner's password", "the password of the schema's owner")
+def _(it: Manifests) -> None:
+    template(it, "auth-service")["volumes"].append({"name": "owner", "secret": {"secretName": "auth-service-owner"}})
+
+
+@case("only_who_migrates_is_the_owner", "production", "the pepper for a migration", "needs auth-service-owner alone")
+def _(it: Manifests) -> None:
+    job = template(it, "auth-service-migrate", "Job")
+    job["volumes"].append({"name": "secrets", "secret": {"secretName": "auth-service"}})
+
+
+@case("services_stay_inside", "production", "a way in from outside", "is reached from outside of the cluster")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service-internal")["spec"]["type"] = "LoadBalancer"
+
+
 @case("policies_open_ports_that_exist", "production", "another port", "which Deployment auth-service does not have")
 def _(it: Manifests) -> None:
     policy(it, "auth-service-operations")["ingress"][0]["ports"][0]["port"] = 9053

@@ -82,6 +82,24 @@ def ports_agree(manifests: Manifests, context: Context) -> Iterator[str]:
 
 
 @check
+def only_who_migrates_is_the_owner(manifests: Manifests, context: Context) -> Iterator[str]:
+    for pod in manifests.ours():
+        given = {volume["secret"]["secretName"] for volume in pod.spec.get("volumes", []) if "secret" in volume}
+        owner = f"{pod.service}-owner"
+        if pod.serves and any(name.endswith("-owner") for name in given):
+            yield f"{pod.name}: is given the password of the schema's owner"
+        if not pod.serves and given != {owner}:
+            yield f"{pod.name}: is given {sorted(given)}, and needs {owner} alone"
+
+
+@check
+def services_stay_inside(manifests: Manifests, context: Context) -> Iterator[str]:
+    for service in manifests.of("Service"):
+        if service["spec"].get("type", "ClusterIP") != "ClusterIP" or service["spec"].get("externalIPs"):
+            yield f"Service {service['metadata']['name']}: is reached from outside of the cluster"
+
+
+@check
 def services_lead_to_ports(manifests: Manifests, context: Context) -> Iterator[str]:
     for service in manifests.of("Service"):
         name = f"Service {service['metadata']['name']}"

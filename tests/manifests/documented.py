@@ -11,6 +11,8 @@ from pathlib import Path
 class Documented:
     # Policy -> ports of the table of flows.
     flows: dict[str, set[int]]
+    # Policy -> the labels and names by which that table says who is on the other side.
+    callers: dict[str, set[str]]
     # (Secret, key) of the table of Secrets.
     secrets: set[tuple[str, str]]
     # Overlay -> connections to PostgreSQL at most.
@@ -26,6 +28,7 @@ class Documented:
         manifest = (root / "Cargo.toml").read_text()
         return cls(
             flows=flows(table(page, "Who reaches whom")),
+            callers=callers(table(page, "Who reaches whom")),
             secrets={
                 (code(secret)[0], key)
                 for secret, keys, *_ in table(page, "Secrets")
@@ -49,6 +52,16 @@ def flows(rows: list[list[str]]) -> dict[str, set[int]]:
     for *_, ports, policies in rows:
         for policy in code(policies):
             found.setdefault(policy, set()).update(int(port) for port in re.findall(r"\d+", ports))
+    return found
+
+
+def callers(rows: list[list[str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    before: set[str] = set()
+    for who, whom, _, policies in rows:
+        before = before if who == "the same" else {*code(who), *code(whom)}
+        for policy in code(policies):
+            found.setdefault(policy, set()).update(before)
     return found
 
 

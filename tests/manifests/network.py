@@ -38,6 +38,38 @@ def policies_are_documented(manifests: Manifests, context: Context) -> Iterator[
 
 
 @check
+def who_is_on_the_other_side_is_documented(manifests: Manifests, context: Context) -> Iterator[str]:
+    for policy in manifests.of("NetworkPolicy"):
+        name = policy["metadata"]["name"]
+        said = context.documented.callers.get(name, set())
+        for rule in rules(policy["spec"]):
+            for peer in rule.get("from", rule.get("to", [])):
+                if "ipBlock" in peer:
+                    if "from" in rule or not peer["ipBlock"]["cidr"].endswith(("/32", "/128")):
+                        yield f"NetworkPolicy {name}: opens a way to all of {peer['ipBlock']['cidr']}"
+                elif "namespaceSelector" in peer:
+                    yield from (f"NetworkPolicy {name}: {flaw}" for flaw in not_as_said(peer, said))
+
+
+def not_as_said(peer: Document, said: set[str]) -> Iterator[str]:
+    """What is wrong with a peer beyond its own namespace, by the labels and names that are said of it."""
+    asked: dict[str, str] = {}
+    for selector in (peer["namespaceSelector"], peer.get("podSelector", {})):
+        if set(selector) - {"matchLabels"}:
+            yield "says who by more than labels"
+        asked |= selector.get("matchLabels", {})
+    if not peer["namespaceSelector"].get("matchLabels"):
+        yield "opens a way to every namespace"
+    namespace = asked.pop("kubernetes.io/metadata.name", None)
+    if namespace and namespace not in said:
+        yield f"is for the namespace {namespace}, which docs/kubernetes.md does not name"
+    given = {f"{key}={value}" for key, value in asked.items()}
+    labels = {one for one in said if "=" in one}
+    if given != labels:
+        yield f"is for {sorted(given)}, and docs/kubernetes.md says {sorted(labels)}"
+
+
+@check
 def policies_open_ports_that_exist(manifests: Manifests, context: Context) -> Iterator[str]:
     for policy in manifests.of("NetworkPolicy"):
         name, spec = policy["metadata"]["name"], policy["spec"]

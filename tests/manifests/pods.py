@@ -180,7 +180,7 @@ class Node:
         """On a terminal, as `kubectl exec --stdin --tty` gives one: through both services to both databases."""
         ours, theirs = pty.openpty()
         done = self.start(
-            self.pod("Deployment", "users-service"), "bootstrap-super-admin", "--username", "the.boss",
+            self.pod("Deployment", "users-service"), "bootstrap-super-admin", "--username", "superadmin",
             stdin=theirs, stdout=theirs, stderr=theirs,
         )  # fmt: skip
         os.close(theirs)
@@ -242,7 +242,6 @@ class Node:
                 say(f"{service} ends with 0 within {grace} s", f"it ends with {status}" if status else "")
             except subprocess.TimeoutExpired:
                 say(f"{service} ends with 0 within {grace} s", "it does not")
-
 
     def begins_a_new_epoch(self) -> None:
         """What docs/kubernetes.md has run after a restore, by a pod of auth-service's template."""

@@ -52,23 +52,23 @@ pub(super) fn auth(error: Error) -> Status {
             fault(Code::Unavailable, Auth::HasherBusy).retry_after(retry_after)
         }
         Error::Store(StoreError::Unavailable(cause)) => {
-            log(&*cause, "the store is unavailable");
+            log_outage(&*cause, "the store is unavailable");
             fault(Code::Unavailable, Auth::StorageUnavailable).retry_after(STORE_RETRY)
         }
         Error::Store(StoreError::DeadlineExceeded) => fault(Code::DeadlineExceeded, Auth::DeadlineExceeded),
         Error::Store(StoreError::OutcomeUnknown(cause)) => {
-            log(&*cause, "the outcome of a commit is unknown");
+            log_outage(&*cause, "the outcome of a commit is unknown");
             fault(Code::Unavailable, Auth::OutcomeUnknown)
         }
         Error::Store(StoreError::Broken(cause)) | Error::Internal(cause) => {
-            log(&*cause, "internal error");
+            log_failure(&*cause, "internal error");
             internal(AUTH_DOMAIN, Auth::Internal.as_str_name())
         }
         misplaced @ (Error::AccountNotFound(_)
         | Error::AccountIdTaken(_)
         | Error::VersionMismatch
         | Error::CursorUnknown) => {
-            log(&misplaced, "an error of the port came up in AuthService");
+            log_failure(&misplaced, "an error of the port came up in AuthService");
             internal(AUTH_DOMAIN, Auth::Internal.as_str_name())
         }
     };
@@ -101,18 +101,18 @@ pub(super) fn identity(error: Error) -> Status {
             fault(Code::Unavailable, Identity::HasherBusy).retry_after(retry_after)
         }
         Error::Store(StoreError::Unavailable(cause)) => {
-            log(&*cause, "the store is unavailable");
+            log_outage(&*cause, "the store is unavailable");
             fault(Code::Unavailable, Identity::StorageUnavailable).retry_after(STORE_RETRY)
         }
         Error::Store(StoreError::DeadlineExceeded) => {
             fault(Code::DeadlineExceeded, Identity::DeadlineExceeded)
         }
         Error::Store(StoreError::OutcomeUnknown(cause)) => {
-            log(&*cause, "the outcome of a commit is unknown");
+            log_outage(&*cause, "the outcome of a commit is unknown");
             fault(Code::Unavailable, Identity::OutcomeUnknown)
         }
         Error::Store(StoreError::Broken(cause)) | Error::Internal(cause) => {
-            log(&*cause, "internal error");
+            log_failure(&*cause, "internal error");
             internal(IDENTITY_DOMAIN, Identity::Internal.as_str_name())
         }
         misplaced @ (Error::Unauthenticated
@@ -123,7 +123,7 @@ pub(super) fn identity(error: Error) -> Status {
         | Error::PasswordUnchanged
         | Error::SessionNotFound(_)
         | Error::RequestIdReused) => {
-            log(&misplaced, "an error of AuthService came up in the port");
+            log_failure(&misplaced, "an error of AuthService came up in the port");
             internal(IDENTITY_DOMAIN, Identity::Internal.as_str_name())
         }
     };
@@ -176,8 +176,17 @@ fn wire_violations(violations: impl IntoIterator<Item = Violation>) -> Vec<grpc_
     violations.into_iter().map(wire).collect()
 }
 
-/// The cause is for operators: written down once, here, and never sent.
-fn log(cause: &(dyn std::error::Error + 'static), what: &str) {
+/// A bug, or data that cannot be read. The cause is for operators: written down once, and never sent.
+fn log_failure(cause: &(dyn std::error::Error + 'static), what: &str) {
+    tracing::error!(cause = chain(cause), "{what}");
+}
+
+/// A database that is away: nothing here has failed.
+fn log_outage(cause: &(dyn std::error::Error + 'static), what: &str) {
+    tracing::warn!(cause = chain(cause), "{what}");
+}
+
+fn chain(cause: &(dyn std::error::Error + 'static)) -> String {
     let mut chain = cause.to_string();
     let mut next = cause.source();
     while let Some(source) = next {
@@ -185,7 +194,7 @@ fn log(cause: &(dyn std::error::Error + 'static), what: &str) {
         chain.push_str(&source.to_string());
         next = source.source();
     }
-    tracing::error!(cause = chain, "{what}");
+    chain
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Named places at which a test build can die, by `abort`: like `kill -9` for all that is on disk.
+//! What a test build can be made to do wrong, and a release build cannot: die at a named place, or have a named defect.
 //!
-//! `fail_point("create_user.reserved")` is nothing in a release build. With the feature `test-hooks` the process
-//! aborts there, without destructors or a flush, when the environment variable `TANDEM_FAIL_POINT` names the place:
-//! so a test can stop a service between any two steps and look at what a restart makes of it.
+//! Both are nothing in a release build. With the feature `test-hooks` an environment variable names what acts:
+//!
+//! - `TANDEM_FAIL_POINT`: [`fail_point`] of this name aborts the process, without destructors or a flush: like `kill -9`
+//!   for all that is on disk. So a test can stop a service between any two steps and look at what a restart makes of it.
+//! - `TANDEM_MUTANT`: [`mutant`] of this name is true, and the code beside it does what it must never do. So a test that
+//!   looks for violations can show that it would find one.
 
 /// Dies here if a test asked for it by name; otherwise, and in every build without `test-hooks`, does nothing.
 #[inline]
@@ -13,16 +16,38 @@ pub fn fail_point(name: &'static str) {
     let _ = name;
 }
 
+/// Whether a test asked for the defect of this name; never, in every build without `test-hooks`.
+#[inline]
+#[must_use]
+pub fn mutant(name: &'static str) -> bool {
+    #[cfg(feature = "test-hooks")]
+    return armed::is_mutant(name);
+    #[cfg(not(feature = "test-hooks"))]
+    {
+        let _ = name;
+        false
+    }
+}
+
 #[cfg(feature = "test-hooks")]
 mod armed {
     use std::sync::LazyLock;
 
+    static FAIL_POINT: LazyLock<Option<String>> = LazyLock::new(|| switch("TANDEM_FAIL_POINT"));
+    static MUTANT: LazyLock<Option<String>> = LazyLock::new(|| switch("TANDEM_MUTANT"));
+
     #[expect(clippy::disallowed_methods, reason = "a switch of test builds, not configuration")]
-    static NAMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("TANDEM_FAIL_POINT").ok());
+    fn switch(variable: &str) -> Option<String> {
+        std::env::var(variable).ok()
+    }
 
     pub(super) fn die_if_named(name: &str) {
-        if NAMED.as_deref() == Some(name) {
+        if FAIL_POINT.as_deref() == Some(name) {
             std::process::abort();
         }
+    }
+
+    pub(super) fn is_mutant(name: &str) -> bool {
+        MUTANT.as_deref() == Some(name)
     }
 }

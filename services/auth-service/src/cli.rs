@@ -148,7 +148,7 @@ fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<()
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    let _log = telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let traces = telemetry::export_traces("auth-service")?;
     if let Some(traces) = &traces {
         grpc_kit::trace::record_with(traces.tracer());
@@ -167,7 +167,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 }
 
 async fn after(config: Config) -> Result<(), Box<dyn Error>> {
-    let _log = telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let (epoch, ended) = after_restore(&config, SystemClock::default()).await?;
     println!("the database has the new epoch {epoch}; {ended} sessions were ended");
     Ok(())

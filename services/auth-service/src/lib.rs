@@ -227,7 +227,6 @@ pub enum AfterRestoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
 
     use auth_core::ports::Clock as _;
 
@@ -240,12 +239,8 @@ mod tests {
         assert!(clock.sleep(wait).await, "nobody is in a hurry outside of a call");
         for (left, waits) in [(301, true), (299, false), (0, false)] {
             let call = call::Call {
-                request_id: "r-1".to_owned(),
                 deadline: Some(Instant::now() + Duration::from_millis(left)),
-                traceparent: None,
-                tracestate: None,
-                peer: None,
-                user_id: OnceLock::new(),
+                ..call::Call::new("/tandem.probe.v1.ProbeService/Get", "r-1")
             };
             let begun = Instant::now();
             assert_eq!(call::scope(call, clock.sleep(wait)).await, waits, "{left} ms");

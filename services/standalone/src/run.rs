@@ -34,7 +34,7 @@ pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
 async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     let directory = DataDir::open(data_dir)?;
     let (auth, mut users) = settings(&directory)?;
-    let _log = telemetry::init_log(&auth.log)?;
+    let _log = telemetry::init_log(&auth.log, grpc_kit::call::fields)?;
     let traces = telemetry::export_traces("tandem")?;
     if let Some(traces) = &traces {
         grpc_kit::trace::record_with(traces.tracer());

@@ -185,7 +185,7 @@ fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<()
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
-    let _log = telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let traces = telemetry::export_traces("users-service")?;
     if let Some(traces) = &traces {
         grpc_kit::trace::record_with(traces.tracer());

@@ -7,7 +7,6 @@
 use std::{net::SocketAddr, panic::resume_unwind, sync::Arc, sync::LazyLock, sync::OnceLock};
 
 use tokio::{sync::watch, time::Instant};
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 tokio::task_local! {
@@ -19,6 +18,8 @@ tokio::task_local! {
 /// The call that is being served.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// What is called, as `/package.Service/Method`; cut where it is none and long.
+    pub path: Arc<str>,
     /// The caller's `x-request-id` where it is valid, else one made here; 1 to 64 visible ASCII characters.
     pub request_id: String,
     /// When the answer is `DEADLINE_EXCEEDED`; streaming calls have none.
@@ -33,10 +34,33 @@ pub struct Call {
     pub user_id: OnceLock<Uuid>,
 }
 
+impl Call {
+    /// One of which no more is known than what it is called.
+    #[must_use]
+    pub fn new(path: impl Into<Arc<str>>, request_id: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            request_id: request_id.into(),
+            deadline: None,
+            traceparent: None,
+            tracestate: None,
+            peer: None,
+            user_id: OnceLock::new(),
+        }
+    }
+}
+
 /// The call that this task is serving; `None` outside of one (start-up, background work).
 #[must_use]
 pub fn current() -> Option<Call> {
     shared().map(|call| Call::clone(&call))
+}
+
+/// What a line of the log says of the call during which it is written, each with its name; `None` outside of one.
+#[must_use]
+pub fn fields() -> Option<[(&'static str, String); 2]> {
+    let of = |call: &Arc<Call>| [("path", call.path.to_string()), ("request_id", call.request_id.clone())];
+    CURRENT.try_with(of).ok()
 }
 
 /// Says whose token the call that this task is serving came with, for the log.
@@ -57,8 +81,8 @@ pub async fn scope<F: Future>(call: Call, future: F) -> F::Output {
 }
 
 /// As [`scope`], of a call that is shared already.
-pub(crate) async fn scope_shared<F: Future>(call: Arc<Call>, future: F) -> F::Output {
-    CURRENT.scope(call, future).await
+pub(crate) fn scope_shared<F: Future>(call: Arc<Call>, future: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(call, future)
 }
 
 /// Runs `poll`, one step of something that is not a future, as a part of `call`.
@@ -75,8 +99,7 @@ pub(crate) fn shared() -> Option<Arc<Call>> {
 /// tonic drops a handler's future when the client cancels, disconnects or runs out of time. A transaction
 /// dropped in the middle is worse than one that nobody waits for: with sqlx 0.9.0 a connection whose
 /// `BEGIN` was cut goes back to the pool inside an open transaction, and later writes on it are
-/// acknowledged and then lost. So whatever writes runs here, in a task of its own, with the call and the
-/// tracing span of the handler.
+/// acknowledged and then lost. So whatever writes runs here, in a task of its own, as a part of the handler's call.
 ///
 /// # Panics
 /// When `future` panics, in the caller: the panic is answered like one of the handler's own.
@@ -91,8 +114,7 @@ where
     let work = async move {
         let _running = running;
         CALLER.scope(caller, future).await
-    }
-    .in_current_span();
+    };
     let task = match shared() {
         Some(call) => tokio::spawn(CURRENT.scope(call, work)),
         None => tokio::spawn(work),
@@ -161,14 +183,7 @@ pub(crate) mod tests {
 
     /// One of which nothing is known but its name.
     pub(crate) fn call(request_id: &str) -> Call {
-        Call {
-            request_id: request_id.to_owned(),
-            deadline: None,
-            traceparent: None,
-            tracestate: None,
-            peer: None,
-            user_id: OnceLock::new(),
-        }
+        Call::new("/tandem.probe.v1.ProbeService/Get", request_id)
     }
 
     #[tokio::test]

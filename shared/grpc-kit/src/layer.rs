@@ -1,6 +1,6 @@
 //! What happens to every call, once, on every listener.
 //!
-//! On the way in a call gets its request id, deadline and span. On the way out its error answer is completed
+//! On the way in a call gets its request id and deadline, and its span where traces are recorded. On the way out its error answer is completed
 //! (every error carries `ErrorInfo` and `RequestInfo`, also those that tonic makes before a handler runs),
 //! its panic is answered INTERNAL, its outcome is logged in one line and counted.
 //!
@@ -21,7 +21,7 @@ use std::{
     future::pending,
     panic::AssertUnwindSafe,
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -35,14 +35,13 @@ use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service, ServiceExt as _};
-use tracing::Instrument as _;
 
 pub(crate) use self::methods::code_name;
 use self::{
     answer::AnswerBody,
     completion::{Completion, Part},
     messages::CountedBody,
-    methods::{Kind, Method, Methods},
+    methods::{Method, Methods},
     observation::Observation,
 };
 use crate::trace::{CallSpan, Parent, Server};
@@ -159,16 +158,14 @@ where
     pub(crate) fn handle(&self, mut request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let method = self.layer.methods.at(request.uri().path());
         let (kind, is_known) = (method.kind, method.is_known());
-        let mut call = admit(&mut request, kind);
+        let mut call = admit(&mut request, &method);
         let traced = trace(&mut call, &request, &method);
         let call = Arc::new(call);
         if kind.client_streams() {
             request = request.map(|body| Body::new(CountedBody::new(body, method.received())));
         }
-        let path = request.uri().path();
-        let completion = Completion::new(self.layer.domain, path, &call);
-        let observation = Observation::begin(method, path, &call, traced);
-        let span = observation.span().clone();
+        let completion = Completion::new(self.layer.domain, &call);
+        let observation = Observation::begin(method, &call, traced);
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let inner = self.inner.clone();
         let handler = if is_known {
@@ -176,14 +173,13 @@ where
         } else {
             Either::Right(async { inner.oneshot(without_body(request).await).await })
         };
-        let handler = AssertUnwindSafe(handler).catch_unwind();
-        let handler = call::scope_shared(Arc::clone(&call), handler).boxed();
-        async move {
-            let response = outcome(handler, call.deadline, completion.domain()).await;
-            finish(response, call, completion, observation, drain)
-        }
-        .instrument(span)
-        .boxed()
+        let handler = AssertUnwindSafe(handler).catch_unwind().boxed();
+        let answered = Arc::clone(&call);
+        let answer = async move {
+            let response = outcome(handler, answered.deadline, completion.domain()).await;
+            finish(response, answered, completion, observation, drain)
+        };
+        call::scope_shared(call, answer).boxed()
     }
 }
 
@@ -202,20 +198,15 @@ async fn without_body(request: Request<Body>) -> Request<Body> {
 }
 
 /// What is known about a call before anything runs.
-fn admit(request: &mut Request<Body>, kind: Kind) -> Call {
+fn admit(request: &mut Request<Body>, method: &Method) -> Call {
     let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let path = method.path().unwrap_or_else(|| methods::cut(request.uri().path()).into());
     let headers = request.headers_mut();
     let requested = deadline::take_timeout(headers);
-    let deadline = (!kind.streams()).then(|| deadline::of_unary_call(requested));
+    let deadline = (!method.kind.streams()).then(|| deadline::of_unary_call(requested));
     let (traceparent, tracestate) = trace_context::read(headers).unzip();
-    Call {
-        request_id: request_id::of(headers),
-        deadline,
-        traceparent,
-        tracestate: tracestate.flatten(),
-        peer,
-        user_id: OnceLock::new(),
-    }
+    let tracestate = tracestate.flatten();
+    Call { deadline, traceparent, tracestate, peer, ..Call::new(path, request_id::of(headers)) }
 }
 
 /// Begins the span of a call, if there are any, which takes the place of the caller's in what the call belongs to.

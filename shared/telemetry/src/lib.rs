@@ -7,6 +7,7 @@ mod buffered;
 mod json;
 mod origin;
 mod process;
+mod text;
 mod traces;
 
 use std::io::{IsTerminal as _, Stderr, stderr};
@@ -19,8 +20,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use buffered::{Buffered, SECURITY};
-use json::{JsonLine, SpanFields};
+use json::JsonLine;
 use origin::OursInDetail;
+use text::TextLine;
 
 pub use traces::{Traces, TracesError, export_traces};
 
@@ -92,6 +94,9 @@ pub enum TelemetryError {
     Metrics(#[from] BuildError),
 }
 
+/// Names and values of what a line says of the call during which it is said; none outside of one.
+pub type CurrentCall = fn() -> Option<[(&'static str, String); 2]>;
+
 /// The process's log. To be held to the end: what waits to be written is written when it is dropped.
 #[derive(Debug)]
 #[must_use = "lines are lost that wait when the process ends"]
@@ -104,7 +109,7 @@ impl Drop for Log {
 }
 
 /// Sets the process's log up, on standard error: standard output is for what a command answers.
-pub fn init_log(settings: &LogSettings) -> Result<Log, TelemetryError> {
+pub fn init_log(settings: &LogSettings, call: CurrentCall) -> Result<Log, TelemetryError> {
     let json = match settings.format {
         LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Json => true,
@@ -114,9 +119,10 @@ pub fn init_log(settings: &LogSettings) -> Result<Log, TelemetryError> {
     let subscriber = tracing_subscriber::registry().with(parse(&settings.level)?).with(OursInDetail);
     let log = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     if json {
-        subscriber.with(log.fmt_fields(SpanFields).event_format(JsonLine)).try_init()?;
+        subscriber.with(log.event_format(JsonLine(call))).try_init()?;
     } else {
-        subscriber.with(log.with_ansi(stderr().is_terminal())).try_init()?;
+        let colours = stderr().is_terminal();
+        subscriber.with(log.with_ansi(colours).event_format(TextLine::new(call, colours))).try_init()?;
     }
     Ok(Log(lines))
 }

@@ -231,7 +231,6 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
 
     use futures::FutureExt as _;
     use grpc_kit::Call;
@@ -248,14 +247,7 @@ mod tests {
     }
 
     fn call_until(deadline: Instant) -> Call {
-        Call {
-            request_id: "r-1".to_owned(),
-            deadline: Some(deadline),
-            traceparent: None,
-            tracestate: None,
-            peer: None,
-            user_id: OnceLock::new(),
-        }
+        Call { deadline: Some(deadline), ..Call::new("/tandem.probe.v1.ProbeService/Get", "r-1") }
     }
 
     #[tokio::test(start_paused = true)]

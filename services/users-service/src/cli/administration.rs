@@ -17,7 +17,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 pub(super) async fn bootstrap(config: Config, whom: Whom, place: PasswordPlace, force: bool) -> Outcome {
     let username = whom.parse()?;
     let password = NewPassword::prepare(place)?;
-    let _log = telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let administration = open(&config).await?;
     let prepared = administration.prepare_super_admin(username, force).await.map_err(explained)?;
     let password = password.hand_out()?;
@@ -28,7 +28,7 @@ pub(super) async fn bootstrap(config: Config, whom: Whom, place: PasswordPlace, 
 
 pub(super) async fn demote(config: Config, whom: Whom) -> Outcome {
     let username = whom.parse()?;
-    let _log = telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let user = open(&config).await?.demote_super_admin(username).await.map_err(explained)?;
     println!("{} is a user without sessions", user.username);
     Ok(())
@@ -37,7 +37,7 @@ pub(super) async fn demote(config: Config, whom: Whom) -> Outcome {
 pub(super) async fn reset_password(config: Config, whom: Whom, place: PasswordPlace) -> Outcome {
     let username = whom.parse()?;
     let password = NewPassword::prepare(place)?;
-    let _log = telemetry::init_log(&config.log)?;
+    let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let administration = open(&config).await?;
     administration.require_super_admin(username.clone()).await.map_err(explained)?;
     let password = password.hand_out()?;

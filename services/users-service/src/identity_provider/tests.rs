@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use configuration::Layers;
 use credentials::ClientTls;
@@ -42,14 +42,7 @@ async fn ask(provider: &GrpcIdentityProvider) -> ProviderError {
 
 fn call(left: Duration) -> Call {
     let deadline = Some(Instant::now() + left);
-    Call {
-        request_id: "r-1".into(),
-        deadline,
-        traceparent: None,
-        tracestate: None,
-        peer: None,
-        user_id: OnceLock::new(),
-    }
+    Call { deadline, ..Call::new("/tandem.probe.v1.ProbeService/Get", "r-1") }
 }
 
 #[tokio::test]

@@ -50,43 +50,8 @@ impl AnswerBody {
         Self { inner, call, completion, observation, messages, drain, over: false }
     }
 
-    /// Asks the inner body for more, as a part of the call. What is to come of a message alone says nothing to the log.
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Status>>> {
-        let Self { inner, call, observation, completion, messages, .. } = self;
-        let _in_span = messages.is_some().then(|| observation.span().enter());
-        let step = || call::scope_step(Arc::clone(call), || Pin::new(inner).poll_frame(cx));
-        match catch_unwind(AssertUnwindSafe(step)) {
-            Ok(polled) => polled,
-            Err(panic) => {
-                let status = observation.span().in_scope(|| panicked(panic.as_ref(), completion.domain()));
-                Poll::Ready(Some(Err(status)))
-            }
-        }
-    }
-
-    /// Ends the answer in place of the inner body.
-    fn cut(&mut self, status: &Status) -> Frame<Data> {
-        self.over = true;
-        self.observation.finish(status.code());
-        Frame::trailers(self.completion.trailers(status))
-    }
-
-    /// The inner body's own end.
-    fn ended(&mut self, mut trailers: HeaderMap) -> Frame<Data> {
-        let code = self.completion.complete(&mut trailers, Part::Trailers);
-        self.observation.finish(code.unwrap_or(Code::Unknown));
-        Frame::trailers(trailers)
-    }
-}
-
-impl http_body::Body for AnswerBody {
-    type Data = Data;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Data>, Status>>> {
+    /// What comes next, the end of the answer included.
+    fn next_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Status>>> {
         if self.over {
             return Poll::Ready(None);
         }
@@ -113,6 +78,41 @@ impl http_body::Body for AnswerBody {
             }
         };
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// Asks the inner body for more.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Status>>> {
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.inner).poll_frame(cx))) {
+            Ok(polled) => polled,
+            Err(panic) => Poll::Ready(Some(Err(panicked(panic.as_ref(), self.completion.domain())))),
+        }
+    }
+
+    /// Ends the answer in place of the inner body.
+    fn cut(&mut self, status: &Status) -> Frame<Data> {
+        self.over = true;
+        self.observation.finish(status.code());
+        Frame::trailers(self.completion.trailers(status))
+    }
+
+    /// The inner body's own end.
+    fn ended(&mut self, mut trailers: HeaderMap) -> Frame<Data> {
+        let code = self.completion.complete(&mut trailers, Part::Trailers);
+        self.observation.finish(code.unwrap_or(Code::Unknown));
+        Frame::trailers(trailers)
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Data;
+    type Error = Status;
+
+    /// As a part of the call.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Data>, Status>>> {
+        call::scope_step(Arc::clone(&self.call), || self.next_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {

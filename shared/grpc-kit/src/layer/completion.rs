@@ -48,8 +48,8 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    pub(super) fn new(domain: &'static str, path: &str, call: &Arc<Call>) -> Self {
-        Self { domain, call: Arc::clone(call), ours: path.starts_with("/tandem.") }
+    pub(super) fn new(domain: &'static str, call: &Arc<Call>) -> Self {
+        Self { domain, call: Arc::clone(call), ours: call.path.starts_with("/tandem.") }
     }
 
     pub(super) fn domain(&self) -> &'static str {
@@ -77,25 +77,25 @@ impl Completion {
             (status.code(), status.message().to_owned(), found)
         };
         details.push(details::request_info(&self.call.request_id));
-        self.write(&details::status(code, message, details), headers);
+        write(&details::status(code, message, details), headers);
         Some(code)
     }
 
     /// The trailers that end an answer which had begun.
     pub(super) fn trailers(&self, status: &Status) -> HeaderMap {
         let mut trailers = HeaderMap::new();
-        self.write(status, &mut trailers);
+        write(status, &mut trailers);
         self.complete(&mut trailers, Part::Trailers);
         trailers
     }
+}
 
-    /// Replaces the status in `headers`; other metadata of the answer stays.
-    fn write(&self, status: &Status, headers: &mut HeaderMap) {
-        headers.remove(GRPC_MESSAGE);
-        // Fails on details that are no header value, and base64 always is one.
-        if status.add_header(headers).is_err() {
-            tracing::error!(target: "grpc", request_id = self.call.request_id, "a status could not be written");
-        }
+/// Replaces the status in `headers`; other metadata of the answer stays.
+fn write(status: &Status, headers: &mut HeaderMap) {
+    headers.remove(GRPC_MESSAGE);
+    // Fails on details that are no header value, and base64 always is one.
+    if status.add_header(headers).is_err() {
+        tracing::error!(target: "grpc", "a status could not be written");
     }
 }
 
@@ -149,8 +149,8 @@ mod tests {
     fn completed(path: &str, status: &Status, part: Part) -> (Status, Code) {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).expect("a status that can be written");
-        let call = Arc::new(crate::call::tests::call("r-1"));
-        let end = Completion::new("probe.tandem", path, &call).complete(&mut headers, part).expect("an end");
+        let call = Arc::new(Call::new(path, "r-1"));
+        let end = Completion::new("probe.tandem", &call).complete(&mut headers, part).expect("an end");
         (Status::from_header_map(&headers).expect("a status"), end)
     }
 

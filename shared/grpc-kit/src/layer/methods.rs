@@ -15,6 +15,9 @@ use tonic::Code;
 /// What is called a method that there is not, and its service.
 const UNKNOWN: &str = "unknown";
 
+/// Longer paths are nobody's method; the log should not carry kilobytes of them.
+const MAX_PATH: usize = 128;
+
 /// The number of codes there are.
 const CODES: usize = 17;
 
@@ -65,6 +68,7 @@ impl Kind {
 /// A method in metrics and logs. What is counted is looked up once, when the layer is made: the names and labels of a
 /// metric make a key that takes longer to compare than the rest of the counting.
 pub(super) struct Method {
+    path: Arc<str>,
     pub(super) service: Arc<str>,
     pub(super) name: Arc<str>,
     pub(super) kind: Kind,
@@ -84,6 +88,7 @@ impl fmt::Debug for Method {
 
 impl Method {
     fn new(service: &str, name: &str, kind: Kind) -> Self {
+        let path = format!("/{service}/{name}").into();
         let (service, name): (Arc<str>, Arc<str>) = (service.into(), name.into());
         let labels = || {
             vec![
@@ -98,6 +103,7 @@ impl Method {
             counter!("grpc_server_handled_total", labels)
         };
         Self {
+            path,
             kind,
             started: counter!("grpc_server_started_total", labels()),
             received: counter!("grpc_server_msg_received_total", labels()),
@@ -114,9 +120,14 @@ impl Method {
         *self.service != *UNKNOWN
     }
 
+    /// Its path, if there is such a method.
+    pub(super) fn path(&self) -> Option<Arc<str>> {
+        self.is_known().then(|| Arc::clone(&self.path))
+    }
+
     /// As its path says it, if there is such a method.
     pub(super) fn known_name(&self) -> Option<String> {
-        self.is_known().then(|| format!("{}/{}", self.service, self.name))
+        self.is_known().then(|| self.path[1..].to_owned())
     }
 
     /// A call has begun.
@@ -152,7 +163,7 @@ impl Method {
 /// The methods of one listener. Clones are the same ones.
 #[derive(Clone, Debug)]
 pub(super) struct Methods {
-    served: Arc<HashMap<String, Arc<Method>>>,
+    served: Arc<HashMap<Arc<str>, Arc<Method>>>,
     unknown: Arc<Method>,
 }
 
@@ -174,9 +185,8 @@ impl Methods {
                     continue;
                 }
                 for method in &service.method {
-                    let path = format!("/{service_name}/{}", method.name());
-                    let method = || Arc::new(Method::new(&service_name, method.name(), Kind::of(method)));
-                    served.entry(path).or_insert_with(method);
+                    let method = Method::new(&service_name, method.name(), Kind::of(method));
+                    served.entry(Arc::clone(&method.path)).or_insert_with(|| Arc::new(method));
                 }
             }
         }
@@ -187,6 +197,11 @@ impl Methods {
     pub(super) fn at(&self, path: &str) -> Arc<Method> {
         Arc::clone(self.served.get(path).unwrap_or(&self.unknown))
     }
+}
+
+/// As much of a path that is no method's as is worth telling.
+pub(super) fn cut(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_PATH)]
 }
 
 fn describe() {

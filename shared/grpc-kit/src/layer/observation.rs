@@ -1,4 +1,4 @@
-//! What operators see of a call: one log line at its end with the span around it, metrics, and its span in a trace.
+//! What operators see of a call: one log line at its end, metrics, and its span in a trace.
 //!
 //! Never metadata values (but the request id and the trace) and never a message. Whose call it was stands in the line, and in
 //! nothing else.
@@ -6,7 +6,6 @@
 use std::{sync::Arc, time::Instant};
 
 use tonic::Code;
-use tracing::Span;
 
 use super::{
     messages::Messages,
@@ -15,17 +14,11 @@ use super::{
 };
 use crate::{Call, trace::CallSpan};
 
-/// Longer paths are nobody's method; a log line should not carry kilobytes of them.
-const MAX_PATH: usize = 128;
-
 /// One call, from its arrival to its end. Dropped before its end, it was cancelled.
 pub(super) struct Observation {
     method: Arc<Method>,
-    /// Of a method that there is not: the others are known by their names.
-    path: Option<Box<str>>,
     call: Arc<Call>,
     began: Instant,
-    span: Span,
     /// Where traces are recorded.
     traced: Option<CallSpan>,
     finished: bool,
@@ -33,17 +26,9 @@ pub(super) struct Observation {
 
 impl Observation {
     /// A call has arrived.
-    pub(super) fn begin(method: Arc<Method>, path: &str, call: &Arc<Call>, traced: Option<CallSpan>) -> Self {
-        let path = &path[..path.floor_char_boundary(MAX_PATH)];
-        let span = tracing::info_span!(target: "grpc", "rpc", path, request_id = call.request_id);
+    pub(super) fn begin(method: Arc<Method>, call: &Arc<Call>, traced: Option<CallSpan>) -> Self {
         method.count_start();
-        let path = (!method.is_known()).then(|| path.into());
-        Self { method, path, call: Arc::clone(call), began: Instant::now(), span, traced, finished: false }
-    }
-
-    /// The span in which everything about the call happens.
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+        Self { method, call: Arc::clone(call), began: Instant::now(), traced, finished: false }
     }
 
     /// What counts the messages of an answer that is a stream.
@@ -57,14 +42,15 @@ impl Observation {
             return;
         }
         let took = self.began.elapsed();
-        self.log(code, took.as_secs_f64() * 1000.0);
+        // By the microsecond, as the time of the line is.
+        self.log(code, (took.as_secs_f64() * 1e6).round() / 1e3);
         self.method.count_end(code, took);
         if let Some(mut traced) = self.traced.take() {
             traced.end(code);
         }
     }
 
-    /// Not in the span, whose fields it has all: that makes it half as long, and there is a line for each call.
+    /// A line by itself, not one that is said during the call: it has all that those have of it.
     fn log(&self, code: Code, duration_ms: f64) {
         let trace_id = self.call.traceparent.as_deref().and_then(trace_context::trace_id);
         tracing::info!(
@@ -73,7 +59,8 @@ impl Observation {
             code = code_name(code),
             rpc.service = &*self.method.service,
             rpc.method = &*self.method.name,
-            path = self.path.as_deref(),
+            // Of a method that there is not: the others are known by their names.
+            path = (!self.method.is_known()).then_some(&*self.call.path),
             duration_ms,
             request_id = self.call.request_id,
             trace_id,

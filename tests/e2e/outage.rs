@@ -2,6 +2,10 @@
 
 mod cut_off;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use api::auth::GetCurrentSessionRequest;
 use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest,
@@ -93,16 +97,28 @@ async fn auth_service_does_its_work_without_users_service() {
 
 #[tokio::test]
 async fn a_workload_token_that_is_wrong_is_an_outage_to_the_callers() {
-    let settings = Settings::default();
+    // A file for each side: in one of both, auth-service would come to know whatever is written to it.
+    let folder = tempfile::tempdir().expect("a folder");
+    let [known, shown] = ["known", "shown"].map(|name| folder.path().join(name));
+    let [right, wrong] = ["r", "w"].map(|letter| letter.repeat(44));
+    let write = |file: &Path, token: &str| {
+        fs::write(file, token).expect("written");
+        fs::set_permissions(file, Permissions::from_mode(0o600)).expect("closed to others");
+    };
+    write(&known, &right);
+    write(&shown, &right);
+    let settings = Settings::default()
+        .auth("WORKLOAD__CLIENTS__2__NAME", "another")
+        .auth("WORKLOAD__CLIENTS__2__ALLOW", "full")
+        .auth("WORKLOAD__CLIENTS__2__TOKEN_FILE", known.to_str().expect("text"))
+        .users("IDENTITY_PROVIDER__TOKEN_FILE", shown.to_str().expect("text"));
     let mut app = Pair::start_with(settings).await;
-    let token = app.home().join("full-token");
-    let right = std::fs::read_to_string(&token).expect("a token");
     app.stop_users().await;
-    std::fs::write(&token, "w".repeat(44)).expect("written");
+    write(&shown, &wrong);
     app.start_users().await;
     everything_is_away(&app.super_admin, &app.user.id).await;
     app.stop_users().await;
-    std::fs::write(&token, right).expect("written");
+    write(&shown, &right);
     app.start_users().await;
     app.super_admin.ok(GetCurrentUserRequest::default()).await;
 }

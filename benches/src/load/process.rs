@@ -61,9 +61,15 @@ async fn said_addresses(output: &mut Lines<BufReader<ChildStdout>>, listeners: u
     addresses
 }
 
-/// A program that may run on these cores only, and knows nothing of the environment that this runs in.
+/// A program that may run on these cores only, and knows nothing of the environment that this runs in, but for what the
+/// images set: huge pages for whoever asks the kernel for memory.
 pub(crate) fn pinned(cores: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["--cpu-list", cores]).arg(program).env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(["--cpu-list", cores])
+        .arg(program)
+        .env_clear()
+        .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+    command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }

@@ -90,8 +90,9 @@ const OLDEST_VERSION: i32 = 150_000;
 pub struct PostgresOptions {
     /// The server, or a pooler in front of it.
     pub connect: PgConnectOptions,
-    /// The server itself: for migrations, notifications and locks that outlive a transaction.
-    pub direct: PgConnectOptions,
+    /// The server itself, where there is a pooler in front of it: for migrations, notifications and locks that outlive a
+    /// transaction.
+    pub direct: Option<PgConnectOptions>,
     /// Connections in the pool. Those past the pooler come on top: one for notifications.
     pub max_connections: u32,
     /// Whether statements may be kept prepared from one transaction to the next, which a pooler in transaction mode may
@@ -104,7 +105,7 @@ impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresOptions")
             .field("connect", &place(&self.connect))
-            .field("direct", &place(&self.direct))
+            .field("direct", &self.direct.as_ref().map(place))
             .field("max_connections", &self.max_connections)
             .field("prepared_statements", &self.prepared_statements)
             .finish()
@@ -121,6 +122,7 @@ pub struct Postgres {
     /// The right to have a costly one, or a connection for what comes before it, which is needed on top.
     costly: Arc<Semaphore>,
     direct: Arc<PgConnectOptions>,
+    behind_pooler: bool,
     prepared_statements: bool,
     deadline: Deadline,
     bounds: &'static Bounds,
@@ -164,7 +166,8 @@ impl Postgres {
             pool,
             transactions: allowed(KEPT_FOR_READING),
             costly: allowed(KEPT_FROM_COSTLY),
-            direct: Arc::new(without_floats(&options.direct)),
+            direct: Arc::new(without_floats(options.direct.as_ref().unwrap_or(&options.connect))),
+            behind_pooler: options.direct.is_some(),
             prepared_statements: options.prepared_statements,
             deadline: || None,
             bounds: &BOUNDS,
@@ -284,6 +287,19 @@ impl Postgres {
         within(ACQUIRE_WAIT, self.direct_pool().begin()).await
     }
 
+    /// Begins a transaction that only reads, at the start of a process: on the first connection of the pool, which stays in
+    /// it, unless a pooler is in between.
+    pub(crate) async fn begin_inspection(
+        &self,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        if self.behind_pooler || !self.prepared_statements {
+            return self.begin_directly().await;
+        }
+        // A connection whose BEGIN was cut off would go back into the pool as it is. Nobody will use it: who cannot look at
+        // the schema does not serve.
+        within(ACQUIRE_WAIT, self.pool.begin()).await
+    }
+
     fn direct_pool(&self) -> PgPool {
         PoolOptions::new()
             .max_connections(1)
@@ -368,8 +384,9 @@ async fn set_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// Refuses a server that follows another: after a failover a name may lead to the old primary for a while, which would
 /// still let in whom the new one does not. A primary that is demoted restarts, so it is enough to look once.
 async fn set_up_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    set_up(connection).await?;
-    let is_standby: bool = connection.fetch_one("select pg_is_in_recovery()").await?.try_get(0)?;
+    // In one message, for which nothing is prepared.
+    let statements = sqlx::AssertSqlSafe(format!("{SESSION_SETTINGS}; select pg_is_in_recovery()"));
+    let is_standby: bool = connection.fetch_one(sqlx::raw_sql(statements)).await?.try_get(0)?;
     if is_standby { Err(sqlx::Error::Protocol(STANDBY.to_owned())) } else { Ok(()) }
 }
 

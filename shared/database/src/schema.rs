@@ -266,7 +266,7 @@ impl Schema for Postgres {
     }
 
     async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
-        self.begin_directly().await
+        self.begin_inspection().await
     }
 }
 

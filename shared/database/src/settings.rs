@@ -90,7 +90,7 @@ impl DatabaseSettings {
             }
             sqlite(reader, path, max_connections)?
         } else {
-            let options = |connect: PgConnectOptions, direct: PgConnectOptions| PostgresOptions {
+            let options = |connect: PgConnectOptions, direct: Option<PgConnectOptions>| PostgresOptions {
                 connect,
                 direct,
                 max_connections,
@@ -99,10 +99,9 @@ impl DatabaseSettings {
             let connect = postgres(reader, URL, Some(&url));
             let direct = postgres(reader, DIRECT_URL, direct_url.as_deref());
             let replica = postgres(reader, REPLICA_URL, replica_url.as_deref());
-            let connect = connect?;
             Engine::Postgres {
-                primary: options(connect.clone(), direct.unwrap_or(connect)),
-                replica: replica.map(|replica| options(replica.clone(), replica)),
+                primary: options(connect?, direct),
+                replica: replica.map(|replica| options(replica, None)),
             }
         };
         Some(Self { engine, auto_migrate })
@@ -163,11 +162,11 @@ mod tests {
         )
         .expect("valid");
         let Engine::Postgres { primary, replica } = settings.engine else { panic!("PostgreSQL") };
-        for options in [&primary.connect, &primary.direct] {
-            assert_eq!((options.get_host(), options.get_port()), ("db.example", 6432));
-            assert_eq!((options.get_username(), options.get_database()), ("auth", Some("tandem")));
-            assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull));
-        }
+        let options = &primary.connect;
+        assert_eq!((options.get_host(), options.get_port()), ("db.example", 6432));
+        assert_eq!((options.get_username(), options.get_database()), ("auth", Some("tandem")));
+        assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull));
+        assert!(primary.direct.is_none());
         assert_eq!((primary.max_connections, primary.prepared_statements), (3, true));
         assert!(replica.is_none());
     }
@@ -187,7 +186,7 @@ mod tests {
         let Engine::Postgres { primary, replica } = settings.engine else { panic!("PostgreSQL") };
         let replica = replica.expect("a replica");
         assert_eq!(primary.connect.get_host(), "pooler");
-        assert_eq!(primary.direct.get_host(), "primary");
+        assert_eq!(primary.direct.expect("a server").get_host(), "primary");
         assert_eq!(replica.connect.get_host(), "replica");
         assert!(!primary.prepared_statements && !replica.prepared_statements);
     }

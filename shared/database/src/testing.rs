@@ -54,7 +54,7 @@ impl TestDatabase {
     #[must_use]
     pub fn options(&self, max_connections: u32) -> PostgresOptions {
         let connect = self.connect_options();
-        PostgresOptions { direct: connect.clone(), connect, max_connections, prepared_statements: true }
+        PostgresOptions { connect, direct: None, max_connections, prepared_statements: true }
     }
 
     /// The URL that `connect_options` amounts to.

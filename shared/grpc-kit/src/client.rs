@@ -44,6 +44,18 @@ pub fn could_not_connect(status: &Status) -> bool {
     causes(status).any(<dyn Error>::is::<ConnectError>)
 }
 
+/// What a status says and why, for the log: the transport's own words say only that it was the transport.
+#[must_use]
+pub fn explained(status: &Status) -> String {
+    let mut said = status.message().to_owned();
+    for cause in causes(status).map(ToString::to_string) {
+        if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let first: Option<&(dyn Error + 'static)> = status.source();
     successors(first, |&error| error.source())

@@ -181,9 +181,9 @@ impl Client for Balanced {
             };
             let is_nobodys = status.details().is_empty();
             if could_not_connect(status) {
-                self.peers.not_answered(&chosen, Failing::NoConnection);
+                self.peers.not_answered(&chosen, Failing::NoConnection, status);
             } else if is_nobodys && !was_not_processed(status) {
-                self.peers.not_answered(&chosen, Failing::NoAnswer);
+                self.peers.not_answered(&chosen, Failing::NoAnswer, status);
             }
             if !(was_not_processed(status) || is_nobodys && asked.changes_nothing()) {
                 break;

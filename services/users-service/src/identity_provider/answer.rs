@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::identity::ErrorReason;
+use grpc_kit::client::explained;
 use identity::Violation;
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -26,7 +27,7 @@ struct Refusal {
 /// Nothing came in time.
 #[derive(Debug, thiserror::Error)]
 #[error("it did not answer in time")]
-struct TooSlow;
+pub(super) struct TooSlow;
 
 /// The error for a provider that did not answer in the time that it is given.
 pub(super) fn too_slow() -> ProviderError {
@@ -64,7 +65,7 @@ pub(super) fn refused(status: &Status, deadline_is_the_callers: bool) -> Provide
 }
 
 fn refusal(status: &Status, reason: String) -> Refusal {
-    Refusal { code: status.code(), reason, message: status.message().to_owned() }
+    Refusal { code: status.code(), reason, message: explained(status) }
 }
 
 /// The details of an error that we understand; the rest is passed over.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::identity as pb;
 use grpc_kit::call;
-use grpc_kit::client::{Away, Chosen, Failing, Last, Peers, could_not_connect, was_not_processed};
+use grpc_kit::client::{Away, Chosen, Failing, Last, Peers, could_not_connect, explained, was_not_processed};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
@@ -141,14 +141,14 @@ impl GrpcIdentityProvider {
     fn learn(&self, peers: &Peers, chosen: &Chosen, failure: Option<&Failure>, waited: Duration) {
         match failure {
             Some(Failure::Refused(status)) => match how_it_failed(status) {
-                Some(how) => peers.not_answered(chosen, how),
+                Some(how) => peers.not_answered(chosen, how, &explained(status)),
                 // It closes a connection, as it does with every one in time.
                 None if was_not_processed(status) => {}
                 None => chosen.answered(),
             },
             // A caller may have been in more of a hurry than a replica can be.
             Some(Failure::TooSlow) if waited >= SILENCE.min(self.timeout) => {
-                peers.not_answered(chosen, Failing::NoAnswer);
+                peers.not_answered(chosen, Failing::NoAnswer, &answer::TooSlow);
             }
             Some(Failure::TooSlow | Failure::Away(_)) => {}
             None => chosen.answered(),

@@ -37,7 +37,7 @@ async fn open(place: &TestDatabase, max_connections: u32, prepared_statements: b
 
 fn options(place: &TestDatabase, max_connections: u32, prepared_statements: bool) -> PostgresOptions {
     let connect = place.connect_options();
-    PostgresOptions { direct: connect.clone(), connect, max_connections, prepared_statements }
+    PostgresOptions { connect, direct: None, max_connections, prepared_statements }
 }
 
 async fn add_entry(database: &Postgres, n: i64) -> Result<(), sqlx::Error> {
@@ -362,8 +362,7 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
     let connect =
         "postgres://auth:hunter2hunter2@127.0.0.1:1/tandem".parse::<sqlx::postgres::PgConnectOptions>();
     let connect = connect.expect("a url");
-    let options =
-        PostgresOptions { direct: connect.clone(), connect, max_connections: 1, prepared_statements: true };
+    let options = PostgresOptions { connect, direct: None, max_connections: 1, prepared_statements: true };
     let refusal = Postgres::open(&options).await.expect_err("nobody listens there");
     assert!(matches!(refusal, OpenError::Refused { .. }));
     let message = refusal.to_string();

@@ -144,13 +144,13 @@ impl Peer {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failed(self: &Arc<Self>, how: Failing) -> bool {
+    fn failed(self: &Arc<Self>, how: Failing, why: &dyn fmt::Display) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let enough = how == Failing::NoConnection || failures >= FAILURES;
         let newly = enough && !self.left_alone.swap(true, Ordering::Relaxed);
         if newly {
             *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            tracing::warn!(peer = %self.way, ?how, "a replica gets no calls until it answers");
+            tracing::warn!(peer = %self.way, ?how, cause = %why, "a replica gets no calls until it answers");
             tokio::spawn(ask_until_it_serves(Arc::downgrade(self)));
         }
         newly
@@ -228,8 +228,8 @@ impl Chosen {
     }
 
     /// It has not. Whether this was the last straw.
-    pub(super) fn not_answered(&self, how: Failing) -> bool {
-        self.comebacks == self.peer.comebacks.load(Ordering::Relaxed) && self.peer.failed(how)
+    pub(super) fn not_answered(&self, how: Failing, why: &dyn fmt::Display) -> bool {
+        self.comebacks == self.peer.comebacks.load(Ordering::Relaxed) && self.peer.failed(how, why)
     }
 }
 

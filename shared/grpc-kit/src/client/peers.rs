@@ -1,5 +1,6 @@
 //! The replicas of a server, and which of them is called.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -142,9 +143,9 @@ impl Peers {
             .map_or(Known::NotYet, |known| known.clone())
     }
 
-    /// A call to it was not answered.
-    pub fn not_answered(&self, chosen: &Chosen, how: Failing) {
-        if chosen.not_answered(how) {
+    /// A call to it was not answered; why is for the log.
+    pub fn not_answered(&self, chosen: &Chosen, how: Failing, why: &dyn fmt::Display) {
+        if chosen.not_answered(how, why) {
             self.look_up.notify_one();
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::stream::{BoxStream, pending as never};
 use grpc_kit::client::{
-    Away, Chosen, Failing, Last, Name, Names, Peers, could_not_connect, was_not_processed,
+    Away, Chosen, Failing, Last, Name, Names, Peers, could_not_connect, explained, was_not_processed,
 };
 use grpc_kit::{CallLayer, Ended, ServerSettings, Shutdown, Trigger, health, serve};
 use test_kit::Reserved;
@@ -177,8 +177,10 @@ async fn call(peers: &Peers) -> Result<(), Status> {
         .unwrap_or_else(|_| Err(Status::unavailable("too slow")));
     match &asked {
         Ok(_) => chosen.answered(),
-        Err(status) if could_not_connect(status) => peers.not_answered(&chosen, Failing::NoConnection),
-        Err(_) => peers.not_answered(&chosen, Failing::NoAnswer),
+        Err(status) if could_not_connect(status) => {
+            peers.not_answered(&chosen, Failing::NoConnection, status);
+        }
+        Err(status) => peers.not_answered(&chosen, Failing::NoAnswer, status),
     }
     asked.map(drop)
 }
@@ -261,6 +263,8 @@ async fn one_that_refuses_connections_gets_no_call_until_it_says_that_it_serves(
     for _ in 0..50 {
         if let Err(status) = call(&peers).await {
             assert!(could_not_connect(&status) && was_not_processed(&status), "{status:?}");
+            let said = explained(&status);
+            assert!(said.contains("Connection refused"), "the log should say what is wrong: {said}");
             failures += 1;
         }
     }
@@ -378,9 +382,9 @@ async fn what_is_learned_on_a_connection_of_before_says_nothing_about_the_one_af
     let replica = Running::start().await;
     let peers = Directory::of(&[replica.address]).peers();
     let of_before = chosen(&peers).await.expect("it is called");
-    peers.not_answered(&of_before, Failing::NoConnection);
+    peers.not_answered(&of_before, Failing::NoConnection, &"gone");
     until("it to be called again", async || chosen(&peers).await.ok()).await;
-    peers.not_answered(&of_before, Failing::NoConnection);
+    peers.not_answered(&of_before, Failing::NoConnection, &"gone");
     let told = chosen(&peers).now_or_never();
     assert!(matches!(told, Some(Ok(_))), "it is called as before");
 }

@@ -3,17 +3,17 @@
 
 /// A generator of numbers.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The generator of this seed.
     #[must_use]
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next number.
-    pub const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,12 +22,12 @@ impl Dice {
     }
 
     /// A number below this one, which is not 0.
-    pub const fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) const fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// True so often in a million times.
-    pub const fn in_a_million(&mut self, times: u32) -> bool {
+    pub(crate) const fn in_a_million(&mut self, times: u32) -> bool {
         self.below(1_000_000) < times as u64
     }
 }

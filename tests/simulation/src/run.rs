@@ -24,6 +24,14 @@ pub struct Report {
     pub story: Vec<String>,
 }
 
+impl Report {
+    /// The first violation of this invariant.
+    #[must_use]
+    pub fn violation_of(&self, invariant: Invariant) -> Option<&Violation> {
+        self.violations.iter().find(|violation| violation.invariant == invariant)
+    }
+}
+
 /// Runs a seed; with its story if that is wanted, which takes time and changes nothing.
 #[must_use]
 pub fn run(seed: u64, tells: bool) -> Report {

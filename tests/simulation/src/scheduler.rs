@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use fail_point::mutant;
+
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::effect::{Effect, End, Ticks};
@@ -21,7 +23,7 @@ type Boot = Arc<dyn Fn() + Send + Sync>;
 
 /// Who does something: what dies together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Node {
+pub(crate) enum Node {
     /// The run itself; it never dies, nor do the next three.
     World,
     /// What carries messages.
@@ -99,7 +101,7 @@ struct State {
 
 /// The run. Clones are the same run.
 #[derive(Clone)]
-pub struct Sim {
+pub(crate) struct Sim {
     state: Arc<Mutex<State>>,
     ready: Ready,
     pub(crate) ticks: Ticks,
@@ -107,7 +109,7 @@ pub struct Sim {
 
 /// Nothing can go on, though something should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stuck;
+pub(crate) struct Stuck;
 
 /// A run has fewer moments than this, or it goes round in circles.
 const ENDLESS: u64 = 3_000_000;
@@ -119,7 +121,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Sim {
     /// The run of a seed. It tells its story if that is wanted, which takes time.
     #[must_use]
-    pub fn new(seed: u64, tells: bool) -> Self {
+    pub(crate) fn new(seed: u64, tells: bool) -> Self {
         let mut dice = Dice::new(seed);
         let state = State {
             now: Duration::ZERO,
@@ -147,7 +149,7 @@ impl Sim {
     }
 
     /// Runs until this is done.
-    pub fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         all: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Stuck> {
@@ -322,7 +324,8 @@ impl Sim {
         let ids: Vec<u64> =
             state.tasks.iter().filter(|(_, task)| task.part.node == node).map(|(id, _)| *id).collect();
         let dead: Vec<_> = ids.iter().filter_map(|id| state.tasks.remove(id)).collect();
-        let comes_back = state.boots.contains_key(&node);
+        // The defect of the mutant: nobody starts it again.
+        let comes_back = state.boots.contains_key(&node) && !mutant("boots.never");
         let pause = Duration::from_millis(state.dice.below(4_000));
         drop(state);
         drop(dead);
@@ -367,8 +370,12 @@ impl Sim {
 
     async fn pause(&self) {
         let micros = {
-            let dice = &mut self.state().dice;
-            if dice.below(2) == 0 { 0 } else { dice.below(2_500) }
+            let State { dice, weather, .. } = &mut *self.state();
+            match dice.below(2) {
+                _ if dice.in_a_million(weather.stall) => dice.below(60_000),
+                0 => 0,
+                _ => dice.below(2_500),
+            }
         };
         if micros == 0 { self.yield_now().await } else { self.sleep(Duration::from_micros(micros)).await }
     }

@@ -6,7 +6,7 @@ use crate::dice::Dice;
 
 /// What can go wrong, each with its own chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// A request or a reply is lost.
     Loss,
     /// A call that may be made again is made twice at once.
@@ -27,7 +27,7 @@ pub enum Fault {
 
 /// The chances of one run, in a million.
 #[derive(Clone, Debug)]
-pub struct Weather {
+pub(crate) struct Weather {
     loss: u32,
     doubling: u32,
     delay: u32,
@@ -35,6 +35,8 @@ pub struct Weather {
     refusal: u32,
     lost_commit: u32,
     busy: u32,
+    /// A step takes much longer than others.
+    pub(crate) stall: u32,
     /// A process dies at a step.
     pub(crate) crash: u32,
     /// A process dies at a step of a use case that it comes to for the first times.
@@ -68,6 +70,7 @@ impl Weather {
         };
         let (loss, doubling, delay, breaks) = (up_to(80_000), up_to(80_000), up_to(40_000), up_to(50_000));
         let (refusal, lost_commit, busy) = (up_to(8_000), up_to(60_000), up_to(30_000));
+        let stall = up_to(60_000);
         let (crash, first_crash, jump) = (up_to(2_500), up_to(40_000), up_to(150_000));
         let skew = i64::try_from(MAX_SKEW.as_micros()).unwrap_or(0);
         let mut skewed = || i64::try_from(dice.below(2 * MAX_SKEW.as_micros() as u64)).unwrap_or(0) - skew;
@@ -81,6 +84,7 @@ impl Weather {
             refusal,
             lost_commit,
             busy,
+            stall,
             crash,
             first_crash,
             jump,
@@ -97,7 +101,7 @@ impl Weather {
     pub(crate) const fn clear_up(&mut self) {
         (self.loss, self.doubling, self.delay, self.breaks) = (0, 0, 0, 0);
         (self.refusal, self.lost_commit, self.busy) = (0, 0, 0);
-        (self.crash, self.first_crash, self.jump) = (0, 0, 0);
+        (self.stall, self.crash, self.first_crash, self.jump) = (0, 0, 0, 0);
     }
 
     pub(crate) const fn chance(&self, fault: Fault) -> u32 {

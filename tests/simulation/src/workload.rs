@@ -4,6 +4,7 @@ mod administration;
 mod operators;
 mod own;
 mod quiet;
+mod races;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -175,8 +176,10 @@ impl Client {
         match self.sim.below(100) {
             0..10 => self.sign_up_somebody().await,
             10..14 => self.sign_up_by_a_name_that_others_want().await,
-            14..32 => self.log_somebody_in().await,
-            32..44 => self.ask_who_a_token_is_of().await,
+            14..26 => self.log_somebody_in().await,
+            26..32 => self.log_in_while_it_is_ended().await,
+            32..42 => self.ask_who_a_token_is_of().await,
+            42..44 => self.use_a_session_while_it_ends().await,
             44..48 => self.log_out().await,
             48..51 => self.revoke_own_sessions().await,
             51..54 => self.refresh().await,

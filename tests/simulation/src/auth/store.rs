@@ -70,7 +70,7 @@ impl Database {
 /// What a process has of it.
 pub(crate) struct SimStore(SimReader);
 
-/// Single reads. A process remembers nothing of what it read, but for a mutant.
+/// Single reads. What a process read it remembers for mutants only.
 #[derive(Clone)]
 pub(crate) struct SimReader {
     database: Database,
@@ -81,8 +81,7 @@ pub(crate) struct SimReader {
 pub(crate) struct SimTx {
     database: Database,
     tx: FakeTx,
-    /// For a mutant: the sessions that it ended.
-    ended: Vec<Session>,
+    remembered: Arc<std::sync::Mutex<Vec<LiveSession>>>,
 }
 
 impl SimStore {
@@ -99,7 +98,7 @@ impl SimStore {
         let database = &self.0.database;
         database.statement(name).await?;
         let tx = database.kept.begin().await?;
-        Ok(SimTx { database: database.clone(), tx, ended: Vec::new() })
+        Ok(SimTx { database: database.clone(), tx, remembered: Arc::clone(&self.0.remembered) })
     }
 }
 
@@ -172,7 +171,15 @@ impl Transaction for SimTx {
 
     async fn use_session(&mut self, id: &SessionId, expire_time: Timestamp, last_used_time: Timestamp) -> Result<Option<Session>, StoreError> {
         self.database.statement("use_session").await?;
-        self.tx.use_session(id, expire_time, last_used_time).await
+        let used = self.tx.use_session(id, expire_time, last_used_time).await?;
+        let known = lock(&self.remembered).iter().find(|live| live.session.id == *id).cloned();
+        // The defect of the mutant: the use of a session that has ended brings it back.
+        let Some(live) = known.filter(|_| used.is_none() && mutant("use_session.brings_back")) else {
+            return Ok(used);
+        };
+        let session = Session { expire_time, last_used_time, ..live.session };
+        self.tx.insert_session(&session).await?;
+        Ok(Some(session))
     }
 
     async fn claim_request(&mut self, request: &SignUpRecord) -> Result<Claim, StoreError> {
@@ -238,14 +245,13 @@ impl Reader for SimReader {
 
     async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
         // The defect of the mutant: a session that was alive a moment ago is taken to be alive.
-        let remembers = mutant("sessions.remembered");
         let known = lock(&self.remembered).iter().find(|live| live.session.id == *id).cloned();
-        if let Some(live) = known.filter(|_| remembers) {
+        if let Some(live) = known.filter(|_| mutant("sessions.remembered")) {
             return Ok(Some(live));
         }
         self.database.statement("live_session").await?;
         let live = self.database.kept.reader().live_session(id).await?;
-        lock(&self.remembered).extend(live.clone().filter(|_| remembers));
+        lock(&self.remembered).extend(live.clone());
         Ok(live)
     }
 

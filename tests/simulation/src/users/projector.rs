@@ -205,7 +205,8 @@ async fn send(
             Err(_) => return,
         };
         for (event, cursor) in batch {
-            sim.sleep(Duration::from_micros(200 + sim.below(4_000))).await;
+            let slow = if sim.suffers(Fault::Delay) { sim.below(1_000_000) } else { 0 };
+            sim.sleep(Duration::from_micros(200 + sim.below(4_000) + slow)).await;
             sim.count(|counts| counts.messages += 1);
             if sim.suffers(Fault::Break) {
                 return sim.tell(|| "the stream breaks off".to_owned());

@@ -1,6 +1,7 @@
 //! users-service's store in a run: the fake of its core, which can refuse, lose the reply to a commit and take its time, and
 //! before each statement of which a process can die.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +25,6 @@ use crate::weather::Fault;
 pub(crate) struct Database {
     sim: Sim,
     pub(crate) kept: Arc<MemoryStore>,
-    /// The most active super admins there were, and when there was none any more.
     watch: Arc<Mutex<Watch>>,
 }
 
@@ -33,6 +33,8 @@ pub(crate) struct Database {
 struct Watch {
     had_a_super_admin: bool,
     lost_the_last: Option<Duration>,
+    versions: BTreeMap<UserId, (i64, i64)>,
+    went_back: Vec<String>,
 }
 
 impl Database {
@@ -48,10 +50,24 @@ impl Database {
         lock(&self.watch).lost_the_last
     }
 
+    /// Users that were older after a commit than before it.
+    pub(crate) fn went_back(&self) -> Vec<String> {
+        lock(&self.watch).went_back.clone()
+    }
+
     fn look(&self) {
         let is_one = |user: &User| user.role == Role::SuperAdmin && user.state == State::Active;
-        let there_is_one = self.kept.users().iter().any(is_one);
+        let users = self.kept.users();
+        let there_is_one = users.iter().any(is_one);
         let mut watch = lock(&self.watch);
+        for user in &users {
+            let now = (user.account.number, user.role_version);
+            let before = watch.versions.insert(user.id, now).unwrap_or_default();
+            if now.0 < before.0 || now.1 < before.1 {
+                let went_back = format!("{} went from the versions {before:?} to {now:?}", user.username);
+                watch.went_back.push(went_back);
+            }
+        }
         if watch.had_a_super_admin && !there_is_one && watch.lost_the_last.is_none() {
             watch.lost_the_last = Some(self.sim.now());
         }

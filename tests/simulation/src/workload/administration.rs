@@ -96,8 +96,21 @@ impl Client {
 
     pub(super) async fn set_state(&self, is_active: bool) {
         let Some(token) = self.token_of(Role::Admin) else { return };
-        let Some((person, id)) = self.any_target() else { return };
+        let Some(person) = self.any_person() else { return };
         let seen = self.seen_before_a_change(&token, person).await;
+        if let Some(seen) = seen.as_ref().filter(|_| self.sim.below(2) == 0) {
+            // Somebody else is faster.
+            self.change_state(&token, person, seen.user.state == State::Inactive, None).await;
+        }
+        self.change_state(&token, person, is_active, seen).await;
+    }
+
+    pub(super) async fn set_state_of(&self, token: &str, person: usize, is_active: bool) {
+        self.change_state(token, person, is_active, None).await;
+    }
+
+    async fn change_state(&self, token: &str, person: usize, is_active: bool, seen: Option<Seen>) {
+        let Some(id) = self.model().people[person].id else { return };
         let expected = expected(seen.as_ref());
         let (rpc, state) =
             if is_active { ("ReactivateUser", State::Active) } else { ("InactivateUser", State::Inactive) };
@@ -111,9 +124,9 @@ impl Client {
                 model.people[person].enders.push(ender);
             }
         }
-        let (bearer, wanted) = (token.clone(), expected.clone());
+        let bearer = token.to_owned();
         let answer = self.change(rpc, Repeats::Harmful, move |process| {
-            let (bearer, wanted) = (bearer.clone(), wanted.clone());
+            let (bearer, wanted) = (bearer.clone(), expected.clone());
             async move {
                 if is_active {
                     process.reactivate(&bearer, id, wanted).await
@@ -124,10 +137,10 @@ impl Client {
         });
         let answer = answer.await;
         let presented = self.end(open, &answer);
-        self.judge(&token, Role::Admin, Some(person), presented, &answer);
+        self.judge(token, Role::Admin, Some(person), presented, &answer);
         self.judge_etag(person, seen.as_ref(), open, &answer);
         if let Ok(changed) = &answer {
-            self.look_by_its_token(&token, person, state, open, changed).await;
+            self.look_by_its_token(token, person, state, open, changed).await;
         }
     }
 
@@ -156,7 +169,13 @@ impl Client {
 
     pub(super) async fn set_password(&self) {
         let Some(token) = self.token_of(Role::Admin) else { return };
-        let Some((person, id)) = self.any_target() else { return };
+        if let Some(person) = self.any_person() {
+            self.set_password_of(&token, person).await;
+        }
+    }
+
+    pub(super) async fn set_password_of(&self, token: &str, person: usize) {
+        let Some(id) = self.model().people[person].id else { return };
         let password = self.new_password();
         let open = self.begin(format!("set_user_password {} {password:?} with {token}", self.name(person)));
         {
@@ -166,14 +185,14 @@ impl Client {
             let ender = Ender { call: open.call, ends, invariant, password: Some(password.clone()) };
             model.people[person].enders.push(ender);
         }
-        let bearer = token.clone();
+        let bearer = token.to_owned();
         let answer = self.change("SetUserPassword", Repeats::Harmless, move |process| {
             let (bearer, password) = (bearer.clone(), password.clone());
             async move { process.set_password(&bearer, id, password).await }
         });
         let answer = answer.await;
         let presented = self.end(open, &answer);
-        self.judge(&token, Role::Admin, Some(person), presented, &answer);
+        self.judge(token, Role::Admin, Some(person), presented, &answer);
     }
 
     pub(super) async fn revoke_sessions_of_a_user(&self) {

@@ -5,7 +5,7 @@ use users_core::AdministrationError;
 use users_core::commands::{BootstrapSuperAdmin, Context, DemoteSuperAdmin, ResetSuperAdminPassword};
 use users_core::domain::{Role, User};
 
-use super::Client;
+use super::{Client, REPEATS};
 use crate::failure::Failure;
 use crate::model::{Ender, Ends, Invariant, Outcome};
 use crate::scheduler::{Node, lock};
@@ -61,13 +61,11 @@ impl Client {
         answer
     }
 
-    /// One, and most often a second one; the first as often as it takes.
+    /// One, as often as it takes, and most often a second one.
     pub(crate) async fn make_super_admins(&self) {
-        while !self.make_super_admin("Root-one").await {
-            self.sim.sleep(std::time::Duration::from_millis(500)).await;
-        }
+        self.make_super_admin("Root-one", 1_000).await;
         if self.sim.below(4) > 0 {
-            self.make_super_admin("Root-two").await;
+            self.make_super_admin("Root-two", REPEATS).await;
         }
         let known = self.model().known_people();
         for person in known {
@@ -75,14 +73,14 @@ impl Client {
         }
     }
 
-    /// Repeats what was cut off, as an operator would; whether there is such a super admin now.
-    async fn make_super_admin(&self, name: &str) -> bool {
+    /// Repeats what was cut off, as an operator would.
+    async fn make_super_admin(&self, name: &str, repeats: u32) {
         let password = self.new_password();
         let mut open = self.begin(format!("bootstrap_super_admin {name}"));
         let person = self.model().expect_person(name, &password, Role::SuperAdmin, open.call);
-        for _ in 0..12 {
+        for _ in 0..=repeats {
             let (username, secret) = (Username::parse(name), RawPassword::parse(password.clone()));
-            let (Ok(username), Ok(secret)) = (username, secret) else { return false };
+            let (Ok(username), Ok(secret)) = (username, secret) else { return };
             let answer = self.command("bootstrap", |cx| bootstrap(cx, username, secret)).await;
             // Its answer was lost with the process before, which had done it all.
             let found = self.cluster.users_database.kept.users().into_iter().find(|user| {
@@ -98,20 +96,19 @@ impl Client {
             if let Some(user) = done {
                 self.model().people[person].id = Some(user.id);
                 self.model().saw_role(person, user.role, open.call, Invariant::I2);
-                return true;
+                return;
             }
             self.sim.sleep(std::time::Duration::from_millis(300)).await;
             open = self.repeat(open);
         }
         self.sim.end_call();
-        false
     }
 
     pub(super) async fn run_an_operators_command(&self) {
         match self.sim.below(4) {
             0 => {
                 let name = format!("Root-{:x}", self.sim.below(100_000));
-                self.make_super_admin(&name).await;
+                self.make_super_admin(&name, REPEATS).await;
             }
             1 => self.reset_a_password().await,
             _ => self.demote_several_at_once().await,
@@ -169,7 +166,7 @@ impl Client {
         // A system without administrators is no longer looked at: others are made, and log in.
         if self.super_admins().is_empty() {
             let name = format!("Root-{:x}", self.sim.below(100_000));
-            self.make_super_admin(&name).await;
+            self.make_super_admin(&name, REPEATS).await;
         }
         if let Some(person) = self.super_admins().last().copied() {
             self.log_in(person).await;

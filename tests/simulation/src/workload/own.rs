@@ -126,11 +126,16 @@ impl Client {
     pub(super) async fn ask_who_a_token_is_of(&self) {
         let made_up = || Some(format!("token-{}", 1_000_000 + self.sim.below(1_000)));
         let token = if self.sim.below(12) == 0 { made_up() } else { self.any_token() };
-        let Some(token) = token else { return };
+        if let Some(token) = token {
+            self.ask_about(&token).await;
+        }
+    }
+
+    pub(super) async fn ask_about(&self, token: &str) {
         if self.sim.below(3) == 0 {
-            self.ask_auth_service(&token).await;
+            self.ask_auth_service(token).await;
         } else {
-            self.ask_users_service(&token).await;
+            self.ask_users_service(token).await;
         }
     }
 
@@ -178,18 +183,23 @@ impl Client {
     }
 
     pub(super) async fn refresh(&self) {
-        let Some(token) = self.any_token() else { return };
+        if let Some(token) = self.any_token() {
+            self.refresh_with(&token).await;
+        }
+    }
+
+    pub(super) async fn refresh_with(&self, token: &str) {
         let open = self.begin(format!("refresh_session with {token}"));
-        let presented = token.clone();
+        let presented = token.to_owned();
         let answer = self.cluster.auth("RefreshSession", Repeats::Harmless, PATIENCE, move |process| {
             let token = presented.clone();
             async move { process.refresh(&token).await }
         });
         let answer = heard(answer.await);
         let presented = self.end(open, &answer);
-        self.judge_token(&token, presented, &answer);
+        self.judge_token(token, presented, &answer);
         if let Ok(opened) = &answer {
-            self.learn_renewal(&token, opened.token.expose(), opened.session.expire_time);
+            self.learn_renewal(token, opened.token.expose(), opened.session.expire_time);
         }
     }
 
@@ -207,23 +217,33 @@ impl Client {
     }
 
     pub(super) async fn log_out(&self) {
-        let Some(token) = self.any_token() else { return };
-        let Some((person, session)) = self.owner(&token) else { return };
+        if let Some(token) = self.any_token() {
+            self.log_out_with(&token).await;
+        }
+    }
+
+    pub(super) async fn log_out_with(&self, token: &str) {
+        let Some((person, session)) = self.owner(token) else { return };
         let open = self.begin(format!("log_out with {token}"));
         self.ends(open, person, Ends::One(session), None);
-        let presented = token.clone();
+        let presented = token.to_owned();
         let answer = self.cluster.auth("LogOut", Repeats::Harmful, PATIENCE, move |process| {
             let token = presented.clone();
             async move { process.log_out(&token).await }
         });
         let answer = heard(answer.await);
         let presented = self.end(open, &answer);
-        self.judge_token(&token, presented, &answer);
+        self.judge_token(token, presented, &answer);
     }
 
     pub(super) async fn revoke_own_sessions(&self) {
-        let Some(token) = self.any_token() else { return };
-        let Some((person, session)) = self.owner(&token) else { return };
+        if let Some(token) = self.any_token() {
+            self.revoke_own_sessions_with(&token).await;
+        }
+    }
+
+    pub(super) async fn revoke_own_sessions_with(&self, token: &str) {
+        let Some((person, session)) = self.owner(token) else { return };
         let kind = self.sim.below(3);
         let ends = match kind {
             0 => Ends::One(session.clone()),
@@ -232,7 +252,7 @@ impl Client {
         };
         let open = self.begin(format!("revoke own sessions {ends:?} with {token}"));
         self.ends(open, person, ends, None);
-        let presented = token.clone();
+        let presented = token.to_owned();
         let answer = self.cluster.auth("RevokeSession", Repeats::Harmful, PATIENCE, move |process| {
             let (token, session) = (presented.clone(), session.clone());
             async move {
@@ -244,7 +264,7 @@ impl Client {
         });
         let answer = heard(answer.await);
         let presented = self.end(open, &answer);
-        self.judge_token(&token, presented, &answer);
+        self.judge_token(token, presented, &answer);
     }
 
     pub(super) async fn change_password(&self) {

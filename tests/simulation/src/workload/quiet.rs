@@ -33,6 +33,8 @@ impl Client {
         self.model().check(Invariant::I7, lost.is_none(), || {
             format!("there was no active super admin at {lost:?}")
         });
+        let went_back = self.cluster.users_database.went_back();
+        self.model().check(Invariant::I1, went_back.is_empty(), || went_back.join("; "));
         // The reservations of what was cut off go by themselves.
         self.cluster.users_database.kept.advance(A_DAY);
         self.sim.sleep(SETTLING).await;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
+use fail_point::mutant;
 use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
 use tokio::sync::{Mutex as Writer, OwnedMutexGuard};
 
@@ -158,7 +159,10 @@ impl State {
     }
 
     fn named(&self, canonical: &str) -> Option<&StoredAccount> {
-        self.accounts.values().find(|stored| stored.account.username.canonical() == canonical)
+        // Names that differ in case are two.
+        let as_entered = mutant("usernames.as_entered");
+        let is_it = |name: &Username| (if as_entered { name.as_str() } else { name.canonical() }) == canonical;
+        self.accounts.values().find(|stored| is_it(&stored.account.username))
     }
 
     /// Ends the sessions that `ends` picks; gives those that were alive.

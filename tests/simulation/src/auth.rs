@@ -90,11 +90,7 @@ impl AuthProcess {
             hasher: SimHasher { sim: sim.clone(), store_clock: clock.clone(), wrong },
             turns: SimTurns(sim.clone()),
             signer: SharedSigner(signer),
-            clock: SkewedClock {
-                sim: sim.clone(),
-                store_clock: clock,
-                skew: TimeDelta::microseconds(skew),
-            },
+            clock: SkewedClock { sim: sim.clone(), store_clock: clock, skew: TimeDelta::microseconds(skew) },
             ids: SimIds(sim.clone()),
             sessions: SessionPolicy {
                 idle_timeout: IDLE_TIMEOUT,

@@ -78,7 +78,9 @@ impl From<auth_core::Error> for Failure {
             Error::RequestIdReused => Self::Reused,
             Error::RateLimited { .. } | Error::HasherBusy { .. } => Self::Busy,
             Error::Store(AuthStoreError::Unavailable(_)) => Self::NothingChanged,
-            Error::Store(AuthStoreError::OutcomeUnknown(_) | AuthStoreError::DeadlineExceeded) => Self::Outage,
+            Error::Store(AuthStoreError::OutcomeUnknown(_) | AuthStoreError::DeadlineExceeded) => {
+                Self::Outage
+            }
             Error::InvalidFields(_)
             | Error::AccountNotFound(_)
             | Error::AccountIdTaken(_)

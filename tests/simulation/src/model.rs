@@ -121,13 +121,7 @@ impl Model {
     }
 
     /// Somebody who will be there if this call succeeds.
-    pub(crate) fn expect_person(
-        &mut self,
-        name: &str,
-        password: &str,
-        role: Role,
-        made_by: CallId,
-    ) -> usize {
+    pub(crate) fn expect_person(&mut self, name: &str, password: &str, role: Role, made_by: CallId) -> usize {
         self.people.push(Person {
             name: name.to_owned(),
             id: None,
@@ -183,7 +177,8 @@ impl Model {
         let of_target = target.map(|target| self.people[target].role.possible(&self.calls, span));
         let outranks_all = |role: &Role| of_target.iter().flatten().all(|target| role > target);
         let is_explained = own.iter().any(|role| *role < least || !outranks_all(role));
-        let what = format!("{}: {} was refused for its role", self.calls.tell(call), self.people[person].name);
+        let what =
+            format!("{}: {} was refused for its role", self.calls.tell(call), self.people[person].name);
         let known = self.people[person].role.tell(&self.calls);
         self.check(Invariant::I10, is_explained, || format!("{what}, but {known}"));
     }

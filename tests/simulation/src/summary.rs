@@ -73,7 +73,10 @@ impl fmt::Display for Summary {
         writeln!(f, "{crashes} processes died, before {died_at} of the {steps} steps of all use cases")?;
         writeln!(f, "{messages} messages: {lost} lost, {reordered} overtook others, {delayed} took long")?;
         writeln!(f, "{doubled} calls doubled, {broken} streams broken, {silent} notifications lost")?;
-        writeln!(f, "{refused} statements refused, {lost_commits} commits unheard of, {busy} hashes refused")?;
+        writeln!(
+            f,
+            "{refused} statements refused, {lost_commits} commits unheard of, {busy} hashes refused"
+        )?;
         writeln!(f, "{jumps} clocks moved")?;
         writeln!(f, "{:<10} {:>8} {:>10} {:>10}", "invariant", "seeds", "looks", "violations")?;
         for invariant in Invariant::ALL {

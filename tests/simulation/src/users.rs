@@ -69,12 +69,7 @@ impl UsersProcess {
     }
 
     /// What runs beside the calls.
-    pub(crate) fn work_in_the_background(
-        self: &Arc<Self>,
-        sim: &Sim,
-        node: Node,
-        cluster: &Arc<Cluster>,
-    ) {
+    pub(crate) fn work_in_the_background(self: &Arc<Self>, sim: &Sim, node: Node, cluster: &Arc<Cluster>) {
         let owner = SimIds(sim.clone()).user_id();
         projector::Projector::new(sim, node, cluster, self.commands.clone(), *owner.as_bytes()).start();
         let (process, clock) = (Arc::clone(self), sim.clone());
@@ -208,10 +203,8 @@ impl UsersProcess {
         password: String,
     ) -> Result<Changed, Error> {
         self.allowed::<commands::SetUserPassword, _, _>(token, |actor| async move {
-            let form = SetUserPasswordForm {
-                user: Ok(UserKey::Id(id)),
-                password: RawPassword::parse(password),
-            };
+            let form =
+                SetUserPasswordForm { user: Ok(UserKey::Id(id)), password: RawPassword::parse(password) };
             form.check(&self.commands).await?.execute(&self.commands, &actor).await
         })
         .await

@@ -134,7 +134,11 @@ impl Transaction for SimTx {
         self.tx.lock_account(id).await
     }
 
-    async fn insert_account(&mut self, account: &NewAccount, now: Timestamp) -> Result<Insertion, StoreError> {
+    async fn insert_account(
+        &mut self,
+        account: &NewAccount,
+        now: Timestamp,
+    ) -> Result<Insertion, StoreError> {
         self.database.statement("insert_account").await?;
         self.tx.insert_account(account, now).await
     }
@@ -169,7 +173,12 @@ impl Transaction for SimTx {
         self.tx.end_oldest_sessions(user_id, remaining).await
     }
 
-    async fn use_session(&mut self, id: &SessionId, expire_time: Timestamp, last_used_time: Timestamp) -> Result<Option<Session>, StoreError> {
+    async fn use_session(
+        &mut self,
+        id: &SessionId,
+        expire_time: Timestamp,
+        last_used_time: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         self.database.statement("use_session").await?;
         let used = self.tx.use_session(id, expire_time, last_used_time).await?;
         let known = lock(&self.remembered).iter().find(|live| live.session.id == *id).cloned();
@@ -192,12 +201,23 @@ impl Transaction for SimTx {
         self.tx.lock_standing(attempt).await
     }
 
-    async fn reserve_attempt(&mut self, id: AttemptId, attempt: &Attempt, lapse_time: Timestamp) -> Result<(), StoreError> {
+    async fn reserve_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        lapse_time: Timestamp,
+    ) -> Result<(), StoreError> {
         self.database.statement("reserve_attempt").await?;
         self.tx.reserve_attempt(id, attempt, lapse_time).await
     }
 
-    async fn settle_attempt(&mut self, id: AttemptId, attempt: &Attempt, before: &Standing, after: &Standing) -> Result<(), StoreError> {
+    async fn settle_attempt(
+        &mut self,
+        id: AttemptId,
+        attempt: &Attempt,
+        before: &Standing,
+        after: &Standing,
+    ) -> Result<(), StoreError> {
         self.database.statement("settle_attempt").await?;
         self.tx.settle_attempt(id, attempt, before, after).await
     }
@@ -217,7 +237,11 @@ impl Transaction for SimTx {
         self.tx.lock_sign_ups(address).await
     }
 
-    async fn write_sign_ups(&mut self, address: &ClientAddress, count: Option<AddressCount>) -> Result<(), StoreError> {
+    async fn write_sign_ups(
+        &mut self,
+        address: &ClientAddress,
+        count: Option<AddressCount>,
+    ) -> Result<(), StoreError> {
         self.database.statement("write_sign_ups").await?;
         self.tx.write_sign_ups(address, count).await
     }
@@ -255,7 +279,12 @@ impl Reader for SimReader {
         Ok(live)
     }
 
-    async fn live_sessions(&self, user_id: UserId, after: Option<&SessionPosition>, limit: u32) -> Result<Vec<Session>, StoreError> {
+    async fn live_sessions(
+        &self,
+        user_id: UserId,
+        after: Option<&SessionPosition>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
         self.database.statement("live_sessions").await?;
         self.database.kept.reader().live_sessions(user_id, after, limit).await
     }

@@ -5,8 +5,8 @@ use identity::Timestamp;
 use users_core::domain::State;
 
 use super::calls::{CallId, Outcome, Span};
-use crate::weather::MAX_SKEW;
 use super::{Invariant, Model};
+use crate::weather::MAX_SKEW;
 
 /// A session that somebody was given a token of.
 #[derive(Debug)]
@@ -96,9 +96,10 @@ impl Model {
             // It was opened while the account was active, so it was before, unless the account was made active since.
             (None, Invariant::I3) => {
                 let answer = self.calls.span(session.opened_by).end;
-                person.state.writers(&State::Active).all(|by| {
-                    self.calls.precedes(by, ender.call) || !self.calls.may_act_by(by, answer)
-                })
+                person
+                    .state
+                    .writers(&State::Active)
+                    .all(|by| self.calls.precedes(by, ender.call) || !self.calls.may_act_by(by, answer))
             }
             _ => false,
         }
@@ -167,7 +168,9 @@ impl Model {
         let was_once = subject.password.candidates(&self.calls).iter().any(|known| known == password);
         let is_active = subject.state.may_be(&self.calls, &State::Active, span);
         let (known, state) = (subject.password.tell(&self.calls), subject.state.tell(&self.calls));
-        self.check(Invariant::I9, was_once, || format!("{told}: with a password that nobody ever set; {known}"));
+        self.check(Invariant::I9, was_once, || {
+            format!("{told}: with a password that nobody ever set; {known}")
+        });
         self.check(Invariant::I5, is_possible, || format!("{told}: with a former password; {known}"));
         self.check(Invariant::I3, is_active, || format!("{told}: into an inactive account; {state}"));
     }
@@ -180,7 +183,9 @@ impl Model {
         let is_explained = subject.password.may_differ_from(&self.calls, &password.to_owned(), span);
         let known = subject.password.tell(&self.calls);
         let holds = is_explained || self.calls.outcome(subject.made_by) != Outcome::Acknowledged;
-        self.check(Invariant::I10, holds, || format!("{told}: the right password is said to be wrong; {known}"));
+        self.check(Invariant::I10, holds, || {
+            format!("{told}: the right password is said to be wrong; {known}")
+        });
     }
 
     /// Somebody was told that the password is right, but the account inactive.
@@ -192,6 +197,8 @@ impl Model {
         let is_explained = subject.state.may_be(&self.calls, &State::Inactive, span);
         let known = subject.state.tell(&self.calls);
         self.check(Invariant::I5, is_right, || format!("{told}: a former password is said to be right"));
-        self.check(Invariant::I10, is_explained, || format!("{told}: an active account is said to be inactive; {known}"));
+        self.check(Invariant::I10, is_explained, || {
+            format!("{told}: an active account is said to be inactive; {known}")
+        });
     }
 }

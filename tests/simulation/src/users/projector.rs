@@ -68,13 +68,7 @@ impl Projector {
         commands: Context<UsersPorts>,
         owner: [u8; 16],
     ) -> Self {
-        Self {
-            sim: sim.clone(),
-            node,
-            cluster: Arc::clone(cluster),
-            commands,
-            owner: LeaseOwner(owner),
-        }
+        Self { sim: sim.clone(), node, cluster: Arc::clone(cluster), commands, owner: LeaseOwner(owner) }
     }
 
     pub(super) fn start(self) {

@@ -127,7 +127,11 @@ impl SimProvider {
     }
 
     /// For the mutants: what is made of an outage.
-    fn during_an_outage(&self, token: &AccessToken, error: ProviderError) -> Result<Authenticated, ProviderError> {
+    fn during_an_outage(
+        &self,
+        token: &AccessToken,
+        error: ProviderError,
+    ) -> Result<Authenticated, ProviderError> {
         // The defect of the mutant: whoever was let in before is let in when nobody can say whether that is still right.
         let known = lock(&self.let_in).iter().find(|(known, _)| known == token.expose()).cloned();
         if let Some((_, principal)) = known.filter(|_| mutant("outage.lets_in")) {
@@ -208,9 +212,7 @@ impl IdentityProvider for SimProvider {
         let added = self.change("RegisterAccount", Repeats::Harmless, move |process| {
             let policy = &process.commands.passwords;
             let command = RegisterAccount::parse(policy, &id, &username, password.clone());
-            async move {
-                command.map_err(auth_core::Error::InvalidFields)?.execute(&process.commands).await
-            }
+            async move { command.map_err(auth_core::Error::InvalidFields)?.execute(&process.commands).await }
         });
         added.await.map(account)
     }
@@ -224,9 +226,7 @@ impl IdentityProvider for SimProvider {
         let (id, password) = (id.to_string(), password.expose().to_owned());
         let changed = self.change("SetPassword", Repeats::Harmless, move |process| {
             let command = SetPassword::parse(&process.commands.passwords, &id, password.clone(), 0);
-            async move {
-                command.map_err(auth_core::Error::InvalidFields)?.execute(&process.commands).await
-            }
+            async move { command.map_err(auth_core::Error::InvalidFields)?.execute(&process.commands).await }
         });
         changed.await.map(|changed| account(changed.account))
     }

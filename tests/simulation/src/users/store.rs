@@ -277,7 +277,11 @@ impl Reservations for SimTx {
 }
 
 impl Requests for SimTx {
-    async fn claim_request(&mut self, request: &StoredRequest, lifetime: TimeDelta) -> Result<Claim, StoreError> {
+    async fn claim_request(
+        &mut self,
+        request: &StoredRequest,
+        lifetime: TimeDelta,
+    ) -> Result<Claim, StoreError> {
         self.database.statement("claim_request").await?;
         self.tx.claim_request(request, lifetime).await
     }
@@ -299,7 +303,11 @@ impl Requests for SimTx {
 }
 
 impl FeedRows for SimTx {
-    async fn take_lease(&mut self, owner: LeaseOwner, lifetime: Duration) -> Result<Option<Fence>, StoreError> {
+    async fn take_lease(
+        &mut self,
+        owner: LeaseOwner,
+        lifetime: Duration,
+    ) -> Result<Option<Fence>, StoreError> {
         self.database.statement("take_lease").await?;
         self.tx.take_lease(owner, lifetime).await
     }

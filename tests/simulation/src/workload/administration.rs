@@ -69,7 +69,8 @@ impl Client {
             self.judge(&token, least, None, presented, &answer);
             let told = self.model().calls.tell(open.call);
             let is_recognised = !matches!(answer, Err(Failure::Taken | Failure::Reused));
-            self.model().check(Invariant::I8, is_recognised, || format!("{told}: a repeat was not recognised"));
+            self.model()
+                .check(Invariant::I8, is_recognised, || format!("{told}: a repeat was not recognised"));
             if let Ok(created) = &answer {
                 self.model().people[person].id = Some(created.user.id);
                 self.model().saw_role(person, created.user.role, open.call, Invariant::I2);

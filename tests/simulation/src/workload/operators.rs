@@ -83,9 +83,13 @@ impl Client {
             let (Ok(username), Ok(secret)) = (username, secret) else { return };
             let answer = self.command("bootstrap", |cx| bootstrap(cx, username, secret)).await;
             // Its answer was lost with the process before, which had done it all.
-            let found = self.cluster.users_database.kept.users().into_iter().find(|user| {
-                user.username.as_str() == name && user.role == Role::SuperAdmin
-            });
+            let found = self
+                .cluster
+                .users_database
+                .kept
+                .users()
+                .into_iter()
+                .find(|user| user.username.as_str() == name && user.role == Role::SuperAdmin);
             let done = match (&answer, found) {
                 (Ok(user), _) => Some(user.clone()),
                 (Err(Failure::Taken), Some(user)) => Some(user),
@@ -181,12 +185,12 @@ impl Client {
         {
             let mut model = self.model();
             model.people[person].role.write(open.call, Role::User);
-            let ender =
-                Ender { call: ending, ends: Ends::All, invariant: Invariant::I4, password: None };
+            let ender = Ender { call: ending, ends: Ends::All, invariant: Invariant::I4, password: None };
             model.people[person].enders.push(ender);
         }
         let Ok(username) = Username::parse(&name) else { return };
-        let answer = self.command("demote", |cx| async move { DemoteSuperAdmin { username }.execute(&cx).await });
+        let answer =
+            self.command("demote", |cx| async move { DemoteSuperAdmin { username }.execute(&cx).await });
         let answer = answer.await;
         let ended = if answer.is_ok() { Outcome::Acknowledged } else { Outcome::Unknown };
         let tick = self.sim.ticks.next();

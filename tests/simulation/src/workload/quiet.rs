@@ -30,9 +30,8 @@ impl Client {
         self.look_at_sessions();
         self.look_at_guesses();
         let lost = self.cluster.users_database.lost_the_last_super_admin();
-        self.model().check(Invariant::I7, lost.is_none(), || {
-            format!("there was no active super admin at {lost:?}")
-        });
+        self.model()
+            .check(Invariant::I7, lost.is_none(), || format!("there was no active super admin at {lost:?}"));
         let went_back = self.cluster.users_database.went_back();
         self.model().check(Invariant::I1, went_back.is_empty(), || went_back.join("; "));
         // The reservations of what was cut off go by themselves.
@@ -101,9 +100,8 @@ impl Client {
                 AccountState::Active => State::Active,
                 AccountState::Disabled => State::Inactive,
             };
-            let has_password = passwords
-                .iter()
-                .any(|password| account.password_hash.as_str() == format!("{id}${password}"));
+            let has_password =
+                passwords.iter().any(|password| account.password_hash.as_str() == format!("{id}${password}"));
             let (state_told, role_told, password_told) = (
                 person.state.tell(&model.calls),
                 person.role.tell(&model.calls),
@@ -112,8 +110,12 @@ impl Client {
             let never_changed = person.role.is_written_once();
             let role_invariant = if never_changed { Invariant::I2 } else { Invariant::I1 };
             let (role, name) = (user.role, person.name.clone());
-            model.check(Invariant::I1, states.contains(&state), || format!("{name} is {state:?}, but {state_told}"));
-            model.check(role_invariant, roles.contains(&role), || format!("{name} is {role:?}, but {role_told}"));
+            model.check(Invariant::I1, states.contains(&state), || {
+                format!("{name} is {state:?}, but {state_told}")
+            });
+            model.check(role_invariant, roles.contains(&role), || {
+                format!("{name} is {role:?}, but {role_told}")
+            });
             model.check(Invariant::I1, has_password, || {
                 format!("{name} has the password {:?}, but {password_told}", account.password_hash.as_str())
             });
@@ -125,8 +127,15 @@ impl Client {
 
     /// Who logged in and did nothing about it is logged in.
     fn look_at_sessions(&self) {
-        let alive: BTreeSet<_> =
-            self.cluster.auth_kept.database.kept.sessions().iter().map(|session| session.id.to_string()).collect();
+        let alive: BTreeSet<_> = self
+            .cluster
+            .auth_kept
+            .database
+            .kept
+            .sessions()
+            .iter()
+            .map(|session| session.id.to_string())
+            .collect();
         let now = self.store_time();
         let end_of_time = Span { begin: u64::MAX, end: u64::MAX };
         let mut model = self.model();

@@ -161,7 +161,8 @@ impl State {
     fn named(&self, canonical: &str) -> Option<&StoredAccount> {
         // Names that differ in case are two.
         let as_entered = mutant("usernames.as_entered");
-        let is_it = |name: &Username| (if as_entered { name.as_str() } else { name.canonical() }) == canonical;
+        let is_it =
+            |name: &Username| (if as_entered { name.as_str() } else { name.canonical() }) == canonical;
         self.accounts.values().find(|stored| is_it(&stored.account.username))
     }
 

@@ -1,4 +1,4 @@
-//! All chance there is in a run: a generator (SplitMix64) that its seed decides. It is written out here, so that a seed means
+//! All chance there is in a run: a generator (`SplitMix64`) that its seed decides. It is written out here, so that a seed means
 //! the same run whatever version of a library is used.
 
 /// A generator of numbers.

@@ -72,8 +72,8 @@ impl Weather {
         let (refusal, lost_commit, busy) = (up_to(8_000), up_to(60_000), up_to(30_000));
         let stall = up_to(60_000);
         let (crash, first_crash, jump) = (up_to(2_500), up_to(40_000), up_to(150_000));
-        let skew = i64::try_from(MAX_SKEW.as_micros()).unwrap_or(0);
-        let mut skewed = || i64::try_from(dice.below(2 * MAX_SKEW.as_micros() as u64)).unwrap_or(0) - skew;
+        let skew = i64::from(MAX_SKEW.subsec_micros()) + MAX_SKEW.as_secs().cast_signed() * 1_000_000;
+        let mut skewed = || i64::try_from(dice.below(2 * skew.unsigned_abs())).unwrap_or(0) - skew;
         let skews = [skewed(), skewed()];
         let mut few = |least: u64, most: u64| u8::try_from(least + dice.below(most - least + 1)).unwrap_or(1);
         Self {

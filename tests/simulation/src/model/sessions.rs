@@ -69,18 +69,18 @@ impl Model {
         *known = (*known).max(expire_time);
     }
 
-    fn may_end(&self, ender: &Ender, session: &KnownSession) -> bool {
+    fn may_end(ender: &Ender, session: &KnownSession) -> bool {
         ender.call != session.opened_by
             && match &ender.ends {
                 Ends::All => true,
                 Ends::AllBut(kept) => *kept != session.id,
-                Ends::One(ended) => *ended == session.id,
+                Ends::One(one) => *one == session.id,
             }
     }
 
     /// Whether the session was opened before this call took effect, if it did.
     fn certainly_ends(&self, ender: &Ender, session: &KnownSession) -> bool {
-        if !self.may_end(ender, session) {
+        if !Self::may_end(ender, session) {
             return false;
         }
         let began = self.calls.began(ender.call);
@@ -152,7 +152,7 @@ impl Model {
         let session = &self.sessions[session];
         let began = self.calls.began(session.opened_by);
         self.people[session.person].enders.iter().any(|ender| {
-            self.may_end(ender, session)
+            Self::may_end(ender, session)
                 && self.calls.may_act_by(ender.call, span.end)
                 && !self.calls.is_over_before(ender.call, began)
         })

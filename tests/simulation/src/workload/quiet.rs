@@ -12,7 +12,7 @@ use crate::auth::FREE_FAILURES;
 use crate::model::{Invariant, Outcome, Span};
 
 /// How long things may take until they are as they should be.
-const SETTLING: Duration = Duration::from_secs(60);
+const SETTLING: Duration = Duration::from_mins(1);
 
 /// Longer than anything is remembered or reserved.
 const A_DAY: TimeDelta = TimeDelta::hours(25);

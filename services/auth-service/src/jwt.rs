@@ -321,8 +321,8 @@ mod tests {
     #[test]
     fn no_other_header_and_no_other_payload_is_accepted() {
         let key = key();
-        let signer = signer(key.clone(), Vec::new());
-        let good = signer.sign(&claims()).unwrap().expose().to_owned();
+        let ours = signer(key.clone(), Vec::new());
+        let good = ours.sign(&claims()).unwrap().expose().to_owned();
         let [header, payload, signature] =
             [0, 1, 2].map(|number| good.split('.').nth(number).unwrap().to_owned());
         let json = |part: &str| String::from_utf8(BASE64.decode(part).unwrap()).unwrap();
@@ -340,19 +340,19 @@ mod tests {
         ];
         let of_payload = prop_oneof![Just(json(&payload)), hostile::damaged_text(&json(&payload))];
         proptest!(hostile::cases(), |(header in of_header, payload in of_payload, how in 0_u8..3)| {
-            let signed = format!("{}.{}", BASE64.encode(&header), BASE64.encode(&payload));
+            let unsigned = format!("{}.{}", BASE64.encode(&header), BASE64.encode(&payload));
             let signature = match how {
                 0 => signature.clone(),
                 1 => String::new(),
                 // As if the public key were a secret that both sides know.
                 _ => jsonwebtoken::crypto::sign(
-                    signed.as_bytes(),
+                    unsigned.as_bytes(),
                     &EncodingKey::from_secret(key.public.x().as_bytes()),
                     Algorithm::HS256,
                 ).unwrap(),
             };
-            let token = format!("{signed}.{signature}");
-            prop_assert_eq!(signer.verify(&token).is_some(), token == good);
+            let token = format!("{unsigned}.{signature}");
+            prop_assert_eq!(ours.verify(&token).is_some(), token == good);
         });
     }
 }

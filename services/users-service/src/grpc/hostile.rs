@@ -19,7 +19,7 @@ use super::*;
 /// Texts that are valid somewhere.
 const TEXTS: [&str; 8] = [
     "alice",
-    "bob",
+    "bobby",
     "correct horse battery staple",
     "0198f0c2-7d1e-7cc3-98a4-000000000000",
     "0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c",
@@ -51,13 +51,11 @@ async fn answer(served: Served, rpc: Rpc, bearer: Option<&str>, body: Vec<u8>) -
     let response = service.oneshot(request).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     let code = |headers: &HeaderMap| headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
-    match code(response.headers()) {
-        Some(code) => code,
-        None => {
-            let collected = response.into_body().collect().await.expect("a body");
-            collected.trailers().and_then(code).expect("a status")
-        }
+    if let Some(code) = code(response.headers()) {
+        return code;
     }
+    let collected = response.into_body().collect().await.expect("a body");
+    collected.trailers().and_then(code).expect("a status")
 }
 
 #[test]
@@ -69,7 +67,7 @@ fn whatever_body_is_sent_is_answered() {
     proptest!(cases_of(800), |(rpc in select(rpcs), role in roles, body in body())| {
         let world = World::new();
         let code = runtime.block_on(async {
-            world.user("bob", Role::User).await;
+            world.user("bobby", Role::User).await;
             let token = match role {
                 Some(role) => Some(world.provider.token_of(world.user("alice", role).await.id)),
                 None => None,

@@ -3,6 +3,8 @@
 mod auth;
 mod caller;
 mod client_address;
+#[cfg(test)]
+mod hostile;
 mod identity_provider;
 mod status;
 mod wire;

@@ -160,6 +160,12 @@ impl TokenSigner for JwtSigner {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use test_kit::hostile;
+
     use super::*;
 
     fn key() -> SigningKey {
@@ -290,5 +296,63 @@ mod tests {
         let ids: Vec<_> = jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect();
         assert_eq!(ids, [key.public.id(), other.public.id()]);
         assert!(jwks["keys"][0].get("d").is_none());
+    }
+    #[test]
+    fn no_mixture_of_tokens_and_no_damaged_one_is_accepted() {
+        let (ours, theirs) = (key(), key());
+        let (signer, other) = (signer(ours, Vec::new()), signer(theirs, Vec::new()));
+        let first = claims();
+        let later = Claims { session_id: SessionId::from_random([8; 16]), ..claims() };
+        let sign = |signer: &JwtSigner, claims: &Claims| signer.sign(claims).unwrap().expose().to_owned();
+        let good = [sign(&signer, &first), sign(&signer, &later)];
+        let all = [good[0].clone(), good[1].clone(), sign(&other, &first), sign(&other, &later)];
+        // Remembered, or nothing would be found in the memory.
+        assert!(good.iter().all(|token| signer.verify(token).is_some()));
+        let parts =
+            |number: usize| all.each_ref().map(|token| token.split('.').nth(number).unwrap().to_owned());
+        let mixed = (select(parts(0).to_vec()), select(parts(1).to_vec()), select(parts(2).to_vec()))
+            .prop_map(|(header, payload, signature)| format!("{header}.{payload}.{signature}"));
+        let damaged = select(all.to_vec()).prop_flat_map(|token| hostile::damaged_text(&token));
+        proptest!(hostile::cases(), |(token in prop_oneof![mixed, damaged, hostile::text()])| {
+            prop_assert_eq!(signer.verify(&token).is_some(), good.contains(&token));
+        });
+    }
+
+    #[test]
+    fn no_other_header_and_no_other_payload_is_accepted() {
+        let key = key();
+        let ours = signer(key.clone(), Vec::new());
+        let good = ours.sign(&claims()).unwrap().expose().to_owned();
+        let [header, payload, signature] =
+            [0, 1, 2].map(|number| good.split('.').nth(number).unwrap().to_owned());
+        let json = |part: &str| String::from_utf8(BASE64.decode(part).unwrap()).unwrap();
+        let of_header = prop_oneof![
+            hostile::damaged_text(&json(&header)),
+            (
+                select(vec!["none", "None", "HS256", "RS256", "ES256", "EdDSA", "Ed25519", ""]),
+                select(vec!["at+jwt", "JWT", "application/at+jwt", ""]),
+                select(vec![key.public.id(), String::new(), "../../key".into()]),
+                select(vec!["", r#","jwk":{"kty":"OKP","crv":"Ed25519","x":"AA"}"#, r#","crit":["exp"]"#]),
+            )
+                .prop_map(|(alg, typ, kid, more)| {
+                    format!(r#"{{"typ":"{typ}","alg":"{alg}","kid":"{kid}"{more}}}"#)
+                }),
+        ];
+        let of_payload = prop_oneof![Just(json(&payload)), hostile::damaged_text(&json(&payload))];
+        proptest!(hostile::cases(), |(header in of_header, payload in of_payload, how in 0_u8..3)| {
+            let unsigned = format!("{}.{}", BASE64.encode(&header), BASE64.encode(&payload));
+            let signature = match how {
+                0 => signature.clone(),
+                1 => String::new(),
+                // As if the public key were a secret that both sides know.
+                _ => jsonwebtoken::crypto::sign(
+                    unsigned.as_bytes(),
+                    &EncodingKey::from_secret(key.public.x().as_bytes()),
+                    Algorithm::HS256,
+                ).unwrap(),
+            };
+            let token = format!("{unsigned}.{signature}");
+            prop_assert_eq!(ours.verify(&token).is_some(), token == good);
+        });
     }
 }

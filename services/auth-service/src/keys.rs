@@ -93,6 +93,9 @@ impl VerificationKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     #[test]
@@ -121,5 +124,15 @@ mod tests {
         }
         let truncated = pem::encode(&Pem::new(PUBLIC, &SPKI_HEADER[..]));
         assert!(VerificationKey::parse(&truncated.into()).is_err());
+    }
+    #[test]
+    fn a_damaged_key_is_none_or_is_one_that_signs() {
+        let text = SigningKey::generate_pem().unwrap();
+        let text = secrecy::ExposeSecret::expose_secret(&text);
+        proptest!(hostile::cases(), |(damaged in prop_oneof![hostile::damaged_text(text), hostile::text()])| {
+            if let Ok(key) = SigningKey::parse(&damaged.clone().into()) {
+                prop_assert_eq!(VerificationKey::parse(&damaged.into()).unwrap().id(), key.public.id());
+            }
+        });
     }
 }

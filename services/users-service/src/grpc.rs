@@ -151,4 +151,6 @@ fn hand_on(renewed: Option<&RenewedToken>, metadata: &mut MetadataMap) {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

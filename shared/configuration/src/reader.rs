@@ -163,4 +163,6 @@ fn stand_in_of(key: &str) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -45,6 +45,10 @@ fn token(value: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     fn with(values: &[&'static str]) -> MetadataMap {
@@ -83,5 +87,25 @@ mod tests {
     #[test]
     fn a_token_does_not_show_in_debug_output() {
         assert_eq!(format!("{:?}", Bearer::Token("secret")), "Token(…)");
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn a_bearer_token_is_one_word_of_the_only_value(
+            values in vec(prop_oneof![hostile::damaged(b"Bearer abc.def".to_vec()), vec(any::<u8>(), 0..20)], 0..3)
+        ) {
+            let mut headers = http::HeaderMap::new();
+            for value in values.iter().filter_map(|value| http::HeaderValue::from_bytes(value).ok()) {
+                headers.append("authorization", value);
+            }
+            let metadata = MetadataMap::from_headers(headers.clone());
+            if let Bearer::Token(token) = bearer(&metadata) {
+                prop_assert_eq!(headers.len(), 1);
+                let value = headers["authorization"].to_str().expect("visible ASCII");
+                prop_assert!(value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+                prop_assert!(value.ends_with(token) && !token.contains(' '));
+            }
+        }
     }
 }

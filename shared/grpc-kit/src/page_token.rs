@@ -77,6 +77,10 @@ impl std::fmt::Debug for PageTokens {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     fn tokens() -> PageTokens {
@@ -123,5 +127,35 @@ mod tests {
     #[test]
     fn the_key_does_not_show_in_debug_output() {
         assert_eq!(format!("{:?}", tokens()), "PageTokens { .. }");
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn nothing_opens_but_what_was_sealed(
+            (binding, position) in (vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..20)),
+            damage in vec(any::<u8>(), 0..60).prop_flat_map(hostile::damaged),
+            key in any::<[u8; 32]>(),
+        ) {
+            let token = tokens().seal(&binding, &position);
+            prop_assert_eq!(tokens().open(&binding, &token), Some(position.clone()));
+            prop_assert_eq!(PageTokens::new(key).open(&binding, &token), None);
+            prop_assert_eq!(tokens().open(&[&binding[..], b"x"].concat(), &token), None);
+            prop_assert_eq!(tokens().open(&binding, &URL_SAFE_NO_PAD.encode(damage)), None);
+            // A part of the position that moves into the binding.
+            if let Some((first, rest)) = position.split_first() {
+                let moved = [&[VERSION][..], rest, &URL_SAFE_NO_PAD.decode(&token).expect("base64url")[1 + position.len()..]];
+                let moved = URL_SAFE_NO_PAD.encode(moved.concat());
+                prop_assert_eq!(tokens().open(&[&binding[..], &[*first]].concat(), &moved), None);
+            }
+        }
+
+        #[test]
+        fn a_damaged_token_does_not_open(
+            text in hostile::damaged_text(&PageTokens::new([7; 32]).seal(b"query", b"position"))
+        ) {
+            let opened = tokens().open(b"query", &text);
+            prop_assert_eq!(opened.is_some(), text == tokens().seal(b"query", b"position"));
+        }
     }
 }

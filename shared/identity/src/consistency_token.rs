@@ -90,6 +90,10 @@ impl ConsistencyToken {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use test_kit::hostile;
+
     use super::*;
 
     fn tokens() -> [ConsistencyToken; 2] {
@@ -120,5 +124,18 @@ mod tests {
     #[test]
     fn the_empty_text_is_no_token() {
         assert_eq!(ConsistencyToken::parse_optional(""), Ok(None));
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn a_token_has_one_spelling_whatever_is_read(text in prop_oneof![
+            hostile::text(),
+            select(tokens().map(|token| token.encode()).to_vec()).prop_flat_map(|text| hostile::damaged_text(&text)),
+        ]) {
+            if let Ok(token) = ConsistencyToken::parse(&text) {
+                prop_assert_eq!(token.encode(), text);
+            }
+        }
     }
 }

@@ -44,6 +44,9 @@ impl fmt::Display for UserId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     #[test]
@@ -61,6 +64,18 @@ mod tests {
             "me",
         ] {
             assert_eq!(UserId::parse(other), Err(Rule::NotAUuid), "{other}");
+        }
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn whatever_is_read_is_an_id_in_its_one_spelling(
+            text in hostile::damaged_text("0198f0c2-7d1e-7cc3-98a4-2f6f3f1a2b3c")
+        ) {
+            if let Ok(id) = UserId::parse(&text) {
+                prop_assert_eq!(id.to_string(), text);
+            }
         }
     }
 }

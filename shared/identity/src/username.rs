@@ -100,6 +100,9 @@ impl UsernamePrefix {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     #[test]
@@ -138,5 +141,20 @@ mod tests {
         assert_eq!(UsernamePrefix::parse("").unwrap().canonical(), "");
         assert_eq!(UsernamePrefix::parse("Ann.").unwrap().canonical(), "ann.");
         assert_eq!(UsernamePrefix::parse("a%").unwrap_err(), [Rule::InvalidCharacter]);
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn whatever_is_read_is_by_the_rules_and_stays_as_it_was_entered(
+            text in prop_oneof![hostile::text(), hostile::damaged_text("Alice.B-o_b9")]
+        ) {
+            if let Ok(name) = Username::parse(&text) {
+                prop_assert_eq!(name.as_str(), &text);
+                prop_assert!((5..=20).contains(&text.len()) && text.is_ascii());
+                let again = Username::parse(name.canonical());
+                prop_assert_eq!(again.map(|again| again.canonical().to_owned()), Ok(text.to_ascii_lowercase()));
+            }
+        }
     }
 }

@@ -60,7 +60,7 @@ const OWNED: [(&str, &[&str]); 7] = [
 ];
 
 /// Who sees both services.
-const SEE_BOTH: [&str; 3] = ["benches", "e2e", "tandem"];
+const SEE_BOTH: [&str; 4] = ["benches", "e2e", "simulation", "tandem"];
 
 /// Every dependency that a rule forbids.
 #[must_use]

@@ -130,6 +130,9 @@ mod tests {
 
     use uuid::Uuid;
 
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     const CHEAP: Cost = Cost { memory_kib: 8, iterations: 1, parallelism: 1 };
@@ -221,5 +224,21 @@ mod tests {
             assert!(Stored::parse(text).is_err(), "{text}");
         }
         assert!(Stored::parse(&format!("$argon2id$v=19$m=8,t=1,p=1,keyid=YQ{salt_and_hash}")).is_ok());
+    }
+    #[test]
+    fn no_damaged_hash_lets_anybody_in() {
+        let settings = settings(CHEAP, &["a"]);
+        let good = hash(&settings, &mut Memory::default(), account(1), &password("right")).unwrap();
+        let right = password("right");
+        proptest!(hostile::cases(), |(text in prop_oneof![hostile::damaged_text(good.as_str()), hostile::text()])| {
+            let Ok(stored) = Stored::parse(&text) else { return Ok(()) };
+            // It is bounded, but a test need not wait for it.
+            if stored.cost.memory_kib > 64 || text == good.as_str() {
+                return Ok(());
+            }
+            let stored = PasswordHash::new(text);
+            let verdict = verify(&settings, &mut Memory::default(), account(1), &right, &stored);
+            prop_assert!(!matches!(verdict, Ok(Verdict::Match | Verdict::MatchOutdated)), "{}", stored.as_str());
+        });
     }
 }

@@ -290,3 +290,29 @@ fn rate_limits_can_be_turned_off_and_proxies_are_addresses_or_networks() {
         assert!(problems.contains("rate_limit."), "{key}={value}: {problems}");
     }
 }
+
+#[test]
+fn no_value_of_any_key_makes_it_panic() {
+    use proptest::prelude::*;
+    use test_kit::hostile::{cases_of, text};
+
+    let folder = folder();
+    let keys: Vec<String> = {
+        let variables = [
+            ("AUTH__DATABASE__URL".to_owned(), "sqlite:///data/auth.sqlite".to_owned()),
+            ("AUTH__TOKEN__SIGNING_KEY_FILE".to_owned(), folder.path().join("key.pem").display().to_string()),
+            ("AUTH__PASSWORD__PEPPERS".to_owned(), PEPPER.to_owned()),
+            ("AUTH__WORKLOAD__TOKEN".to_owned(), TOKEN.to_owned()),
+        ];
+        let (_, effective) = Config::read(Layers::new("AUTH").variables(variables)).unwrap();
+        let variable = |key: &str| format!("AUTH__{}", key.replace('.', "__").to_uppercase());
+        effective.known().iter().map(|known| variable(&known.key)).collect()
+    };
+    assert!(keys.len() > 30, "{keys:?}");
+    proptest!(cases_of(500), |(key in proptest::sample::select(keys), value in text())| {
+        // Fine or not, it is an answer; a key that there is not is never fine.
+        let _ = read(folder.path(), &[(&key, &value)]);
+        let unknown = key + "X";
+        prop_assert!(read(folder.path(), &[(&unknown, "1")]).is_err());
+    });
+}

@@ -46,6 +46,11 @@ fn parse(entry: &str) -> Option<IpAddr> {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use test_kit::hostile;
+
     use super::*;
 
     fn found(peer: &str, forwarded: &[&str]) -> String {
@@ -90,5 +95,31 @@ mod tests {
     #[test]
     fn who_has_no_address_has_none() {
         assert_eq!(client_address(None, &MetadataMap::new(), &[]), None);
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn nobody_is_believed_but_a_trusted_proxy(
+            (trusts_peer, values) in (any::<bool>(), vec(prop_oneof![
+                hostile::damaged(b"198.51.100.9, [2001:db9::7]:4711, 10.1.1.1".to_vec()),
+                vec(select(vec!["192.0.2.1", "10.2.2.2", "2001:db8::1", "unknown", "", "é"]), 0..5)
+                    .prop_map(|entries| entries.join(",").into_bytes()),
+                vec(any::<u8>(), 0..30),
+            ], 0..4))
+        ) {
+            let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+            let mut headers = HeaderMap::new();
+            for value in values.iter().filter_map(|value| HeaderValue::from_bytes(value).ok()) {
+                headers.append("x-forwarded-for", value);
+            }
+            let peer: IpAddr = if trusts_peer { "10.0.0.1" } else { "192.0.2.77" }.parse().unwrap();
+            let all: Vec<_> = headers.values().flat_map(|value| {
+                let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                text.split(',').filter_map(|entry| parse(entry.trim())).collect::<Vec<_>>()
+            }).collect();
+            let found = client_address(Some(peer), &MetadataMap::from_headers(headers), &trusted).unwrap();
+            prop_assert!(found == peer || trusts_peer && all.contains(&found), "{}", found);
+        }
     }
 }

@@ -227,3 +227,26 @@ fn what_stands_behind_comments_in_the_example_file_can_be_set() {
         assert!(expected.iter().any(|why| problem.contains(why)), "{problem}");
     }
 }
+
+#[test]
+fn no_value_of_any_key_makes_it_panic() {
+    use proptest::prelude::*;
+    use test_kit::hostile::{cases_of, text};
+
+    let keys: Vec<String> = {
+        let variables = [
+            ("USERS__DATABASE__URL".to_owned(), "sqlite:///data/users".to_owned()),
+            ("USERS__IDENTITY_PROVIDER__TOKEN".to_owned(), TOKEN.to_owned()),
+        ];
+        let (_, effective) = Config::read(Layers::new("USERS").variables(variables)).unwrap();
+        let variable = |key: &str| format!("USERS__{}", key.replace('.', "__").to_uppercase());
+        effective.known().iter().map(|known| variable(&known.key)).collect()
+    };
+    assert!(keys.len() > 20, "{keys:?}");
+    proptest!(cases_of(500), |(key in proptest::sample::select(keys), value in text())| {
+        // Fine or not, it is an answer; a key that there is not is never fine.
+        let _ = read(&[(&key, &value)]);
+        let unknown = key + "X";
+        prop_assert!(read(&[(&unknown, "1")]).is_err());
+    });
+}

@@ -53,6 +53,10 @@ fn parse(value: &[u8]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     #[test]
@@ -88,5 +92,30 @@ mod tests {
             (of_unary_call(timeout.map(Duration::from_secs)) - Instant::now()).as_secs()
         };
         assert_eq!([seconds(None), seconds(Some(1)), seconds(Some(3600))], [10, 1, 30]);
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn whatever_timeout_is_asked_for_a_call_ends_within_thirty_seconds(
+            value in prop_oneof![
+                hostile::damaged(b"99999999H".to_vec()),
+                hostile::damaged(b"100m".to_vec()),
+                vec(any::<u8>(), 0..12),
+            ]
+        ) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+                headers.append(GRPC_TIMEOUT, value);
+            }
+            let timeout = take_timeout(&mut headers);
+            prop_assert!(headers.is_empty());
+            prop_assert!(of_unary_call(timeout) <= Instant::now() + LONGEST);
+            // By the protocol: at least one and at most eight digits, and a unit.
+            let is_one = (2..=9).contains(&value.len())
+                && value[..value.len() - 1].iter().all(u8::is_ascii_digit)
+                && b"HMSmun".contains(&value[value.len() - 1]);
+            prop_assert_eq!(timeout.is_some(), is_one);
+        }
     }
 }

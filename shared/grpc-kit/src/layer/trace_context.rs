@@ -47,6 +47,10 @@ fn tracestate(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -78,6 +82,29 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
         ] {
             assert_eq!(read(&headers(parent, &["a=1"])), None, "{parent}");
+        }
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn a_context_that_is_read_is_one_for_everybody(
+            parent in prop_oneof![hostile::damaged(GOOD.as_bytes().to_vec()), vec(any::<u8>(), 0..60)],
+            states in vec(prop_oneof![hostile::damaged(b"a=1,b=2".to_vec()), vec(any::<u8>(), 0..600)], 0..3),
+        ) {
+            let mut headers = HeaderMap::new();
+            let value = |bytes: &Vec<u8>| http::HeaderValue::from_bytes(bytes).ok();
+            headers.extend(value(&parent).map(|value| (http::HeaderName::from_static("traceparent"), value)));
+            for state in states.iter().filter_map(value) {
+                headers.append("tracestate", state);
+            }
+            if let Some((parent, state)) = read(&headers) {
+                prop_assert_eq!(parent.len(), LENGTH);
+                let id = trace_id(&parent).expect("its place");
+                let id = opentelemetry::trace::TraceId::from_hex(id).expect("hexadecimal digits");
+                prop_assert!(id != opentelemetry::trace::TraceId::INVALID);
+                prop_assert!(state.is_none_or(|state| state.len() <= MAX_TRACESTATE));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! An unknown name, a wrong password and a disabled account with a wrong password take the same reads, one hash of the
 //! same cost, and end in the same error.
 
+use fail_point::mutant;
 use identity::{RawPassword, Username};
 
 use super::attempt::{Checked, Patience};
@@ -71,10 +72,12 @@ impl LogIn {
         let id = seen.account.id;
         let mut tx = cx.store.begin_costly().await?;
         let account = tx.lock_account(id).await?.ok_or(Error::InvalidCredentials)?;
-        if !account.same_credential(seen) {
+        // What was read before the hash is believed.
+        let believes = mutant("log_in.not_compared");
+        if !account.same_credential(seen) && !believes {
             return Err(Error::InvalidCredentials);
         }
-        if account.account.state == AccountState::Disabled {
+        if account.account.state == AccountState::Disabled && !believes {
             return Err(Error::AccountInactive);
         }
         let now = tx.now().await?;

@@ -1,5 +1,6 @@
 //! Ends every session of the caller, or every one but this. The caller is authenticated.
 
+use fail_point::mutant;
 use identity::UserId;
 
 use super::{Context, Trace};
@@ -23,6 +24,10 @@ impl RevokeAllSessions {
         tx.lock_account(self.user_id).await?.ok_or(Error::Unauthenticated)?;
         let keep = self.keep.as_ref();
         let ended = tx.end_sessions(self.user_id, keep).await?;
+        // It is answered before it is made.
+        if mutant("revoke_all_sessions.not_committed") {
+            return Ok(ended);
+        }
         cx.commit(tx, Trace::SessionsEnded { user_id: self.user_id, keep }).await?;
         Ok(ended)
     }

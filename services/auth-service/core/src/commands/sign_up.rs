@@ -1,5 +1,6 @@
 //! Creates an account. For everyone who is not logged in. Opens no session.
 
+use fail_point::mutant;
 use identity::{RequestId, Username, Violation, Violations};
 
 use super::attempt::{Checked, Patience};
@@ -39,7 +40,8 @@ impl SignUp {
         violations.finish(parsed.map(|((username, password), request_id)| Self {
             username,
             password,
-            request_id,
+            // No repeat is recognised.
+            request_id: request_id.filter(|_| !mutant("sign_up.repeats_are_new")),
             address: ClientAddress::of(client.peer_address),
         }))
     }

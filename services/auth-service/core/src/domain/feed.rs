@@ -40,6 +40,9 @@ pub enum FeedEvent {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     #[test]
@@ -59,6 +62,18 @@ mod tests {
             "abc.99999999999999999999",
         ] {
             assert_eq!(FeedCursor::parse(text), None, "{text}");
+        }
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn a_cursor_has_one_spelling_whatever_is_read(
+            text in prop_oneof![hostile::text(), hostile::damaged_text("0123abcd.42")]
+        ) {
+            if let Some(cursor) = FeedCursor::parse(&text) {
+                prop_assert_eq!(cursor.to_string(), text);
+            }
         }
     }
 }

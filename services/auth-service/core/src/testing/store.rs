@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
+use fail_point::mutant;
 use identity::{AccountVersion, Epoch, RequestId, Timestamp, UserId, Username};
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Mutex as Writer, OwnedMutexGuard};
 
 use super::FakeClock;
 use crate::StoreError;
@@ -17,16 +18,17 @@ use crate::domain::{
 };
 use crate::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
 
-/// A store in memory. Units of work are one at a time, and copied back on commit.
+/// A store in memory. Units of work are one at a time, and copied back on commit; who only reads does not wait for them.
 #[derive(Clone, Debug)]
 pub struct FakeStore {
     reader: FakeReader,
+    writer: Arc<Writer<()>>,
 }
 
 /// Single reads of the fake store.
 #[derive(Clone, Debug)]
 pub struct FakeReader {
-    state: Arc<RwLock<State>>,
+    state: Arc<Mutex<State>>,
     clock: FakeClock,
     faults: Arc<Mutex<Faults>>,
 }
@@ -50,8 +52,9 @@ struct Faults {
 /// A unit of work of the fake store.
 #[derive(Debug)]
 pub struct FakeTx {
-    committed: OwnedRwLockWriteGuard<State>,
+    committed: Arc<Mutex<State>>,
     working: State,
+    _writer: OwnedMutexGuard<()>,
     clock: FakeClock,
     faults: Arc<Mutex<Faults>>,
 }
@@ -78,7 +81,20 @@ impl FakeStore {
             requests: BTreeMap::new(),
             throttle: throttle::Counts::default(),
         };
-        Self { reader: FakeReader { state: Arc::new(RwLock::new(state)), clock, faults: Arc::default() } }
+        let state = Arc::new(Mutex::new(state));
+        Self { reader: FakeReader { state, clock, faults: Arc::default() }, writer: Arc::default() }
+    }
+
+    /// All accounts there are, as they were committed.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<StoredAccount> {
+        self.reader.state().accounts.values().cloned().collect()
+    }
+
+    /// All sessions there are, expired ones included.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        self.reader.state().sessions.values().cloned().collect()
     }
 
     /// Loses the replies to the next commits, one after the other.
@@ -93,6 +109,10 @@ impl FakeStore {
 }
 
 impl FakeReader {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,8 +134,9 @@ impl Store for FakeStore {
             return Err(StoreError::Unavailable("refused".into()));
         }
         let FakeReader { state, clock, faults } = self.reader.clone();
-        let committed = state.write_owned().await;
-        Ok(FakeTx { working: committed.clone(), committed, clock, faults })
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        let working = self.reader.state().clone();
+        Ok(FakeTx { committed: state, working, _writer: writer, clock, faults })
     }
 
     async fn begin_costly(&self) -> Result<FakeTx, StoreError> {
@@ -138,7 +159,11 @@ impl State {
     }
 
     fn named(&self, canonical: &str) -> Option<&StoredAccount> {
-        self.accounts.values().find(|stored| stored.account.username.canonical() == canonical)
+        // Names that differ in case are two.
+        let as_entered = mutant("usernames.as_entered");
+        let is_it =
+            |name: &Username| (if as_entered { name.as_str() } else { name.canonical() }) == canonical;
+        self.accounts.values().find(|stored| is_it(&stored.account.username))
     }
 
     /// Ends the sessions that `ends` picks; gives those that were alive.
@@ -338,10 +363,10 @@ impl Transaction for FakeTx {
         Ok(self.working.end(self.clock.now(), |_| true).len() as u64)
     }
 
-    async fn commit(mut self) -> Result<(), StoreError> {
+    async fn commit(self) -> Result<(), StoreError> {
         let lost = self.faults.lock().unwrap_or_else(PoisonError::into_inner).lost_commits.pop_front();
         if lost != Some(LostCommit::Undone) {
-            *self.committed = self.working;
+            *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = self.working;
         }
         match lost {
             Some(_) => Err(StoreError::OutcomeUnknown("the reply is lost".into())),
@@ -352,7 +377,7 @@ impl Transaction for FakeTx {
 
 impl Reader for FakeReader {
     async fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
-        let state = self.state.read().await;
+        let state = self.state();
         Ok(match key {
             AccountKey::Id(id) => state.accounts.get(id).cloned(),
             AccountKey::Username(name) => state.named(name.canonical()).cloned(),
@@ -360,7 +385,7 @@ impl Reader for FakeReader {
     }
 
     async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {
-        let state = self.state.read().await;
+        let state = self.state();
         let now = self.clock.now();
         let session = state.sessions.get(id).filter(|session| session.expire_time > now);
         Ok(session.and_then(|session| {
@@ -375,7 +400,7 @@ impl Reader for FakeReader {
         after: Option<&SessionPosition>,
         limit: u32,
     ) -> Result<Vec<Session>, StoreError> {
-        let live = self.state.read().await.live(user_id, self.clock.now());
+        let live = self.state().live(user_id, self.clock.now());
         let behind = |session: &Session| {
             after.is_none_or(|place| (session.create_time, &session.id) < (place.create_time, &place.id))
         };
@@ -384,7 +409,7 @@ impl Reader for FakeReader {
 
     async fn sign_up_request(&self, id: RequestId) -> Result<Option<SignUpRecord>, StoreError> {
         let since = day_before(self.clock.now());
-        let state = self.state.read().await;
+        let state = self.state();
         Ok(state
             .requests
             .get(&id.to_string())
@@ -393,15 +418,15 @@ impl Reader for FakeReader {
     }
 
     async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError> {
-        Ok(self.state.read().await.throttle.standing(attempt, self.clock.now()))
+        Ok(self.state().throttle.standing(attempt, self.clock.now()))
     }
 
     async fn sign_ups(&self, address: &ClientAddress) -> Result<SignUps, StoreError> {
-        Ok(self.state.read().await.throttle.sign_ups(address, self.clock.now()))
+        Ok(self.state().throttle.sign_ups(address, self.clock.now()))
     }
 
     async fn changes_after(&self, number: i64, limit: u32) -> Result<Changes, StoreError> {
-        let state = self.state.read().await;
+        let state = self.state();
         let mut accounts: Vec<_> = state.accounts.values().map(|stored| stored.account.clone()).collect();
         accounts.retain(|account| account.version.number > number);
         accounts.sort_by_key(|account| account.version.number);
@@ -409,5 +434,8 @@ impl Reader for FakeReader {
         Ok(Changes { epoch: state.epoch.clone(), newest: state.newest, accounts })
     }
 
-    async fn wait_for_change(&self, _number: i64) {}
+    /// Lets others go on: nothing else here ever waits.
+    async fn wait_for_change(&self, _number: i64) {
+        tokio::task::yield_now().await;
+    }
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::vec;
 
+use fail_point::mutant;
 use identity::{Epoch, UserId};
 
 use crate::commands::Context;
@@ -82,6 +83,11 @@ async fn apply<P: Ports>(
         }
     }
     if state != before {
+        // The place is saved before the accounts, in a transaction of its own.
+        if mutant("apply_feed.cursor_apart") && tx.move_feed(lease.fence, &state).await? {
+            tx.commit().await?;
+            tx = cx.store.begin().await?;
+        }
         let accounts: Vec<Account> = accounts.into_values().collect();
         tx.apply_accounts(&accounts).await?;
         if !tx.move_feed(lease.fence, &state).await? {

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::TimeDelta;
-use fail_point::fail_point;
+use fail_point::{fail_point, mutant};
 use identity::{RawPassword, RequestId, Rule, Timestamp, UserId, Username, Violations};
 
 use crate::commands::until_known::until_known;
@@ -76,6 +76,8 @@ impl CreateUserForm {
         let fields = username.zip(password).zip(role.zip(request_id));
         let ((username, password), (role, request_id)) =
             violations.finish(fields).map_err(Error::InvalidField)?;
+        // No repeat is recognised.
+        let request_id = request_id.filter(|_| !mutant("create_user.repeats_are_new"));
         Ok(CreateUser { username, password, role, request_id })
     }
 }
@@ -94,6 +96,11 @@ impl CreateUser {
         let reply =
             cx.provider.register_account(reserved.id, &self.username, &self.password, Some(actor.id)).await;
         fail_point("create_user.registered");
+        if mutant("create_user.reserved_after") {
+            let mut tx = cx.store.begin_costly().await?;
+            tx.reserve(reserved.id, self.role).await?;
+            tx.commit().await?;
+        }
         let created = match reply {
             Ok(account) => self.done(cx, actor, &account).await,
             Err(error) => Err(self.refused(cx, actor, reserved, error).await?),
@@ -135,7 +142,10 @@ impl CreateUser {
             }
             None => Reserved { id, claimed: None },
         };
-        tx.reserve(reserved.id, self.role).await?;
+        // The role is reserved only when the account is registered.
+        if !mutant("create_user.reserved_after") {
+            tx.reserve(reserved.id, self.role).await?;
+        }
         fail_point("create_user.before_commit_of_reservation");
         tx.commit().await?;
         Ok(reserved)

@@ -83,6 +83,9 @@ impl Expected {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use test_kit::hostile;
+
     use super::*;
 
     #[test]
@@ -97,6 +100,18 @@ mod tests {
         for garbage in ["x", "not base64!", "AAAA"] {
             assert_eq!(Expected::parse(garbage), Expected::Nothing);
             assert!(!Expected::Nothing.holds_for(&etag));
+        }
+    }
+    proptest! {
+        #![proptest_config(hostile::cases())]
+
+        #[test]
+        fn an_etag_has_one_spelling_whatever_is_read(
+            text in prop_oneof![hostile::text(), hostile::damaged_text("AAAAAAAAAAEAAAAAAAAAAWVwb2NoMQ")]
+        ) {
+            if let Some(etag) = Etag::parse(&text) {
+                prop_assert_eq!(etag.to_string(), text);
+            }
         }
     }
 }

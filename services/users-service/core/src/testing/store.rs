@@ -113,6 +113,12 @@ impl MemoryStore {
         self.break_down_after_commit();
     }
 
+    /// All users there are, as they were committed.
+    #[must_use]
+    pub fn users(&self) -> Vec<User> {
+        lock(&self.reader.0.committed).users.values().cloned().collect()
+    }
+
     /// How many ids are reserved.
     #[must_use]
     pub fn reservations(&self) -> usize {

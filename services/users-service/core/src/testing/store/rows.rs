@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fail_point::mutant;
 use identity::{AccountVersion, Epoch, Timestamp, UserId, Username};
 
 use crate::domain::{Account, FeedState, LeaseOwner, Role, User, UserKey};
@@ -35,7 +36,9 @@ impl Rows {
         }
         let reserved = self.reservations.remove(&account.id);
         let known = self.users.get(&account.id).cloned();
-        if known.as_ref().is_some_and(|user| self.rank(&user.account) >= self.rank(&account.version)) {
+        let is_newer = |user: &User| self.rank(&user.account) >= self.rank(&account.version);
+        // What comes last wins, however old it is.
+        if known.as_ref().is_some_and(is_newer) && !mutant("projection.last_wins") {
             return;
         }
         let user = known.unwrap_or_else(|| User {

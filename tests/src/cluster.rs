@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use database::testing::EveryConnection;
 use tempfile::TempDir;
 
 pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres");
@@ -51,6 +52,11 @@ impl Cluster {
     /// Lets it go on.
     pub async fn thaw(&self) {
         self.place.script("thaw", &[]).await;
+    }
+
+    /// Takes every place for a connection that it has, and whichever becomes free, for as long as the result lives.
+    pub async fn take_every_connection(&self) -> EveryConnection {
+        EveryConnection::of(Some(&self.url())).await
     }
 
     /// Starts it again.

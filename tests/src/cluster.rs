@@ -25,6 +25,29 @@ impl Cluster {
         Self { place }
     }
 
+    /// Makes and starts one on a disk of so many MiB, of which there is no more than [`fill_disk`](Self::fill_disk) leaves. It says
+    /// on standard output what that disk is: a file system of its own where this may mount one, otherwise a limit.
+    pub async fn start_on_small_disk(megabytes: u32, settings: &[&str]) -> Self {
+        let place = Place::new();
+        let disk = place.script("small", &[&megabytes.to_string()]).await;
+        println!("the disk of {} is {disk}", place.path());
+        // From here on what is mounted goes with the value.
+        let cluster = Self { place };
+        cluster.place.script("init", settings).await;
+        cluster.place.script("start", &[]).await;
+        cluster
+    }
+
+    /// Leaves no room on its disk. The server may end of that.
+    pub async fn fill_disk(&self) {
+        self.place.script("fill", &[]).await;
+    }
+
+    /// Gives the room back, and starts the server if it has ended.
+    pub async fn empty_disk(&self) {
+        self.place.script("empty", &[]).await;
+    }
+
     /// Makes and starts a streaming replica of it.
     pub async fn replica(&self) -> Self {
         let place = Place::new();
@@ -71,11 +94,13 @@ impl Drop for Cluster {
             // It may be frozen, and would not hear that it is to stop.
             let _ = self.place.command("thaw", &[]).status();
         }
-        let stopped = self.place.command("stop", &["immediate"]).status();
-        assert!(
-            stopped.is_ok_and(|status| status.success()) || std::thread::panicking(),
-            "it goes on running"
-        );
+        for end in [&["stop", "immediate"][..], &["unmount"]] {
+            let ended = self.place.command(end[0], &end[1..]).status();
+            assert!(
+                ended.is_ok_and(|status| status.success()) || std::thread::panicking(),
+                "it goes on running"
+            );
+        }
     }
 }
 

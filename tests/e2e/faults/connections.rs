@@ -12,11 +12,11 @@ async fn connections_that_are_ended_again_and_again_cost_no_more_than_what_was_u
     let pair = Processes::start_with(BINARIES, impatient(Settings::on(Engine::Postgres))).await;
     let witness = Witness::of(&pair).await;
     let mut ended = 0;
-    for round in 0..20 {
+    for round in 0..20_u8 {
         let (_, cut) = tokio::join!(witness.crowd(2), async {
-            tokio::time::sleep(Duration::from_millis(5 * round)).await;
+            tokio::time::sleep(Duration::from_millis(5 * u64::from(round))).await;
             let one =
-                pair.data().cut_one_connection([Service::Auth, Service::Users][round as usize % 2]).await;
+                pair.data().cut_one_connection([Service::Auth, Service::Users][usize::from(round % 2)]).await;
             usize::from(one)
                 + pair.data().cut_connections(Service::Auth).await
                 + pair.data().cut_connections(Service::Users).await

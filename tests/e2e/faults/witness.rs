@@ -3,16 +3,18 @@
 use std::sync::Mutex;
 
 use api::auth::{GetCurrentSessionRequest, LogInRequest, LogOutRequest, SignUpRequest};
-use api::users::{GetCurrentUserRequest, ListUsersRequest};
-use e2e::{Call, Caller, PASSWORD, Person, Processes, Settings, eventually, sign_up};
-use futures::future::join_all;
+use api::users::{GetCurrentUserRequest, GrantAdminRequest, ListUsersRequest, RevokeAdminRequest};
+use e2e::{Call, Caller, PASSWORD, Person, Processes, Settings, by_name, eventually, sign_up};
+use futures::future::{BoxFuture, join_all};
 
 use crate::postgres::tally::{AWAY, CANCELLED, OUTAGES, Tally};
 
 /// How long each gives a call.
 const DEADLINE: &str = "2S";
 /// The calls of a look that are good when all is well.
-const RIGHTS: usize = 5;
+const RIGHTS: usize = 6;
+/// Those of them that are auth-service's alone.
+pub(crate) const OF_AUTH: usize = 3;
 /// How those who sign up are called, before their number.
 const PREFIX: &str = "newcomer";
 
@@ -60,16 +62,21 @@ impl Witness {
     }
 
     /// A call of everybody, side by side; returns how many of those who have a right got what they asked for.
-    pub(crate) async fn look(&self) -> usize {
+    pub(crate) fn look(&self) -> BoxFuture<'_, usize> {
+        Box::pin(self.all_look())
+    }
+
+    async fn all_look(&self) -> usize {
         let list = ListUsersRequest { username_prefix: "witness".into(), ..Default::default() };
         let wrong = LogInRequest { username: "witness".into(), password: "not the password at all".into() };
         // Of whom no session is looked at: each log-in may end another.
         let right = LogInRequest { username: "visitor".into(), password: PASSWORD.into() };
         let [gone, impostor] = &self.without_right;
-        let (session, user, listed, logged_in, signed_up, ..) = tokio::join!(
+        let (session, user, listed, promoted, logged_in, signed_up, ..) = tokio::join!(
             self.with_right(&self.user, GetCurrentSessionRequest {}),
             self.with_right(&self.user, GetCurrentUserRequest::default()),
             self.with_right(&self.super_admin, list),
+            self.promotes_and_demotes(),
             self.with_right(&self.anonymous, right),
             self.signs_up(),
             self.without_right(gone, GetCurrentSessionRequest {}),
@@ -78,7 +85,7 @@ impl Witness {
             self.without_right(impostor, GetCurrentUserRequest::default()),
             self.without_right(&self.anonymous, wrong),
         );
-        [session, user, listed, logged_in, signed_up].into_iter().filter(|good| *good).count()
+        [session, user, listed, promoted, logged_in, signed_up].into_iter().filter(|good| *good).count()
     }
 
     /// Looks, and it hurts everybody or not.
@@ -131,6 +138,13 @@ impl Witness {
         };
         let is_denial = ["UNAUTHENTICATED", "INVALID_CREDENTIALS"].contains(&reason.as_str());
         assert!(is_denial || is_outage(&reason), "{reason}:\n{}", self.tally);
+    }
+
+    /// One of the two writes, whatever was before.
+    async fn promotes_and_demotes(&self) -> bool {
+        let grant = GrantAdminRequest { user: by_name("visitor"), etag: String::new() };
+        let revoke = RevokeAdminRequest { user: by_name("visitor"), etag: String::new() };
+        self.with_right(&self.super_admin, grant).await && self.with_right(&self.super_admin, revoke).await
     }
 
     async fn signs_up(&self) -> bool {

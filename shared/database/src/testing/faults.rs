@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -77,7 +78,7 @@ async fn take(server: PgConnectOptions, full: watch::Sender<bool>) {
         match super::try_connect(&server).await {
             Ok(connection) => taken.push(connection),
             Err(error) => {
-                let code = error.as_database_error().and_then(|error| error.code());
+                let code = error.as_database_error().and_then(DatabaseError::code);
                 if code.is_some_and(|code| code == TOO_MANY) {
                     let first = taken.first_mut().expect("whoever is let in first stays");
                     let others: i64 =

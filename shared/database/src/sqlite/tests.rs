@@ -65,6 +65,22 @@ async fn once_a_full_disk_has_room_again_writers_come_through() {
     assert_eq!(entries(&database).await, [0]);
 }
 
+/// They begin on a connection of which the one before has just made nothing of use, one after the other.
+#[tokio::test]
+async fn of_many_writers_on_a_full_disk_each_hears_that_it_is_full() {
+    let (_folder, database) = database().await;
+    let writer = async || {
+        let mut transaction = database.write().await.expect("begins");
+        sqlx::query("pragma max_page_count = 1").execute(&mut *transaction).await.expect("is set");
+        let insert = sqlx::query("insert into entry values (zeroblob(100000))");
+        insert.execute(&mut *transaction).await.expect_err("no room")
+    };
+    for full in join_all((0..100).map(|_| writer())).await {
+        assert!(is_unavailable(&full), "{full}");
+    }
+    add_entry(&database).await.expect("there is room on another connection");
+}
+
 #[tokio::test]
 async fn readers_do_not_wait_for_the_writer_and_do_not_see_what_is_not_committed() {
     let (_folder, database) = database().await;

@@ -1,0 +1,96 @@
+//! The command: which rounds are run, and the table of what came of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use e2e::Binaries;
+
+use crate::nemesis::Fault;
+use crate::round::{self, Plan};
+use crate::site::Store;
+use crate::table::Table;
+use crate::workload::EVERYTHING;
+
+/// Looks for violations of the invariants under faults.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    /// How many rounds are run on each engine.
+    #[arg(long, default_value_t = 2)]
+    rounds: u64,
+    /// What the first round is made from; each further one from the number after.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only on this engine.
+    #[arg(long)]
+    engine: Option<Store>,
+    /// How many seconds a round lasts at least.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How many faults there are in a round.
+    #[arg(long, default_value_t = 6)]
+    faults: usize,
+    /// How many clients there are.
+    #[arg(long, default_value_t = 8)]
+    clients: u64,
+    /// A file to write the history of the last round to, a call on each line.
+    #[arg(long)]
+    history: Option<PathBuf>,
+    /// Where the services under test are; the default is beside this program.
+    #[arg(long)]
+    binaries: Option<PathBuf>,
+}
+
+/// Runs what was asked for.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let binaries = binaries(arguments.binaries.as_ref());
+    let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let mut table = Table::default();
+    let stores = [Store::Sqlite, Store::Postgres];
+    for store in stores.into_iter().filter(|store| arguments.engine.is_none_or(|only| only == *store)) {
+        for seed in first..first + arguments.rounds {
+            let plan = Plan {
+                binaries,
+                store,
+                seed,
+                clients: arguments.clients,
+                mix: EVERYTHING,
+                lasts: Duration::from_secs_f64(arguments.seconds),
+                faults: arguments.faults,
+                kinds: Fault::of(store),
+                mutant: None,
+            };
+            let report = Box::pin(round::run(&plan)).await;
+            println!(
+                "{store:?}, seed {seed}: {} calls, {} faults, {} violations",
+                report.history.len(),
+                report.injected.len(),
+                report.violations.len()
+            );
+            for (_, story) in &report.violations {
+                println!("{story}");
+            }
+            if let Some(file) = &arguments.history {
+                let lines: Vec<String> = report.history.iter().map(|record| format!("{record}\n")).collect();
+                std::fs::write(file, lines.concat()).expect("the history can be written");
+            }
+            table.add(store, &report);
+        }
+    }
+    println!("\n{table}");
+    if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn binaries(folder: Option<&PathBuf>) -> Binaries {
+    let folder = folder.cloned().unwrap_or_else(|| {
+        let program = std::env::current_exe().expect("this program is somewhere");
+        program.parent().expect("in a folder").to_owned()
+    });
+    let program = |name: &str| -> &'static str {
+        let path = folder.join(name);
+        assert!(path.exists(), "{} is not there: build the package e2e", path.display());
+        Box::leak(path.display().to_string().into_boxed_str())
+    };
+    Binaries { auth: program("auth-service-under-test"), users: program("users-service-under-test") }
+}

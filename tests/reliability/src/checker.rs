@@ -16,8 +16,8 @@ mod values;
 
 use std::fmt;
 
-pub use self::end::{Account, End, Session, User};
 use self::books::Books;
+pub use self::end::{Account, End, Session, User};
 use crate::history::Record;
 
 /// What must hold.

@@ -350,7 +350,8 @@ pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call { does, who, user, shows, sets, role, request_id, etag, session, keeps_current } = &self.call;
+        let Call { does, who, user, shows, sets, role, request_id, etag, session, keeps_current } =
+            &self.call;
         write!(f, "{:>11} - {:>11}  ", self.start.to_string(), self.end.to_string())?;
         match who {
             Who::Operator => write!(f, "operator     {does:?}")?,

@@ -186,7 +186,8 @@ async fn occupy(site: &Site, service: Service, hold: Duration) {
 
 /// How long it takes until each process of each service lets the watchman in.
 async fn recovery(driver: &Arc<Driver>, world: &Arc<World>, watchman: &Held) -> Vec<Option<Duration>> {
-    let places = (0..driver.replicas()).flat_map(|replica| [(replica, Service::Auth), (replica, Service::Users)]);
+    let places =
+        (0..driver.replicas()).flat_map(|replica| [(replica, Service::Auth), (replica, Service::Users)]);
     let waiting = places.map(|(replica, service)| async move {
         let mut client = Client::new(driver, world, 0);
         let begun = Instant::now();

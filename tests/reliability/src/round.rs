@@ -71,7 +71,8 @@ pub async fn run(plan: &Plan) -> Report {
 
     let stop = Arc::new(AtomicBool::new(false));
     let working = {
-        let (driver, world, stop, plan) = (Arc::clone(&driver), Arc::clone(&world), Arc::clone(&stop), plan.clone());
+        let (driver, world, stop, plan) =
+            (Arc::clone(&driver), Arc::clone(&world), Arc::clone(&stop), plan.clone());
         tokio::spawn(async move {
             workload::run(&driver, &world, plan.seed, plan.clients, plan.mix, &stop).await;
         })
@@ -134,10 +135,8 @@ async fn watchman(driver: &Arc<Driver>, client: &mut Client, secret: Secret) -> 
         request_id: String::new(),
     };
     let by = By { replica: 0, token: None, patience: Patience::Much };
-    let read = |made: &api::auth::SignUpResponse| Answer {
-        id: Some(made.user_id.clone()),
-        ..Default::default()
-    };
+    let read =
+        |made: &api::auth::SignUpResponse| Answer { id: Some(made.user_id.clone()), ..Default::default() };
     driver.make(by, call, message, read).await.expect("somebody signs up while nothing fails");
     for _ in 0..20 {
         if let Some(held) = client.log_in(WATCHMAN, secret, false).await {
@@ -173,10 +172,7 @@ async fn command(site: &Site, driver: &Driver, call: Call, arguments: &[&str]) -
     let output = site.processes.command_output(Service::Users, arguments).await;
     let is_done = output.status.success();
     let id = String::from_utf8_lossy(&output.stdout).split_whitespace().last().map(str::to_owned);
-    let answer = Answer {
-        id: id.filter(|_| call.does == Does::Bootstrap),
-        ..Default::default()
-    };
+    let answer = Answer { id: id.filter(|_| call.does == Does::Bootstrap), ..Default::default() };
     let outcome = if is_done {
         Outcome::Ok(Box::new(answer))
     } else {
@@ -237,7 +233,9 @@ async fn outside(
         }
     }
     let now = site.usage().await;
-    for (service, (now, first)) in ["auth-service", "users-service"].into_iter().zip(now.into_iter().zip(first)) {
+    for (service, (now, first)) in
+        ["auth-service", "users-service"].into_iter().zip(now.into_iter().zip(first))
+    {
         if let Some(what) = now.beyond(first) {
             violations.push(Violation::outside(Invariant::I12, format!("{service}: {what}")));
         }
@@ -254,4 +252,3 @@ async fn outside(
     }
     violations
 }
-

@@ -81,7 +81,14 @@ pub struct Client {
 }
 
 /// Lets so many clients do what they do until they are to stop.
-pub async fn run(driver: &Arc<Driver>, world: &Arc<World>, seed: u64, clients: u64, mix: Mix, stop: &Arc<AtomicBool>) {
+pub async fn run(
+    driver: &Arc<Driver>,
+    world: &Arc<World>,
+    seed: u64,
+    clients: u64,
+    mix: Mix,
+    stop: &Arc<AtomicBool>,
+) {
     let clients = (0..clients).map(|number| {
         let mut client = Client::new(driver, world, seed.wrapping_mul(1009).wrapping_add(number));
         let stop = Arc::clone(stop);

@@ -69,7 +69,11 @@ fn missed(number: usize, record: &Record, books: &Books<'_>) -> Option<Violation
             made.answer().is_some() && made.call.does != Does::SignUp && made.span().is_before(record.span())
         };
         let making = user.makings.iter().find(made).filter(|_| !names.contains(name.as_str()))?;
-        Some(Violation::new(Invariant::I1, format!("{name} was created and is not listed"), [*making, number]))
+        Some(Violation::new(
+            Invariant::I1,
+            format!("{name} was created and is not listed"),
+            [*making, number],
+        ))
     })
 }
 
@@ -87,7 +91,11 @@ fn refused(books: &Books<'_>, number: usize, record: &Record) -> Option<Violatio
             if may_have_taken {
                 return None;
             }
-            (Invariant::I8, format!("a repeat of the making of {name} finds the name taken"), user.makings.first())
+            (
+                Invariant::I8,
+                format!("a repeat of the making of {name} finds the name taken"),
+                user.makings.first(),
+            )
         }
         "USER_NOT_FOUND" => {
             user.made.filter(|made| made.is_before(record.span()))?;
@@ -98,7 +106,11 @@ fn refused(books: &Books<'_>, number: usize, record: &Record) -> Option<Violatio
             if !user.changes.is_empty() {
                 return None;
             }
-            (Invariant::I8, format!("a repeat of the making of {name} is not recognised"), user.makings.first())
+            (
+                Invariant::I8,
+                format!("a repeat of the making of {name} is not recognised"),
+                user.makings.first(),
+            )
         }
         _ => return None,
     };

@@ -9,7 +9,11 @@ pub(super) fn check(records: &[Record]) -> Vec<Violation> {
     for (number, record) in records.iter().enumerate() {
         match (&record.outcome, &record.call.who) {
             (Outcome::Broken(why), _) => {
-                violations.push(Violation::new(Invariant::I10, format!("an answer that is none: {why}"), [number]));
+                violations.push(Violation::new(
+                    Invariant::I10,
+                    format!("an answer that is none: {why}"),
+                    [number],
+                ));
             }
             (_, Who::Forger) if record.was_let_in() => {
                 violations.push(Violation::new(Invariant::I9, "a forged token lets in".into(), [number]));

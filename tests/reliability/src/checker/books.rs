@@ -67,7 +67,9 @@ impl<'a> Books<'a> {
     /// A session is opened with the password that is shown, or set.
     fn enter_session(&mut self, number: usize, record: &Record) {
         let opens = match (record.call.does, &record.call) {
-            (Does::LogIn, Call { user: Some(user), shows: Some(password), .. }) => Some((user.as_str(), *password)),
+            (Does::LogIn, Call { user: Some(user), shows: Some(password), .. }) => {
+                Some((user.as_str(), *password))
+            }
             (Does::ChangePassword, Call { sets: Some(password), .. }) => {
                 record.call.caller().map(|user| (user, *password))
             }
@@ -133,7 +135,9 @@ impl<'a> Books<'a> {
         let is_certain = record.answer().is_some();
         let call = &record.call;
         let subject = match call.does {
-            Does::LogOut | Does::RevokeSession | Does::RevokeAllSessions | Does::ChangePassword => call.caller(),
+            Does::LogOut | Does::RevokeSession | Does::RevokeAllSessions | Does::ChangePassword => {
+                call.caller()
+            }
             _ => call.user.as_deref(),
         };
         let Some(book) = subject.and_then(|name| self.users.get_mut(name)) else { return };
@@ -171,7 +175,8 @@ impl<'a> Books<'a> {
         let Call { does: Does::LogIn | Does::ChangePassword, shows: Some(shown), .. } = &record.call else {
             return;
         };
-        let name = if record.call.does == Does::LogIn { record.call.user.as_deref() } else { record.call.caller() };
+        let name =
+            if record.call.does == Does::LogIn { record.call.user.as_deref() } else { record.call.caller() };
         let Some(book) = name.and_then(|name| self.users.get_mut(name)) else { return };
         let span = record.span();
         let is = |shown: Secret| Allows::Only(vec![Some(shown)]);
@@ -240,7 +245,8 @@ fn making(records: &[Record], name: &str) -> UserBook {
         asked.filter_map(|(number, record)| Some((number, record, record.effect()?))).collect();
     book.makings = asked.iter().map(|(number, _, _)| *number).collect();
     let Some(from) = asked.iter().map(|(_, _, span)| span.from).min() else { return book };
-    let first_ok = asked.iter().filter(|(_, record, _)| record.answer().is_some()).min_by_key(|(_, _, s)| s.until);
+    let first_ok =
+        asked.iter().filter(|(_, record, _)| record.answer().is_some()).min_by_key(|(_, _, s)| s.until);
     book.made = first_ok.map(|(_, _, span)| Span { from, until: span.until });
     // Who of several made it is known when one was answered OK: the others, of other contents, did not.
     let made_by = |record: &Record| match first_ok {
@@ -274,7 +280,8 @@ fn making(records: &[Record], name: &str) -> UserBook {
 
 /// Whether one is the repeat of the other, or the very same.
 pub(super) fn same_request(one: &Call, other: &Call) -> bool {
-    let caller = |call: &Call| if call.does == Does::CreateUser { call.caller().map(str::to_owned) } else { None };
+    let caller =
+        |call: &Call| if call.does == Does::CreateUser { call.caller().map(str::to_owned) } else { None };
     one.does == other.does
         && caller(one) == caller(other)
         && match (&one.request_id, &other.request_id) {

@@ -89,9 +89,10 @@ pub(super) fn check(books: &Books<'_>, end: &End) -> Vec<Violation> {
     violations.extend(names(books, end));
     violations.extend(sessions(books, end));
     let admins = || end.users.iter().filter(|user| user.role == Role::SuperAdmin && user.is_active);
-    let was_one = books.records.iter().any(|record| {
-        record.call.does == crate::history::Does::Bootstrap && record.answer().is_some()
-    });
+    let was_one = books
+        .records
+        .iter()
+        .any(|record| record.call.does == crate::history::Does::Bootstrap && record.answer().is_some());
     if was_one && admins().next().is_none() {
         let demotions = books.records.iter().enumerate();
         let demotions = demotions.filter(|(_, record)| record.call.does == crate::history::Does::Demote);
@@ -109,7 +110,8 @@ fn names(books: &Books<'_>, end: &End) -> Vec<Violation> {
     }
     for (name, ids) in &stored {
         if ids.len() > 1 {
-            violations.push(Violation::outside(Invariant::I6, format!("{name} is stored {} times", ids.len())));
+            violations
+                .push(Violation::outside(Invariant::I6, format!("{name} is stored {} times", ids.len())));
         }
         if books.user(name).is_none_or(|user| user.makings.is_empty()) {
             let what = format!("{name} is stored and nobody can have made it");

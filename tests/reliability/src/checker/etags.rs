@@ -18,7 +18,9 @@ pub(super) fn check(books: &Books<'_>) -> Vec<Violation> {
     }
     let mut violations = Vec::new();
     for (number, record) in books.records.iter().enumerate() {
-        let Some((name, etag)) = record.call.user.as_deref().zip(record.call.etag.as_deref()) else { continue };
+        let Some((name, etag)) = record.call.user.as_deref().zip(record.call.etag.as_deref()) else {
+            continue;
+        };
         let Some(sights) = sights.get(name) else { continue };
         // Where it was read: whatever was seen after that and is another one is newer.
         let read = sights.iter().filter(|(_, seen)| *seen == etag).map(|(number, _)| *number);
@@ -43,7 +45,9 @@ fn accepted_stale(
 ) -> Option<Violation> {
     let newer = sights.iter().map(|(other, seen)| (*other, *seen)).find(|(other, seen)| {
         let other = &books.records[*other];
-        *seen != etag && books.records[read].span().is_before(other.span()) && other.span().is_before(record.span())
+        *seen != etag
+            && books.records[read].span().is_before(other.span())
+            && other.span().is_before(record.span())
     });
     let (newer, _) = newer?;
     let what = format!("a stale etag of {} is accepted", record.call.user.as_deref().unwrap_or_default());

@@ -17,16 +17,22 @@ pub fn story(violation: &Violation, records: &[Record]) -> String {
     for record in violation.records.iter().map(of) {
         let _ = writeln!(told, "  {record}");
     }
-    let (Some(first), Some(last)) = (violation.records.first(), violation.records.last()) else { return told };
+    let (Some(first), Some(last)) = (violation.records.first(), violation.records.last()) else {
+        return told;
+    };
     let subject = of(last).call.user.as_deref().or_else(|| of(last).call.caller());
     let meanwhile = Span { from: of(first).start, until: of(last).end };
     let asides = records.iter().enumerate().filter(|(number, record)| {
         let about = record.call.user.as_deref() == subject || record.call.caller() == subject;
         let changes = record.call.sets.is_some() || record.call.user.is_some();
-        let overlaps = record.effect().is_some_and(|effect| {
-            effect.from < meanwhile.until && meanwhile.from < effect.until
-        });
-        subject.is_some() && about && changes && overlaps && !violation.records.contains(number)
+        let overlaps = record
+            .effect()
+            .is_some_and(|effect| effect.from < meanwhile.until && meanwhile.from < effect.until);
+        subject.is_some()
+            && about
+            && changes
+            && overlaps
+            && !violation.records.contains(number)
             && record.call.does.changes()
     });
     let asides: Vec<&Record> = asides.map(|(_, record)| record).collect();

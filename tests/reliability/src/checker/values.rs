@@ -61,7 +61,9 @@ fn refused_ranks(books: &Books<'_>) -> Vec<Violation> {
         let Some(caller) = record.call.caller().and_then(|name| books.user(name)) else { continue };
         let needs = least_role(&record.call).unwrap_or(Role::User);
         let Allows::Only(enough) = at_least(needs) else { continue };
-        let Some(mut against) = caller.role.impossible(&Allows::AllBut(enough), record.span()) else { continue };
+        let Some(mut against) = caller.role.impossible(&Allows::AllBut(enough), record.span()) else {
+            continue;
+        };
         let target = match record.call.does {
             Does::CreateUser => None,
             _ => record.call.user.as_deref().and_then(|name| books.user(name)),

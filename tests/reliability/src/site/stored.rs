@@ -24,7 +24,8 @@ impl Site {
             format!("select {}, canonical_username, role, state, account_version from users", id("id"));
         let data = self.processes.data();
         let rows = async |service, statement: &str| rows(data, service, statement).await;
-        let (accounts, sessions) = (rows(Service::Auth, &accounts).await, rows(Service::Auth, &sessions).await);
+        let (accounts, sessions) =
+            (rows(Service::Auth, &accounts).await, rows(Service::Auth, &sessions).await);
         let users = rows(Service::Users, &users).await;
         End {
             at,

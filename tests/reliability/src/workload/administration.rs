@@ -2,8 +2,8 @@
 
 use api::users::{
     CreateUserRequest, GetUserRequest, GrantAdminRequest, InactivateUserRequest, ListUserSessionsRequest,
-    ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest, RevokeUserSessionsRequest, SetUserPasswordRequest,
-    User, UserRole,
+    ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest, RevokeUserSessionsRequest,
+    SetUserPasswordRequest, User, UserRole,
 };
 use e2e::{Call as Rpc, Reply, by_name};
 use rand::Rng as _;
@@ -172,7 +172,9 @@ impl Client {
                 listed: page.users.iter().map(seen).collect(),
                 ..Answer::default()
             };
-            let Ok(page) = self.driver.make(by, admin.call(Does::ListUsers), message, read).await else { return };
+            let Ok(page) = self.driver.make(by, admin.call(Does::ListUsers), message, read).await else {
+                return;
+            };
             listed.extend(page.users.iter().map(seen));
             page_token = page.message.next_page_token;
             if page_token.is_empty() {

@@ -29,7 +29,10 @@ impl Client {
                 request_id: request_id.clone().unwrap_or_default(),
             };
             let by = self.by(None);
-            let read = |made: &api::auth::SignUpResponse| Answer { id: Some(made.user_id.clone()), ..Answer::default() };
+            let read = |made: &api::auth::SignUpResponse| Answer {
+                id: Some(made.user_id.clone()),
+                ..Answer::default()
+            };
             let outcome = self.driver.make(by, call.clone(), message, read).await;
             if outcome.is_ok() && !is_known {
                 is_known = true;
@@ -59,7 +62,8 @@ impl Client {
         let message =
             LogInRequest { username: name.to_owned(), password: self.driver.vault.password(secret) };
         let by = self.by(None);
-        let opened = self.driver.make(by, call, message, |opened| opens(opened.session.as_ref())).await.ok()?;
+        let opened =
+            self.driver.make(by, call, message, |opened| opens(opened.session.as_ref())).await.ok()?;
         self.hold(name, &opened.access_token, opened.session.as_ref(), is_super_admin)
     }
 
@@ -88,7 +92,9 @@ impl Client {
         let Some(held) = self.somebodys_token() else { return };
         let by = self.by(Some(&held.token));
         let call = held.call(Does::ListSessions);
-        let Ok(list) = self.driver.make(by, call, ListSessionsRequest::default(), nothing).await else { return };
+        let Ok(list) = self.driver.make(by, call, ListSessionsRequest::default(), nothing).await else {
+            return;
+        };
         let Some(one) = list.sessions.choose(&mut self.rng).map(|one| one.session_id.clone()) else { return };
         let mut call = held.call(Does::RevokeSession);
         call.session = Some(session_id(&one));
@@ -165,7 +171,11 @@ impl Client {
     /// A token of somebody, most often one that was good a moment ago.
     pub(super) fn somebodys_token(&mut self) -> Option<Held> {
         let person = self.world.anybody(&mut self.rng)?;
-        if self.rng.random_bool(0.7) { person.held.last().cloned() } else { person.held.choose(&mut self.rng).cloned() }
+        if self.rng.random_bool(0.7) {
+            person.held.last().cloned()
+        } else {
+            person.held.choose(&mut self.rng).cloned()
+        }
     }
 
     /// The tokens of somebody that are known and for which this is true.

@@ -1,6 +1,8 @@
 //! A password that is tried is counted: the attempt is reserved before anybody looks at the password, and settled by what
 //! came of it.
 
+use fail_point::mutant;
+
 use super::Context;
 use crate::domain::{
     AddressCount, Attempt, AttemptId, ClientAddress, Decision, SignUps, Standing, ThrottlePolicy,
@@ -36,6 +38,13 @@ impl<P: Ports> Context<P> {
         check: impl Future<Output = Result<Checked<T>, Error>> + Send,
     ) -> Result<Checked<T>, Error> {
         let Some(policy) = &self.throttle else { return check.await };
+        // A defect: what is tried at once is looked at before any of it is counted.
+        if mutant("attempt.reserved_after_the_look") {
+            let checked = check.await;
+            let (id, _turn) = Box::pin(self.admitted(policy, &attempt, patience)).await?;
+            Box::pin(self.settled(id, &attempt, &checked)).await?;
+            return checked;
+        }
         // Boxed, so that those who wait for a hash have nothing in memory of what is before and after it.
         let (id, _turn) = Box::pin(self.admitted(policy, &attempt, patience)).await?;
         let checked = check.await;

@@ -3,6 +3,7 @@
 //! An unknown name, a wrong password and a disabled account with a wrong password take the same reads, one hash of the
 //! same cost, and end in the same error.
 
+use fail_point::mutant;
 use identity::{RawPassword, Username};
 
 use super::attempt::{Checked, Patience};
@@ -53,7 +54,10 @@ impl LogIn {
             return Ok(Checked::Wrong);
         };
         let id = seen.account.id;
-        let rehashed = match permit.verify(id, &self.password, &seen.password_hash).await? {
+        let verdict = permit.verify(id, &self.password, &seen.password_hash).await?;
+        // A defect: any password does.
+        let verdict = if mutant("log_in.any_password") { Verdict::Match } else { verdict };
+        let rehashed = match verdict {
             Verdict::Mismatch => return Ok(Checked::Wrong),
             _ if seen.account.state == AccountState::Disabled => return Ok(Checked::Inactive),
             Verdict::Match => None,
@@ -71,7 +75,8 @@ impl LogIn {
         let id = seen.account.id;
         let mut tx = cx.store.begin_costly().await?;
         let account = tx.lock_account(id).await?.ok_or(Error::InvalidCredentials)?;
-        if !account.same_credential(seen) {
+        // A defect: what was changed while the password was looked at is not noticed.
+        if !account.same_credential(seen) && !mutant("log_in.credential_not_compared") {
             return Err(Error::InvalidCredentials);
         }
         if account.account.state == AccountState::Disabled {

@@ -1,5 +1,6 @@
 //! Sets an account's password and ends its sessions, asked for by a workload.
 
+use fail_point::mutant;
 use identity::{RawPassword, UserId, Violation, Violations};
 
 use super::{AccountChanged, Context, ExpectedVersion, Trace, lock_expected};
@@ -52,7 +53,9 @@ impl SetPassword {
         let mut tx = cx.store.begin_costly().await?;
         let stored = lock_expected(&mut tx, id, self.expected).await?;
         let now = tx.now().await?;
-        let revoked_count = tx.end_sessions(id, None).await?;
+        // A defect: the sessions go on.
+        let keeps = mutant("set_password.keeps_sessions");
+        let revoked_count = if keeps { 0 } else { tx.end_sessions(id, None).await? };
         // Before the feed's counter, which is the last lock. Nobody who holds these waits for an account.
         tx.forget_failures(&stored.account.username).await?;
         let account = tx.update_account(&stored.with_password(hash, now)).await?;

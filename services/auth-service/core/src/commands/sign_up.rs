@@ -1,5 +1,6 @@
 //! Creates an account. For everyone who is not logged in. Opens no session.
 
+use fail_point::mutant;
 use identity::{RequestId, Username, Violation, Violations};
 
 use super::attempt::{Checked, Patience};
@@ -56,12 +57,18 @@ impl SignUp {
         // The name before the request id: they are committed together, so a repeat that finds its own name taken
         // finds its request id too.
         let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
-        if let Some(id) = self.request_id
+        // A defect: a repeat is taken for another call.
+        if let Some(id) = self.request_id.filter(|_| !mutant("sign_up.repeat_not_recognised"))
             && let Some(known) = reader.sign_up_request(id).await?
         {
             return self.repeat(cx, permit, &known).await;
         }
         if taken {
+            // A defect: a name is given to whoever asks for it.
+            if mutant("sign_up.taken_name_is_given") {
+                let found = reader.account(&AccountKey::Username(self.username.clone())).await?;
+                return found.map(|stored| stored.account).ok_or(Error::UsernameTaken(self.username));
+            }
             return Err(Error::UsernameTaken(self.username));
         }
         let id = cx.ids.account_id();

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::TimeDelta;
-use fail_point::fail_point;
+use fail_point::{fail_point, mutant};
 use identity::{RawPassword, RequestId, Rule, Timestamp, UserId, Username, Violations};
 
 use crate::commands::until_known::until_known;
@@ -117,7 +117,8 @@ impl CreateUser {
         claimed: &Mutex<Option<Timestamp>>,
     ) -> Result<Reserved, Error> {
         let mut tx = cx.store.begin_costly().await?;
-        let reserved = match self.request_id {
+        // A defect: a repeat is taken for another call.
+        let reserved = match self.request_id.filter(|_| !mutant("create_user.repeat_not_recognised")) {
             Some(request_id) => {
                 // First of all, so that parallel repeats wait here for the id that they are all given.
                 let claim = tx.claim_request(&self.stored(id, actor, request_id), REMEMBERED).await?;

@@ -3,6 +3,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use fail_point::mutant;
+
 use crate::commands::until_known::until_known;
 use crate::commands::{Changed, Command, Context, target};
 use crate::domain::{Actor, Expected, Permission, Role, User, UserKey};
@@ -55,7 +57,10 @@ pub(super) async fn set_role<P: Ports>(
         let Some(changed) = user.with_role(role, now) else { return Ok(Ok(user)) };
         written.note(&changed);
         tx.update_role(&changed).await?;
-        tx.commit().await?;
+        // A defect: what is answered is not written.
+        if !mutant("set_role.not_committed") {
+            tx.commit().await?;
+        }
         Ok(Ok(changed))
     })
     .await??;
@@ -89,7 +94,12 @@ impl Written {
 
 fn require_expected(user: &User, expected: &Expected) -> Result<(), Error> {
     let current = user.etag();
-    if expected.holds_for(&current) { Ok(()) } else { Err(Error::EtagMismatch { current }) }
+    // A defect: nobody looks at the etag.
+    if expected.holds_for(&current) || mutant("set_role.etag_ignored") {
+        Ok(())
+    } else {
+        Err(Error::EtagMismatch { current })
+    }
 }
 
 #[cfg(test)]

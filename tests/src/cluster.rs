@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use database::testing::EveryConnection;
 use tempfile::TempDir;
 
 pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres");
@@ -22,6 +23,29 @@ impl Cluster {
         place.script("init", settings).await;
         place.script("start", &[]).await;
         Self { place }
+    }
+
+    /// Makes and starts one on a disk of so many MiB, of which there is no more than [`fill_disk`](Self::fill_disk) leaves. It says
+    /// on standard output what that disk is: a file system of its own where this may mount one, otherwise a limit.
+    pub async fn start_on_small_disk(megabytes: u32, settings: &[&str]) -> Self {
+        let place = Place::new();
+        let disk = place.script("small", &[&megabytes.to_string()]).await;
+        println!("the disk of {} is {disk}", place.path());
+        // From here on what is mounted goes with the value.
+        let cluster = Self { place };
+        cluster.place.script("init", settings).await;
+        cluster.place.script("start", &[]).await;
+        cluster
+    }
+
+    /// Leaves no room on its disk. The server may end of that.
+    pub async fn fill_disk(&self) {
+        self.place.script("fill", &[]).await;
+    }
+
+    /// Gives the room back, and starts the server if it has ended.
+    pub async fn empty_disk(&self) {
+        self.place.script("empty", &[]).await;
     }
 
     /// Makes and starts a streaming replica of it.
@@ -53,6 +77,11 @@ impl Cluster {
         self.place.script("thaw", &[]).await;
     }
 
+    /// Takes every place for a connection that it has, and whichever becomes free, for as long as the result lives.
+    pub async fn take_every_connection(&self) -> EveryConnection {
+        EveryConnection::of(Some(&self.url())).await
+    }
+
     /// Starts it again.
     pub async fn start_again(&self) {
         self.place.script("start", &[]).await;
@@ -65,11 +94,13 @@ impl Drop for Cluster {
             // It may be frozen, and would not hear that it is to stop.
             let _ = self.place.command("thaw", &[]).status();
         }
-        let stopped = self.place.command("stop", &["immediate"]).status();
-        assert!(
-            stopped.is_ok_and(|status| status.success()) || std::thread::panicking(),
-            "it goes on running"
-        );
+        for end in [&["stop", "immediate"][..], &["unmount"]] {
+            let ended = self.place.command(end[0], &end[1..]).status();
+            assert!(
+                ended.is_ok_and(|status| status.success()) || std::thread::panicking(),
+                "it goes on running"
+            );
+        }
     }
 }
 

@@ -150,14 +150,22 @@ impl Data {
 
     /// Keeps a service on PostgreSQL from reading as well, for as long as the result lives.
     pub async fn withhold(&self, service: Service) -> Box<dyn Send> {
-        let Self::Postgres(of) = self else {
-            panic!("whoever reads a file does not wait for whoever writes")
-        };
         let lock = match service {
             Service::Auth => "lock table accounts, sessions in access exclusive mode",
             Service::Users => "lock table users in access exclusive mode",
         };
-        Box::new(of[service as usize].live.hold(lock).await)
+        Box::new(self.in_postgres(service).hold(lock).await)
+    }
+
+    /// Ends every connection of a service to its database on PostgreSQL, as an operator or a failover does, and returns how many
+    /// there were.
+    pub async fn cut_connections(&self, service: Service) -> usize {
+        self.in_postgres(service).cut_connections().await
+    }
+
+    /// Ends one of them, one that is at work if any is, and returns whether there was one.
+    pub async fn cut_one_connection(&self, service: Service) -> bool {
+        self.in_postgres(service).cut_one_connection().await
     }
 
     /// Changes what a service has stored, past everything.
@@ -180,6 +188,11 @@ impl Data {
             Service::Auth => "auth.sqlite",
             Service::Users => "users.sqlite",
         })
+    }
+
+    fn in_postgres(&self, service: Service) -> &TestDatabase {
+        let Self::Postgres(of) = self else { panic!("this is a matter of PostgreSQL") };
+        &of[service as usize].live
     }
 
     async fn open(&self, service: Service) -> Sqlite {

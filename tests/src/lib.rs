@@ -8,7 +8,6 @@
 
 mod addresses;
 mod answer;
-mod bridge;
 mod call;
 mod caller;
 mod certificates;
@@ -33,7 +32,6 @@ mod settings;
 mod target;
 
 pub use answer::{Failure, Reply};
-pub use bridge::{Bridge, Broken};
 pub use call::Call;
 pub use caller::Caller;
 pub use certificates::{Authority, Issued};
@@ -42,7 +40,6 @@ pub use cluster::{Cluster, Pooler};
 pub use collector::{Collector, Span};
 pub use contract::{AUTH, IDENTITY, USERS};
 pub use data::Data;
-pub use database::testing::Line;
 pub use endpoints::{Endpoints, patient};
 pub use engine::{Engine, rounds};
 pub use eventually::eventually;
@@ -51,7 +48,8 @@ pub use http::get;
 pub use pair::{Pair, sign_up};
 pub use people::{PASSWORD, Person};
 pub use process::{Process, limit_open_files, need_open_files};
-pub use processes::{Binaries, Processes, Service};
+pub use processes::{Binaries, Processes, Service, Way};
 pub use scrape::Scrape;
 pub use settings::Settings;
 pub use target::{ByKey, by_id, by_name};
+pub use test_kit::{Commits, Cut, Mode, Passed, Proxy};

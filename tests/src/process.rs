@@ -19,6 +19,37 @@ impl Process {
         kill_process(self.0, Signal::TERM).expect("it runs");
     }
 
+    /// Ends it without a word, as `kill -9` and the kernel do when memory is short.
+    pub fn kill(self) {
+        kill_process(self.0, Signal::KILL).expect("it runs");
+    }
+
+    /// Stops it where it is: its connections stay, and nobody answers on them. It may take a moment until it has stopped.
+    pub fn freeze(self) {
+        kill_process(self.0, Signal::STOP).expect("it runs");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(self) {
+        kill_process(self.0, Signal::CONT).expect("it runs");
+    }
+
+    /// Whether it has stopped where it is.
+    #[must_use]
+    pub fn is_frozen(self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("it runs");
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    }
+
+    /// Lets no file of it grow beyond so many bytes, or lets them grow again. Whoever has not been told to ignore the signal
+    /// `XFSZ` dies of it.
+    pub fn limit_file_size(self, limit: Option<u64>) {
+        // What it inherited.
+        let Rlimit { maximum, .. } = getrlimit(Resource::Fsize);
+        let limit = Rlimit { current: limit.or(maximum), maximum };
+        prlimit(Some(self.0), Resource::Fsize, limit).expect("its own soft limit");
+    }
+
     /// How much memory it has, in KiB: what is its own and in use, not what is mapped.
     #[must_use]
     pub fn memory(self) -> u64 {

@@ -1,6 +1,7 @@
 //! Both services as real processes, in as many replicas as the run is about, which a test can kill in the middle of
 //! something and start again on the same data and the same addresses.
 
+mod faults;
 mod replica;
 
 use std::fs::{self, OpenOptions};
@@ -16,6 +17,9 @@ use grpc_kit::client::Names;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+pub use self::faults::Way;
+
+use self::faults::Hooks;
 use self::replica::Replica;
 use crate::addresses::Addresses;
 use crate::data::Begins;
@@ -49,6 +53,7 @@ pub struct Processes {
     settings: Settings,
     home: Home,
     replicas: Vec<Replica>,
+    hooks: Vec<Hooks>,
     were_ready: bool,
 }
 
@@ -79,7 +84,8 @@ impl Processes {
 
     async fn new(binaries: Binaries, settings: Settings, begins: Begins) -> Self {
         let home = Home::new(&settings, begins).await;
-        let replicas = (0..settings.replicas()).map(|_| Replica::new()).collect();
+        let replicas: Vec<_> = (0..settings.replicas()).map(|_| Replica::new()).collect();
+        let hooks = Hooks::of_all(&settings, &home, &replicas).await;
         let nowhere = Endpoints::new(ANY, ANY, ANY, None);
         Self {
             anonymous: Caller::anonymous([nowhere]),
@@ -87,6 +93,7 @@ impl Processes {
             settings,
             home,
             replicas,
+            hooks,
             were_ready: false,
         }
     }
@@ -110,21 +117,21 @@ impl Processes {
     /// named.
     pub async fn run(&mut self, service: Service, fail_point: Option<&str>) {
         let mut commands: Vec<_> =
-            (0..self.replicas.len()).map(|number| self.command(service, number)).collect();
+            (0..self.replicas.len()).map(|number| self.logged_command(service, number)).collect();
         if let Some(point) = fail_point {
             commands[0].env("TANDEM_FAIL_POINT", point);
-        }
-        if self.settings.keeps_logs() {
-            for (number, command) in commands.iter_mut().enumerate() {
-                let log = OpenOptions::new().create(true).append(true).open(self.log_file(service, number));
-                command.stderr(log.expect("a log"));
-            }
         }
         let starting = self.replicas.iter_mut().zip(commands);
         let starting = starting.filter_map(|(replica, command)| {
             (!replica.is_running(service)).then(|| replica.run(service, command))
         });
         join_all(starting).await;
+    }
+
+    /// Starts one process of a service, which does not run.
+    pub async fn run_one(&mut self, service: Service, number: usize) {
+        let command = self.logged_command(service, number);
+        self.replicas[number].run(service, command).await;
     }
 
     /// Waits until all want calls, over new connections, and, where auth-service may have been away, until users-service has
@@ -184,7 +191,12 @@ impl Processes {
 
     /// The first process of a service, which must run.
     pub fn process(&mut self, service: Service) -> Process {
-        Process::new(self.replicas[0].child(service).id().expect("it runs"))
+        self.process_of(service, 0)
+    }
+
+    /// One process of a service, which must run.
+    pub fn process_of(&mut self, service: Service, number: usize) -> Process {
+        Process::new(self.replicas[number].child(service).id().expect("it runs"))
     }
 
     /// Connections to the first process of each.
@@ -344,7 +356,17 @@ impl Processes {
             Service::Auth => (self.binaries.auth, self.settings.of_auth(&self.home, auth)),
             Service::Users => (self.binaries.users, self.settings.of_users(&self.home, users, auth[1])),
         };
-        command(binary, variables)
+        self.hooks[number].command(service, binary, variables)
+    }
+
+    /// The same, and what it says on standard error is kept if the settings say so.
+    fn logged_command(&self, service: Service, number: usize) -> Command {
+        let mut command = self.command(service, number);
+        if self.settings.keeps_logs() {
+            let log = OpenOptions::new().create(true).append(true).open(self.log_file(service, number));
+            command.stderr(log.expect("a log"));
+        }
+        command
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use database::testing::Line;
+use test_kit::Proxy;
 use tonic::transport::ClientTlsConfig;
 
 use crate::home::{Folder, Home};
@@ -19,6 +19,8 @@ pub struct Settings {
     client_tls: Option<ClientTlsConfig>,
     name: Option<String>,
     keeps_logs: bool,
+    proxied: bool,
+    open_to_faults: bool,
     database_password: Option<String>,
 }
 
@@ -27,7 +29,7 @@ pub struct Settings {
 struct Servers {
     primary: Option<String>,
     pooler: Option<String>,
-    line: Option<String>,
+    proxy: Option<SocketAddr>,
     replica: Option<String>,
 }
 
@@ -53,6 +55,8 @@ impl Settings {
             client_tls: None,
             name: None,
             keeps_logs: false,
+            proxied: false,
+            open_to_faults: false,
             database_password: None,
         }
     }
@@ -90,11 +94,23 @@ impl Settings {
         self
     }
 
-    /// Puts a line between the services and the server of `DATABASE_URL`, which may fall silent.
+    /// Lets the services connect to a proxy where their server of PostgreSQL is; it has to lead there.
     #[must_use]
-    pub fn by(mut self, line: &Line) -> Self {
-        self.servers.line = Some(line.url());
+    pub fn by(mut self, proxy: &Proxy) -> Self {
+        self.servers.proxy = Some(proxy.address());
         self
+    }
+
+    /// Puts a proxy of its own on each way from one real process to another or to PostgreSQL.
+    #[must_use]
+    pub fn proxied(self) -> Self {
+        Self { proxied: true, ..self }
+    }
+
+    /// Lets a test move the clocks of real processes and limit the size of their files while they run.
+    #[must_use]
+    pub fn open_to_faults(self) -> Self {
+        Self { open_to_faults: true, ..self }
     }
 
     /// Lets passwords be tried and accounts be made as often as anybody likes: for throughput, timing and races.
@@ -181,6 +197,14 @@ impl Settings {
         self.keeps_logs
     }
 
+    pub(crate) const fn is_proxied(&self) -> bool {
+        self.proxied
+    }
+
+    pub(crate) const fn is_open_to_faults(&self) -> bool {
+        self.open_to_faults
+    }
+
     /// How many processes of each service there are.
     pub(crate) const fn replicas(&self) -> usize {
         self.replicas
@@ -207,9 +231,9 @@ impl Settings {
     /// The settings that say where a database is.
     fn database(&self, url: &str) -> Vec<(&'static str, String)> {
         let url = &self.with_password(url);
-        match (&self.servers.pooler, &self.servers.line) {
+        match (&self.servers.pooler, self.servers.proxy) {
             (None, None) => vec![("URL", url.to_owned())],
-            (None, Some(line)) => vec![("URL", same_at(line, url))],
+            (None, Some(proxy)) => vec![("URL", by_way_of(proxy, url))],
             (Some(pooler), _) => vec![
                 ("URL", same_at(pooler, url)),
                 ("DIRECT_URL", url.to_owned()),
@@ -296,6 +320,18 @@ fn layered(
     all.retain(|(key, _)| asked_for.iter().all(|(asked, _)| asked != key));
     all.extend(asked_for.iter().filter(|(_, value)| !value.is_empty()).cloned());
     all
+}
+
+/// The same database, connected to by way of a proxy.
+pub(crate) fn by_way_of(proxy: SocketAddr, url: &str) -> String {
+    url.replacen(place(url), &proxy.to_string(), 1)
+}
+
+/// The host and the port of an URL.
+pub(crate) fn place(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").expect("an URL");
+    let authority = rest.split('/').next().unwrap_or(rest);
+    authority.rsplit('@').next().unwrap_or(authority)
 }
 
 /// The database of an URL on another server.

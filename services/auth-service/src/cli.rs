@@ -157,7 +157,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;
     let service = tokio::select! {
-        opened = AuthService::open(config, SystemClock::default()) => opened?,
+        opened = AuthService::open(config, SystemClock::of_process()) => opened?,
         // Asked to end before its database has answered.
         () = shutdown.requested() => return Ok(()),
     };
@@ -168,7 +168,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
 
 async fn after(config: Config) -> Result<(), Box<dyn Error>> {
     let _log = telemetry::init_log(&config.log)?;
-    let (epoch, ended) = after_restore(&config, SystemClock::default()).await?;
+    let (epoch, ended) = after_restore(&config, SystemClock::of_process()).await?;
     println!("the database has the new epoch {epoch}; {ended} sessions were ended");
     Ok(())
 }

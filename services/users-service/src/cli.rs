@@ -194,7 +194,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config.server).await?;
     let service = tokio::select! {
-        opened = UsersService::open(config, SystemClock::default()) => opened?,
+        opened = UsersService::open(config, SystemClock::of_process()) => opened?,
         // Asked to end before its database has answered.
         () = shutdown.requested() => return Ok(()),
     };

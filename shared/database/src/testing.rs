@@ -5,6 +5,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a test without its database fails")]
 
+use std::net::SocketAddr;
 use std::thread;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -13,10 +14,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use crate::{PostgresOptions, Sqlite};
 
 mod copies;
-mod line;
+mod faults;
 mod plans;
 
-pub use line::Line;
+pub use faults::EveryConnection;
 pub use plans::reads_whole;
 
 const NOT_SET: &str = "DATABASE_URL is not set: run `tests/postgres run cargo nextest run …`";
@@ -63,6 +64,13 @@ impl TestDatabase {
         url(&self.connect_options())
     }
 
+    /// As [`options`](Self::options), but connected to by way of a proxy, [`server_address`] being where that leads.
+    #[must_use]
+    pub fn options_by(&self, proxy: SocketAddr, max_connections: u32) -> PostgresOptions {
+        let connect = self.connect_options().host(&proxy.ip().to_string()).port(proxy.port());
+        PostgresOptions { connect, ..self.options(max_connections) }
+    }
+
     /// A connection past every pool, to look at what a store left behind and to be in its way.
     pub async fn connect(&self) -> PgConnection {
         connect(&self.connect_options()).await
@@ -97,6 +105,13 @@ impl Drop for TestDatabase {
     }
 }
 
+/// Where the server of `DATABASE_URL` listens: `127.0.0.1:5432`.
+#[must_use]
+pub fn server_address() -> String {
+    let server = server(None);
+    format!("{}:{}", server.get_host(), server.get_port())
+}
+
 fn server(url: Option<&str>) -> PgConnectOptions {
     #[expect(clippy::disallowed_methods, reason = "where the server is, the caller of the tests has to say")]
     let url = url.map_or_else(|| std::env::var("DATABASE_URL").expect(NOT_SET), str::to_owned);
@@ -113,7 +128,11 @@ async fn new_name(connection: &mut PgConnection) -> String {
 }
 
 async fn connect(options: &PgConnectOptions) -> PgConnection {
-    PgConnection::connect_with(options).await.expect("the server that DATABASE_URL names answers")
+    try_connect(options).await.expect("the server that DATABASE_URL names answers")
+}
+
+async fn try_connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    PgConnection::connect_with(options).await
 }
 
 /// Executes statements on a file, all or none.

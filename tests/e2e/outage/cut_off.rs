@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use api::users::{GetCurrentUserRequest, ListUsersRequest};
 use e2e::{
-    Bridge, Broken, Caller, Failure, Person, Processes, Scrape, Service, Settings, USERS, eventually, get,
-    sign_up,
+    Caller, Failure, Mode, Person, Processes, Scrape, Service, Settings, USERS, Way, eventually, get, sign_up,
 };
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -68,16 +67,10 @@ async fn load(callers: &[Caller], until: Instant) -> BTreeMap<String, usize> {
     outcomes.all()
 }
 
-async fn cut_off(how: Broken) {
-    let bridge = Bridge::new().await;
-    let settings = Settings::on(Settings::default().engine())
-        .users("IDENTITY_PROVIDER__URL", &format!("http://{}", bridge.address()))
-        .users("IDENTITY_PROVIDER__TIMEOUT", "2s");
-    let mut pair = Processes::prepared(BINARIES, settings).await;
-    pair.run(Service::Auth, None).await;
-    bridge.leads_to(pair.listeners()[1]);
-    pair.run(Service::Users, None).await;
-    pair.ready().await;
+async fn cut_off(how: Mode) {
+    let settings =
+        Settings::on(Settings::default().engine()).proxied().users("IDENTITY_PROVIDER__TIMEOUT", "2s");
+    let mut pair = Processes::start_with(BINARIES, settings).await;
     let super_admin = pair.super_admin().await;
     let hurried = super_admin.with("grpc-timeout", DEADLINE);
     let impostor = pair.anonymous.bearer("nonsense").with("grpc-timeout", DEADLINE);
@@ -92,7 +85,7 @@ async fn cut_off(how: Broken) {
     let ops = pair.ops(Service::Users);
     let before_it = tasks(ops).await;
 
-    bridge.breaks(how);
+    pair.proxy(Way::ToAuth, 0).set(how).await;
     // Whoever was under way may still be answered.
     sleep(Duration::from_millis(100)).await;
     let end = Instant::now() + duration();
@@ -114,7 +107,7 @@ async fn cut_off(how: Broken) {
     assert!(most_tasks <= before_it + MORE_TASKS, "{how:?}: {before_it} tasks, then {most_tasks}");
 
     pair.anonymous.ok(sign_up("meanwhile")).await;
-    bridge.is_mended();
+    pair.proxy(Way::ToAuth, 0).set(Mode::Pass).await;
     let mended = Instant::now();
     let back = eventually("users-service to let in again", async || {
         let _ =
@@ -150,20 +143,20 @@ async fn follows_the_feed(super_admin: &Person) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auth_service_that_refuses_connections_lets_nobody_in_and_is_back_at_once() {
-    cut_off(Broken::Refused).await;
+    cut_off(Mode::Refuse).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auth_service_whose_host_is_gone_lets_nobody_in_and_is_back_at_once() {
-    cut_off(Broken::BlackHole).await;
+    cut_off(Mode::BlackHole).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auth_service_that_answers_a_byte_a_second_lets_nobody_in_and_is_back_at_once() {
-    cut_off(Broken::Tarpit).await;
+    cut_off(Mode::Rate(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auth_service_that_answers_garbage_lets_nobody_in_and_is_back_at_once() {
-    cut_off(Broken::Garbage).await;
+    cut_off(Mode::Garbage).await;
 }

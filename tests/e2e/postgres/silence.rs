@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use api::auth::GetCurrentSessionRequest;
 use api::users::{GetCurrentUserRequest, UserRole};
-use e2e::{Caller, Engine, Line, Pair, Service, Settings, eventually, get, sql};
+use database::testing::server_address;
+use e2e::{Caller, Engine, Mode, Pair, Proxy, Service, Settings, eventually, get, sql};
 use futures::future::join_all;
 
 use super::mix::Mix;
@@ -46,10 +47,10 @@ async fn the_whole_pool_is_usable(app: &Pair) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_gone_without_a_word_is_an_outage_until_there_is_another() {
-    let line = Line::open().await;
+    let proxy = Proxy::to(server_address()).await;
     let connections = CONNECTIONS.to_string();
     let settings = Settings::on(Engine::Postgres)
-        .by(&line)
+        .by(&proxy)
         .unlimited()
         .auth("DATABASE__MAX_CONNECTIONS", &connections)
         .users("DATABASE__MAX_CONNECTIONS", &connections)
@@ -63,7 +64,7 @@ async fn a_host_that_is_gone_without_a_word_is_an_outage_until_there_is_another(
         call.expect("all is well");
     }
 
-    line.go_dark();
+    proxy.set(Mode::BlackHole).await;
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         for outcome in join_all((0..CALLERS).map(|number| mix.call(number))).await {
@@ -79,7 +80,9 @@ async fn a_host_that_is_gone_without_a_word_is_an_outage_until_there_is_another(
             .await;
     }
 
-    line.light_up();
+    // A new host knows nothing of the connections of the old one.
+    proxy.abandon().await;
+    proxy.set(Mode::Pass).await;
     let back = Instant::now();
     eventually("the database to be used again", async || {
         let user = newcomer.call(GetCurrentUserRequest::default()).await;

@@ -5,7 +5,6 @@
 mod lost_commits;
 mod over_postgres;
 mod plans;
-mod relay;
 mod replicas;
 mod round_trips;
 mod store_contract;

@@ -8,12 +8,12 @@ use auth_core::testing::{FakeClock, FakeHasher, FakeSigner, FakeTurns, PASSWORD}
 use auth_service::PgStore;
 use chrono::TimeDelta;
 use clock::SystemClock;
-use database::testing::TestDatabase;
-use database::{Postgres, PostgresOptions};
+use database::Postgres;
+use database::testing::{TestDatabase, server_address};
 use identity::{Epoch, RawPassword, UserId};
+use test_kit::Proxy;
 use uuid::Uuid;
 
-use crate::relay::Relay;
 use crate::store_contract::engines::migrated;
 use crate::store_contract::{POLICY, name};
 
@@ -64,10 +64,10 @@ impl auth_core::ports::Ids for RandomIds {
     }
 }
 
-/// Use cases over a database of their own, which they reach through a relay.
+/// Use cases over a database of their own, which they reach through a proxy.
 pub(crate) struct Scene {
     pub(crate) cx: commands::Context<OverPostgres>,
-    pub(crate) relay: Relay,
+    pub(crate) proxy: Proxy,
     _place: TestDatabase,
 }
 
@@ -76,10 +76,8 @@ impl Scene {
     /// is about.
     pub(crate) async fn new(throttle: Option<ThrottlePolicy>) -> Self {
         let (place, _database) = migrated(1).await;
-        let direct = place.connect_options();
-        let relay = Relay::to(direct.get_host().to_owned(), direct.get_port()).await;
-        let connect = direct.clone().host("127.0.0.1").port(relay.port);
-        let options = PostgresOptions { connect, ..place.options(1) };
+        let proxy = Proxy::to(server_address()).await;
+        let options = place.options_by(proxy.address(), 1);
         let store = PgStore::new(Postgres::open(&options).await.unwrap(), SystemClock::default());
         let cx = commands::Context {
             store,
@@ -92,7 +90,14 @@ impl Scene {
             passwords: PasswordPolicy::new(15),
             throttle,
         };
-        Self { cx, relay, _place: place }
+        Self { cx, proxy, _place: place }
+    }
+
+    /// How often the server was asked something so far, but for whether it is still there: the store waits for the answer each
+    /// time.
+    pub(crate) fn round_trips(&self) -> u64 {
+        let passed = self.proxy.passed();
+        passed.requests - passed.pings
     }
 
     pub(crate) async fn sign_up(&self, username: &str) -> Result<UserId, Error> {

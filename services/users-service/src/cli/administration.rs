@@ -50,7 +50,7 @@ pub(super) async fn reset_password(config: Config, whom: Whom, place: PasswordPl
 }
 
 async fn open(config: &Config) -> Result<Administration, Box<dyn Error>> {
-    Ok(Administration::open(config, SystemClock::default()).await?)
+    Ok(Administration::open(config, SystemClock::of_process()).await?)
 }
 
 impl Whom {

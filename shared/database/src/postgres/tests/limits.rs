@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
+use test_kit::Proxy;
 use tokio::time::{Instant, timeout};
 
 use super::{PATIENCE, add_entry, database, entries, options, sessions_in};
 use crate::error::{is_past_deadline, is_unavailable};
 use crate::postgres::bounds::{BOUNDS, Bounds};
 use crate::postgres::{ACQUIRE_WAIT, CommitError, Postgres, PostgresOptions, TRUSTED_IDLE};
-use crate::testing::{Line, TestDatabase};
+use crate::testing::{TestDatabase, server_address};
 
 tokio::task_local! {
     static DEADLINE: Instant;
@@ -25,9 +26,9 @@ async fn within<F: Future>(time: Duration, work: F) -> F::Output {
     DEADLINE.scope(Instant::now() + time, work).await
 }
 
-/// The database by a line, where no more is waited for than this.
-async fn by(line: &Line, place: &TestDatabase, connections: u32, bounds: &'static Bounds) -> Postgres {
-    let connect = line.through(place.connect_options());
+/// The database by a proxy, where no more is waited for than this.
+async fn by(proxy: &Proxy, place: &TestDatabase, connections: u32, bounds: &'static Bounds) -> Postgres {
+    let PostgresOptions { connect, .. } = place.options_by(proxy.address(), connections);
     let options = PostgresOptions { connect, ..options(place, connections, true) };
     let database = Postgres::open(&options).await.expect("opens");
     Postgres { deadline, bounds, ..database }
@@ -120,8 +121,8 @@ async fn a_commit_is_not_cut_short_by_the_limit_of_the_statements_before_it() {
 #[tokio::test]
 async fn an_operators_work_takes_as_long_as_it_takes() {
     let (place, _database) = database(1).await;
-    let line = Line::open().await;
-    let database = by(&line, &place, 1, &SHORT).await;
+    let proxy = Proxy::to(server_address()).await;
+    let database = by(&proxy, &place, 1, &SHORT).await;
     let mut transaction = database.begin().await.expect("begins");
     transaction.lift_limits().await.expect("lifts them");
     sqlx::query("select pg_sleep(0.5)").execute(&mut *transaction).await.expect("there is time");
@@ -131,14 +132,14 @@ async fn an_operators_work_takes_as_long_as_it_takes() {
 #[tokio::test]
 async fn a_transaction_with_a_limit_is_as_many_round_trips_as_one_without() {
     let (place, _database) = database(1).await;
-    let line = Line::open().await;
-    let database = by(&line, &place, 1, &BOUNDS).await;
+    let proxy = Proxy::to(server_address()).await;
+    let database = by(&proxy, &place, 1, &BOUNDS).await;
     // Whatever is prepared the first time.
     add_entry(&database, 0).await.expect("writes");
     let asked = async |work: &dyn Fn() -> BoxFuture<'static, ()>| {
-        let before = line.asked();
+        let before = proxy.passed().requests;
         work().await;
-        line.asked() - before
+        proxy.passed().requests - before
     };
     let writes = |n| {
         let database = database.clone();
@@ -158,14 +159,14 @@ async fn a_transaction_with_a_limit_is_as_many_round_trips_as_one_without() {
 async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is_free_again() {
     const CONNECTIONS: u32 = 4;
     let (place, _database) = database(1).await;
-    let line = Line::open().await;
-    let database = by(&line, &place, CONNECTIONS, &SHORT).await;
+    let proxy = Proxy::to(server_address()).await;
+    let database = by(&proxy, &place, CONNECTIONS, &SHORT).await;
     let mut reader = database.read().await.expect("a connection");
     let mut writer = database.begin().await.expect("begins");
     let mut committer = database.begin().await.expect("begins");
     write(&mut committer, 1).await.expect("inserts");
     let mut leaver = database.begin().await.expect("begins");
-    line.fall_silent();
+    proxy.abandon().await;
 
     let begun = Instant::now();
     let (read, written, outcome, left) = tokio::join!(
@@ -189,10 +190,10 @@ async fn a_server_that_falls_silent_is_waited_for_with_an_end_and_every_place_is
 #[tokio::test]
 async fn a_transaction_that_does_not_begin_any_more_is_unavailable_and_its_place_is_free_again() {
     let (place, _database) = database(1).await;
-    let line = Line::open().await;
-    let database = by(&line, &place, 2, &SHORT).await;
+    let proxy = Proxy::to(server_address()).await;
+    let database = by(&proxy, &place, 2, &SHORT).await;
     all_places_are_free(&database, 2).await;
-    line.fall_silent();
+    proxy.abandon().await;
     let begun = Instant::now();
     let error = database.begin().await.map(drop).expect_err("nobody answers");
     assert!(is_unavailable(&error), "{error}");
@@ -217,13 +218,13 @@ async fn all_places_are_free(database: &Postgres, places: u32) {
 async fn kept_connections_whose_server_has_fallen_silent_are_replaced() {
     const CONNECTIONS: u32 = 4;
     let (place, _database) = database(1).await;
-    let line = Line::open().await;
-    let database = by(&line, &place, CONNECTIONS, &BOUNDS).await;
+    let proxy = Proxy::to(server_address()).await;
+    let database = by(&proxy, &place, CONNECTIONS, &BOUNDS).await;
     drop(join_all((0..CONNECTIONS).map(|_| database.read())).await);
     tokio::time::pause();
     tokio::time::advance(TRUSTED_IDLE * 2).await;
     tokio::time::resume();
-    line.fall_silent();
+    proxy.abandon().await;
     // Each of the old ones may cost somebody its wait. Then there is a server again.
     let end = Instant::now() + PATIENCE;
     let mut in_a_row = 0;

@@ -8,13 +8,17 @@
 //! waits for any more, and does what a dropped transaction asks for before anything that comes later. The
 //! tests hold it to that.
 
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use sqlx::pool::PoolOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use futures::future::BoxFuture;
+use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous,
+};
 use sqlx::{Connection, Transaction};
 use tokio::time::{Instant, sleep};
 
@@ -133,15 +137,7 @@ impl Sqlite {
     /// Waits for the turn to write and begins a transaction that holds the write lock from the start, so
     /// that what it reads cannot change before it writes. Rolled back when it is dropped.
     pub async fn write(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
-        match self.writer.begin_with(BEGIN).await {
-            // A disk that is full, or fails, makes SQLite roll back by itself. sqlx's own rollback then finds nothing to roll
-            // back, and it takes the connection for one inside a transaction ever after: no writer would come through again.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                self.writer.begin_with(BEGIN).await
-            }
-            begun => begun,
-        }
+        self.writer.begin_with(BEGIN).await
     }
 
     /// Waits for the connections in use and closes them all. The writer is the last: it folds the
@@ -180,13 +176,22 @@ fn shares(max_connections: u32) -> (u32, usize) {
 async fn writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     let end = Instant::now() + BUSY_WAIT;
     loop {
-        match pool(WRITER_WAIT, 1).connect_with(options.clone()).await {
+        match pool(WRITER_WAIT, 1).before_acquire(is_sound).connect_with(options.clone()).await {
             Err(error) if sqlite_result(&error) == Some(BUSY) && Instant::now() < end => {
                 sleep(OPENING_PAUSE).await;
             }
             outcome => return outcome,
         }
     }
+}
+
+/// Whether a connection can begin a transaction. A disk that is full, or fails, makes SQLite roll back by itself; sqlx's own
+/// rollback then finds nothing to roll back, and it takes the connection for one inside a transaction ever after.
+fn is_sound(
+    connection: &mut SqliteConnection,
+    _: PoolConnectionMetadata,
+) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    Box::pin(ready(Ok(!connection.is_in_transaction())))
 }
 
 /// Connections to a file have no reason to age: there is no server that could move.

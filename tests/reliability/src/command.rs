@@ -1,6 +1,7 @@
 //! The command: which rounds are run, and the table of what came of them.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Parser;
 use e2e::Binaries;
 
 use crate::nemesis::Fault;
-use crate::round::{self, Plan};
+use crate::round::{self, Plan, Report};
 use crate::site::Store;
 use crate::table::Table;
 use crate::workload::EVERYTHING;
@@ -34,9 +35,9 @@ pub struct Arguments {
     /// How many clients there are.
     #[arg(long, default_value_t = 8)]
     clients: u64,
-    /// A file to write the history of the last round to, a call on each line.
+    /// A folder for the history, the stories and the logs of each round in which something was broken.
     #[arg(long)]
-    history: Option<PathBuf>,
+    keep: Option<PathBuf>,
     /// Where the services under test are; the default is beside this program.
     #[arg(long)]
     binaries: Option<PathBuf>,
@@ -71,15 +72,31 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             for (_, story) in &report.violations {
                 println!("{story}");
             }
-            if let Some(file) = &arguments.history {
-                let lines: Vec<String> = report.history.iter().map(|record| format!("{record}\n")).collect();
-                std::fs::write(file, lines.concat()).expect("the history can be written");
+            if let Some(folder) = arguments.keep.as_ref().filter(|_| !report.violations.is_empty()) {
+                keep(&folder.join(format!("{store:?}-{seed}")), &report);
             }
             table.add(store, &report);
         }
     }
     println!("\n{table}");
     if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Writes down what tells how it came about.
+fn keep(folder: &Path, report: &Report) {
+    fs::create_dir_all(folder).expect("the folder can be made");
+    let history: Vec<String> = report.history.iter().map(|record| format!("{record}\n")).collect();
+    let stories: Vec<&str> = report.violations.iter().map(|(_, story)| story.as_str()).collect();
+    let [auth, users] = &report.logs;
+    let files = [
+        ("history", &history.concat()),
+        ("stories", &stories.concat()),
+        ("auth.log", auth),
+        ("users.log", users),
+    ];
+    for (name, content) in files {
+        fs::write(folder.join(name), content).expect("a file can be written");
+    }
 }
 
 fn binaries(folder: Option<&PathBuf>) -> Binaries {

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use e2e::{Binaries, Service};
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
 
 use crate::checker::{End, Invariant, Violation, check, story};
@@ -50,6 +48,8 @@ pub struct Report {
     pub injected: Vec<Injected>,
     /// How long both sides took to agree in the end.
     pub agreed: Option<Duration>,
+    /// What the processes of each service said.
+    pub logs: [String; 2],
     /// What must not be, with its story.
     pub violations: Vec<(Invariant, String)>,
 }
@@ -78,10 +78,7 @@ pub async fn run(plan: &Plan) -> Report {
         })
     };
     let begun = Instant::now();
-    let steps = {
-        let mut rng = StdRng::seed_from_u64(plan.seed);
-        schedule(&mut rng, &plan.kinds, plan.faults, plan.store.replicas())
-    };
+    let steps = schedule(plan.seed, &plan.kinds, plan.faults, plan.store.replicas());
     let injected = torment(&mut site, &steps, &driver, &world, &watchman).await;
     sleep(plan.lasts.saturating_sub(begun.elapsed())).await;
     stop.store(true, Ordering::Relaxed);
@@ -100,7 +97,8 @@ pub async fn run(plan: &Plan) -> Report {
         .collect();
     let outside = Box::pin(outside(&site, &driver, &world, first, &injected)).await;
     violations.extend(outside.iter().map(|violation| (violation.invariant, story(violation, &history))));
-    Report { history, injected, agreed, violations }
+    let logs = [Service::Auth, Service::Users].map(|service| site.processes.log(service));
+    Report { history, injected, agreed, logs, violations }
 }
 
 /// A super admin, somebody whom nobody calls on, and a few for the others to begin with.

@@ -43,7 +43,7 @@ impl Site {
         let (cluster, settings) = match store {
             Store::Sqlite => (None, Settings::on(Engine::Sqlite)),
             Store::Postgres => {
-                let cluster = Cluster::start(&["max_connections=120"]).await;
+                let cluster = Cluster::start_on_small_disk(DISK, &["max_connections=80"]).await;
                 let settings = Settings::replicated(store.replicas()).at(&cluster);
                 (Some(cluster), settings)
             }
@@ -72,9 +72,12 @@ impl Site {
     }
 }
 
+/// The disk of PostgreSQL, in MiB: what there is and a few rounds of calls have room.
+const DISK: u32 = 400;
+
 /// As it would be told in production, where the tests of other things are told to be patient.
 fn told(settings: Settings) -> Settings {
-    let settings = settings.unlimited().logging("info");
+    let settings = settings.unlimited().logging("info").proxied().open_to_faults();
     let settings = settings.auth("SESSION__MAX_PER_USER", "10000").auth("PASSWORD__QUEUE_WAIT", "1s");
     settings.users("IDENTITY_PROVIDER__TIMEOUT", "2s")
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checker::Invariant;
-use crate::nemesis::Fault;
 use crate::round::Report;
 use crate::site::Store;
 
@@ -14,7 +13,7 @@ use crate::site::Store;
 pub struct Table {
     rounds: BTreeMap<Store, usize>,
     calls: usize,
-    faults: BTreeMap<Fault, Times>,
+    faults: BTreeMap<String, Times>,
     agreed: Times,
     violations: BTreeMap<Invariant, usize>,
 }
@@ -43,7 +42,7 @@ impl Table {
         *self.rounds.entry(store).or_default() += 1;
         self.calls += report.history.len();
         for injected in &report.injected {
-            let times = self.faults.entry(injected.fault).or_default();
+            let times = self.faults.entry(injected.fault.to_string()).or_default();
             times.count += 1;
             times.took.extend(injected.recovered.iter().flatten());
         }

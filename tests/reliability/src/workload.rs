@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use e2e::{Call as Rpc, Reply};
 use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::driver::{By, Driver, Patience};
-use crate::history::{Call, Does, Who};
+use crate::history::{Answer, Call, Does, Outcome, UNAUTHENTICATED, Who};
 use crate::world::{Held, World};
 
 /// Something that a client does.
@@ -52,7 +53,7 @@ pub type Mix = &'static [(Action, u32)];
 pub const EVERYTHING: Mix = &[
     (Action::SignUp, 4),
     (Action::SignUpAsSomebodyElseDoes, 3),
-    (Action::LogIn, 18),
+    (Action::LogIn, 24),
     (Action::LogOut, 6),
     (Action::Refresh, 4),
     (Action::Read, 12),
@@ -62,8 +63,8 @@ pub const EVERYTHING: Mix = &[
     (Action::CreateUser, 4),
     (Action::GetUser, 4),
     (Action::ListUsers, 2),
-    (Action::Inactivate, 5),
-    (Action::Reactivate, 8),
+    (Action::Inactivate, 4),
+    (Action::Reactivate, 12),
     (Action::Grant, 5),
     (Action::Revoke, 4),
     (Action::SetPassword, 3),
@@ -141,6 +142,23 @@ impl Client {
             Action::GuessAPassword => self.guess_a_password().await,
             Action::ForgeAToken => self.forge_a_token().await,
         }
+    }
+
+    /// Makes a call, and forgets the token if it is good for nothing any more.
+    async fn make<M: Rpc>(
+        &self,
+        by: By<'_>,
+        call: Call,
+        message: M,
+        read: impl FnOnce(&M::Answer) -> Answer + Send,
+    ) -> Result<Reply<M::Answer>, Outcome> {
+        let made = self.driver.make(by, call, message, read).await;
+        if let (Err(Outcome::Denied(refusal)), Some(token)) = (&made, by.token)
+            && refusal.reason == UNAUTHENTICATED
+        {
+            self.world.forget(token);
+        }
+        made
     }
 
     /// Any process, and now and then little patience.

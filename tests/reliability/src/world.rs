@@ -137,6 +137,15 @@ impl World {
         }
     }
 
+    /// A token is good for nothing: nobody tries to do anything with it but to look whether that is so.
+    pub fn forget(&self, token: &str) {
+        let mut people = self.people();
+        people.super_admin.retain(|held| held.token != token);
+        for person in &mut people.people {
+            person.held.retain(|held| held.token != token);
+        }
+    }
+
     /// Somebody has, or may have, another password.
     pub fn has_secret(&self, user: &str, secret: Secret) {
         self.change(user, |person| {

@@ -65,6 +65,25 @@ async fn once_a_full_disk_has_room_again_writers_come_through() {
     assert_eq!(entries(&database).await, [0]);
 }
 
+/// Finds no room for what it writes, and leaves its connection as a full disk leaves it.
+async fn find_no_room(database: &Sqlite) -> Result<(), sqlx::Error> {
+    let mut transaction = database.write().await?;
+    sqlx::query("pragma max_page_count = 1").execute(&mut *transaction).await?;
+    sqlx::query("insert into entry values (zeroblob(100000))").execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_that_find_a_full_disk_at_once_all_hear_of_an_outage() {
+    let (_folder, database) = database().await;
+    let writers = join_all((0..50).map(|_| find_no_room(&database))).await;
+    for outcome in writers {
+        let error = outcome.expect_err("no room");
+        assert!(is_unavailable(&error), "{error}");
+    }
+    add_entry(&database).await.expect("there is room on another connection");
+}
+
 #[tokio::test]
 async fn readers_do_not_wait_for_the_writer_and_do_not_see_what_is_not_committed() {
     let (_folder, database) = database().await;

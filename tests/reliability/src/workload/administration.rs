@@ -52,7 +52,7 @@ impl Client {
             };
             let by = self.by(Some(&admin.token));
             let read = |made: &api::users::CreateUserResponse| about(made.user.as_ref());
-            let outcome = self.driver.make(by, call.clone(), message, read).await;
+            let outcome = self.make(by, call.clone(), message, read).await;
             if outcome.is_ok() && !is_known {
                 is_known = true;
                 self.world.add(name, secret, role == Role::Admin);
@@ -114,7 +114,7 @@ impl Client {
         let message = SetUserPasswordRequest { user: by_name(&person.name), password };
         let by = self.by(Some(&admin.token));
         let read = |set: &api::users::SetUserPasswordResponse| about(set.user.as_ref());
-        match self.driver.make(by, call, message, read).await {
+        match self.make(by, call, message, read).await {
             Ok(_) => {
                 self.world.has_secret(&person.name, secret);
                 self.probe(&person.held).await;
@@ -138,7 +138,7 @@ impl Client {
         let message = ListUserSessionsRequest { user: by_name(&person.name), ..Default::default() };
         let by = self.by(Some(&admin.token));
         // That it fails is for the checker.
-        let _ = self.driver.make(by, call, message, nothing).await;
+        let _ = self.make(by, call, message, nothing).await;
     }
 
     pub(super) async fn revoke_user_sessions(&mut self) {
@@ -149,7 +149,7 @@ impl Client {
         let session_id = one.as_ref().map(|held| held.session.clone()).unwrap_or_default();
         let message = RevokeUserSessionsRequest { user: by_name(&person.name), session_id };
         let by = self.by(Some(&admin.token));
-        if self.driver.make(by, call, message, nothing).await.is_ok() {
+        if self.make(by, call, message, nothing).await.is_ok() {
             let ended = one.map_or(person.held, |held| vec![held]);
             self.probe(&ended).await;
         }
@@ -172,7 +172,7 @@ impl Client {
                 listed: page.users.iter().map(seen).collect(),
                 ..Answer::default()
             };
-            let Ok(page) = self.driver.make(by, admin.call(Does::ListUsers), message, read).await else {
+            let Ok(page) = self.make(by, admin.call(Does::ListUsers), message, read).await else {
                 return;
             };
             listed.extend(page.users.iter().map(seen));
@@ -199,7 +199,7 @@ impl Client {
         user: impl Fn(&M::Answer) -> Option<&User> + Send + Sync,
     ) -> Option<Reply<M::Answer>> {
         let by = self.by(Some(&admin.token));
-        let reply = self.driver.make(by, call, message, |answer| about(user(answer))).await.ok()?;
+        let reply = self.make(by, call, message, |answer| about(user(answer))).await.ok()?;
         if let Some(user) = user(&reply.message) {
             self.world.change(&user.username, |person| person.etag = Some(user.etag.clone()));
         }

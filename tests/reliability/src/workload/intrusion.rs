@@ -30,15 +30,15 @@ impl Client {
             let _ = match self.rng.random_range(0..3) {
                 0 => {
                     let call = Call::new(Does::GetCurrentSession, Who::Forger);
-                    self.driver.make(by, call, GetCurrentSessionRequest {}, nothing).await.map(drop)
+                    self.make(by, call, GetCurrentSessionRequest {}, nothing).await.map(drop)
                 }
                 1 => {
                     let call = Call::new(Does::GetCurrentUser, Who::Forger);
-                    self.driver.make(by, call, GetCurrentUserRequest::default(), nothing).await.map(drop)
+                    self.make(by, call, GetCurrentUserRequest::default(), nothing).await.map(drop)
                 }
                 _ => {
                     let call = Call::new(Does::ListUsers, Who::Forger);
-                    self.driver.make(by, call, ListUsersRequest::default(), nothing).await.map(drop)
+                    self.make(by, call, ListUsersRequest::default(), nothing).await.map(drop)
                 }
             };
         }

@@ -33,7 +33,7 @@ impl Client {
                 id: Some(made.user_id.clone()),
                 ..Answer::default()
             };
-            let outcome = self.driver.make(by, call.clone(), message, read).await;
+            let outcome = self.make(by, call.clone(), message, read).await;
             if outcome.is_ok() && !is_known {
                 is_known = true;
                 self.world.add(name, secret, false);
@@ -62,15 +62,14 @@ impl Client {
         let message =
             LogInRequest { username: name.to_owned(), password: self.driver.vault.password(secret) };
         let by = self.by(None);
-        let opened =
-            self.driver.make(by, call, message, |opened| opens(opened.session.as_ref())).await.ok()?;
+        let opened = self.make(by, call, message, |opened| opens(opened.session.as_ref())).await.ok()?;
         self.hold(name, &opened.access_token, opened.session.as_ref(), is_super_admin)
     }
 
     pub(super) async fn log_out(&mut self) {
         let Some(held) = self.somebodys_token() else { return };
         let by = self.by(Some(&held.token));
-        let out = self.driver.make(by, held.call(Does::LogOut), LogOutRequest {}, nothing).await;
+        let out = self.make(by, held.call(Does::LogOut), LogOutRequest {}, nothing).await;
         if out.is_ok() {
             self.probe(&[held]).await;
         }
@@ -81,7 +80,7 @@ impl Client {
         let by = self.by(Some(&held.token));
         let call = held.call(Does::RefreshSession);
         let read = |refreshed: &api::auth::RefreshSessionResponse| opens(refreshed.session.as_ref());
-        if let Ok(refreshed) = self.driver.make(by, call, RefreshSessionRequest {}, read).await {
+        if let Ok(refreshed) = self.make(by, call, RefreshSessionRequest {}, read).await {
             let name = held.user.clone();
             self.hold(&name, &refreshed.access_token, refreshed.session.as_ref(), false);
         }
@@ -92,7 +91,7 @@ impl Client {
         let Some(held) = self.somebodys_token() else { return };
         let by = self.by(Some(&held.token));
         let call = held.call(Does::ListSessions);
-        let Ok(list) = self.driver.make(by, call, ListSessionsRequest::default(), nothing).await else {
+        let Ok(list) = self.make(by, call, ListSessionsRequest::default(), nothing).await else {
             return;
         };
         let Some(one) = list.sessions.choose(&mut self.rng).map(|one| one.session_id.clone()) else { return };
@@ -100,7 +99,7 @@ impl Client {
         call.session = Some(session_id(&one));
         let by = self.by(Some(&held.token));
         let message = RevokeSessionRequest { session_id: one.clone() };
-        if self.driver.make(by, call, message, nothing).await.is_ok() {
+        if self.make(by, call, message, nothing).await.is_ok() {
             let ended = self.tokens_of(&held.user, |other| other.session == session_id(&one));
             self.probe(&ended).await;
         }
@@ -114,7 +113,7 @@ impl Client {
         call.keeps_current = keep_current;
         let by = self.by(Some(&held.token));
         let message = RevokeAllSessionsRequest { keep_current };
-        if self.driver.make(by, call, message, nothing).await.is_ok() {
+        if self.make(by, call, message, nothing).await.is_ok() {
             self.probe(&known).await;
         }
     }
@@ -131,7 +130,7 @@ impl Client {
         };
         let by = self.by(Some(&held.token));
         let read = |changed: &api::auth::ChangePasswordResponse| opens(changed.session.as_ref());
-        match self.driver.make(by, call, message, read).await {
+        match self.make(by, call, message, read).await {
             Ok(changed) => {
                 self.world.has_secret(&held.user, new);
                 self.probe(&person.held).await;

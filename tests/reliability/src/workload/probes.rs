@@ -44,14 +44,14 @@ impl Client {
             session: current.session.as_ref().map(|session| session_id(&session.session_id)),
             ..Answer::default()
         };
-        self.driver.make(by, call, GetCurrentSessionRequest {}, read).await.is_ok()
+        self.make(by, call, GetCurrentSessionRequest {}, read).await.is_ok()
     }
 
     /// Asks users-service; says whether it let in.
     pub async fn read_user(&mut self, by: By<'_>, held: &Held) -> bool {
         let call = held.call(Does::GetCurrentUser);
         let read = |current: &api::users::GetCurrentUserResponse| about(current.user.as_ref());
-        self.driver.make(by, call, GetCurrentUserRequest::default(), read).await.is_ok()
+        self.make(by, call, GetCurrentUserRequest::default(), read).await.is_ok()
     }
 
     /// Does what only an admin may, on every process.
@@ -65,7 +65,7 @@ impl Client {
                 ..Answer::default()
             };
             // What is answered is for the checker.
-            let _ = self.driver.make(by, held.call(Does::ListUsers), message, read).await;
+            let _ = self.make(by, held.call(Does::ListUsers), message, read).await;
             let by = By { replica, token: Some(&held.token), patience: Patience::Much };
             self.read_user(by, held).await;
         }

@@ -9,6 +9,7 @@ mod answers;
 mod books;
 mod end;
 mod etags;
+mod guesses;
 mod register;
 mod sessions;
 mod story;
@@ -18,6 +19,7 @@ use std::fmt;
 
 use self::books::Books;
 pub use self::end::{Account, End, Session, User};
+pub use self::guesses::check_guesses;
 use crate::history::Record;
 
 /// What must hold.
@@ -122,7 +124,7 @@ impl Violation {
 #[must_use]
 pub fn check(records: &[Record], end: Option<&End>) -> Vec<Violation> {
     let books = Books::of(records, end);
-    let mut violations = answers::check(records);
+    let mut violations = answers::check(records, end);
     violations.extend(accounts::check(&books));
     violations.extend(values::check(&books));
     violations.extend(sessions::check(&books));

@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::Parser;
 use e2e::Binaries;
 
+use crate::checker::Invariant;
+use crate::mutants::{self, MUTANTS, Mutant};
 use crate::nemesis::Fault;
 use crate::round::{self, Plan, Report};
 use crate::site::Store;
@@ -32,6 +34,12 @@ pub struct Arguments {
     /// How many faults there are in a round.
     #[arg(long, default_value_t = 6)]
     faults: usize,
+    /// Run the deliberate defects too, each of which has to be found.
+    #[arg(long)]
+    mutants: bool,
+    /// Run only these of them, and no other round.
+    #[arg(long, value_delimiter = ',')]
+    only_mutants: Vec<String>,
     /// How many clients there are.
     #[arg(long, default_value_t = 8)]
     clients: u64,
@@ -46,10 +54,11 @@ pub struct Arguments {
 /// Runs what was asked for.
 pub async fn run(arguments: Arguments) -> ExitCode {
     let binaries = binaries(arguments.binaries.as_ref());
-    let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+    let is_wanted = |store| arguments.engine.is_none_or(|only| only == store);
     let mut table = Table::default();
-    let stores = [Store::Sqlite, Store::Postgres];
-    for store in stores.into_iter().filter(|store| arguments.engine.is_none_or(|only| only == *store)) {
+    let stores = [Store::Sqlite, Store::Postgres].into_iter().filter(|store| is_wanted(*store));
+    for store in stores.filter(|_| arguments.only_mutants.is_empty()) {
         for seed in first..first + arguments.rounds {
             let plan = Plan {
                 binaries,
@@ -60,15 +69,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
                 lasts: Duration::from_secs_f64(arguments.seconds),
                 faults: arguments.faults,
                 kinds: Fault::of(store),
-                mutant: None,
+                defect: None,
             };
             let report = Box::pin(round::run(&plan)).await;
-            println!(
-                "{store:?}, seed {seed}: {} calls, {} faults, {} violations",
-                report.history.len(),
-                report.injected.len(),
-                report.violations.len()
-            );
+            announce(&format!("{store:?}, seed {seed}"), &report);
             for (_, story) in &report.violations {
                 println!("{story}");
             }
@@ -78,8 +82,53 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             table.add(store, &report);
         }
     }
+    let named = |mutant: &&Mutant| {
+        let only = &arguments.only_mutants;
+        if only.is_empty() { arguments.mutants } else { only.iter().any(|name| name == mutant.name) }
+    };
+    for mutant in MUTANTS.iter().filter(named).filter(|mutant| is_wanted(mutant.store)) {
+        table.add_mutant(mutant, Box::pin(hunt(mutant, binaries, first, arguments.clients)).await);
+    }
     println!("\n{table}");
     if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs rounds with a defect until it is found; says in which round, and what was found of it.
+async fn hunt(
+    mutant: &'static Mutant,
+    binaries: Binaries,
+    first: u64,
+    clients: u64,
+) -> Option<(u64, Invariant)> {
+    for round in 1..=mutants::ROUNDS {
+        let plan = Plan {
+            binaries,
+            store: mutant.store,
+            seed: first + round,
+            clients,
+            mix: mutant.mix,
+            lasts: mutants::LASTS,
+            faults: mutant.faults.len(),
+            kinds: mutant.faults.to_vec(),
+            defect: Some(mutant),
+        };
+        let report = Box::pin(round::run(&plan)).await;
+        announce(mutant.name, &report);
+        let found = report.violations.iter().find(|(invariant, _)| mutant.breaks.contains(invariant));
+        if let Some((invariant, story)) = found {
+            println!("{story}");
+            return Some((round, *invariant));
+        }
+        for (_, story) in &report.violations {
+            println!("not what it breaks: {story}");
+        }
+    }
+    None
+}
+
+fn announce(what: &str, report: &Report) {
+    let Report { history, injected, violations, .. } = report;
+    println!("{what}: {} calls, {} faults, {} violations", history.len(), injected.len(), violations.len());
 }
 
 /// Writes down what tells how it came about.

@@ -11,6 +11,7 @@ pub mod checker;
 pub mod command;
 pub mod driver;
 pub mod history;
+pub mod mutants;
 pub mod nemesis;
 pub mod round;
 pub mod site;

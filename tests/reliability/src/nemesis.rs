@@ -115,9 +115,6 @@ async fn inject(site: &mut Site, step: &Step) {
         }
         Fault::FullConnectionTable => {
             let places = server(site).take_every_connection().await;
-            for service in [Service::Auth, Service::Users] {
-                site.processes.data().cut_connections(service).await;
-            }
             hold_while(places, hold).await;
         }
         Fault::FullDisk(service) => fill_disk(site, service, replica, hold).await,
@@ -168,11 +165,7 @@ async fn fill_disk(site: &mut Site, service: Service, replica: usize, hold: Dura
         cluster.empty_disk().await;
     } else {
         debug_assert!(matches!(site.processes.data(), Data::Sqlite(_)));
-        site.processes.limit_file_size(
-            service,
-            replica,
-            Some(0),
-        );
+        site.processes.limit_file_size(service, replica, Some(0));
         sleep(hold).await;
         site.processes.limit_file_size(service, replica, None);
     }
@@ -199,7 +192,7 @@ async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Dura
 }
 
 /// How long it takes until each process of each service lets the watchman in.
-async fn recovery(driver: &Arc<Driver>, world: &Arc<World>, watchman: &Held) -> Vec<Option<Duration>> {
+pub async fn recovery(driver: &Arc<Driver>, world: &Arc<World>, watchman: &Held) -> Vec<Option<Duration>> {
     let places =
         (0..driver.replicas()).flat_map(|replica| [(replica, Service::Auth), (replica, Service::Users)]);
     let waiting = places.map(|(replica, service)| async move {

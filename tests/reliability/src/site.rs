@@ -6,6 +6,7 @@ mod usage;
 use e2e::{Binaries, Cluster, Engine, Processes, Service, Settings};
 
 pub use self::usage::Usage;
+use crate::mutants::Mutant;
 
 /// Where data is kept, and by how many processes of each service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -39,7 +40,7 @@ pub struct Site {
 
 impl Site {
     /// Starts everything, with nothing stored, and with a deliberate defect if one is named.
-    pub async fn start(store: Store, binaries: Binaries, mutant: Option<&str>) -> Self {
+    pub async fn start(store: Store, binaries: Binaries, defect: Option<&Mutant>) -> Self {
         let (cluster, settings) = match store {
             Store::Sqlite => (None, Settings::on(Engine::Sqlite)),
             Store::Postgres => {
@@ -48,9 +49,10 @@ impl Site {
                 (Some(cluster), settings)
             }
         };
-        let settings = told(settings);
-        let settings = match mutant {
-            Some(name) => settings.variable("TANDEM_MUTANT", name),
+        let limits_guesses = defect.is_some_and(|mutant| mutant.limits_guesses);
+        let settings = told(if limits_guesses { settings } else { settings.unlimited() });
+        let settings = match defect {
+            Some(mutant) => settings.variable("TANDEM_MUTANT", mutant.name),
             None => settings,
         };
         let processes = Processes::start_with(binaries, settings).await;
@@ -77,7 +79,7 @@ const DISK: u32 = 400;
 
 /// As it would be told in production, where the tests of other things are told to be patient.
 fn told(settings: Settings) -> Settings {
-    let settings = settings.unlimited().logging("info").proxied().open_to_faults();
+    let settings = settings.logging("info").proxied().open_to_faults();
     let settings = settings.auth("SESSION__MAX_PER_USER", "10000").auth("PASSWORD__QUEUE_WAIT", "1s");
     settings.users("IDENTITY_PROVIDER__TIMEOUT", "2s")
 }

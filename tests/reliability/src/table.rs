@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checker::Invariant;
+use crate::mutants::Mutant;
 use crate::round::Report;
 use crate::site::Store;
 
@@ -16,6 +17,7 @@ pub struct Table {
     faults: BTreeMap<String, Times>,
     agreed: Times,
     violations: BTreeMap<Invariant, usize>,
+    mutants: Vec<(&'static Mutant, Option<(u64, Invariant)>)>,
 }
 
 /// How often, and how long it took.
@@ -53,15 +55,41 @@ impl Table {
         }
     }
 
-    /// Whether nothing was broken.
+    /// A deliberate defect, and in which round what was found of it.
+    pub fn add_mutant(&mut self, mutant: &'static Mutant, found: Option<(u64, Invariant)>) {
+        self.mutants.push((mutant, found));
+    }
+
+    /// Whether nothing was broken that was not meant to be, and everything was found that was.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.violations.is_empty()
+        self.violations.is_empty() && self.mutants.iter().all(|(_, found)| found.is_some())
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.rounds.is_empty() {
+            self.rounds(f)?;
+        }
+        if self.mutants.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\n| deliberate defect | of | found by |\n|---|---|---|")?;
+        for (mutant, found) in &self.mutants {
+            let found = match found {
+                Some((1, invariant)) => invariant.to_string(),
+                Some((round, invariant)) => format!("{invariant}, in round {round}"),
+                None => "NOT FOUND".to_owned(),
+            };
+            writeln!(f, "| {} | `{}` | {found} |", mutant.is, mutant.name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn rounds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rounds: usize = self.rounds.values().sum();
         let faults: usize = self.faults.values().map(|times| times.count).sum();
         writeln!(f, "| invariant | rounds | faults | calls | violations |\n|---|---|---|---|---|")?;

@@ -31,6 +31,10 @@ pub(super) fn auth(error: Error) -> Status {
         Error::Store(StoreError::Unavailable(_)) if mutant("status.outage_is_a_denial") => {
             Error::Unauthenticated
         }
+        // A defect: a denial is answered as an outage.
+        Error::Unauthenticated if mutant("status.denial_is_an_outage") => {
+            Error::Store(StoreError::Unavailable("a defect".into()))
+        }
         error => error,
     };
     let message = error.to_string();

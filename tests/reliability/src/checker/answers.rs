@@ -1,10 +1,11 @@
 //! What no call may be answered, whatever was done before.
 
-use super::{Invariant, Violation};
+use super::{End, Invariant, Violation};
 use crate::history::{Outcome, Record, UNAUTHENTICATED, Who};
 
-/// What is said of a bearer, or of a password: never to whoever brings neither.
-pub(super) fn check(records: &[Record]) -> Vec<Violation> {
+/// What no answer may be, what is never answered to a forger or to whoever needs no token, and what is not answered once
+/// nothing fails any more.
+pub(super) fn check(records: &[Record], end: Option<&End>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (number, record) in records.iter().enumerate() {
         match (&record.outcome, &record.call.who) {
@@ -20,6 +21,14 @@ pub(super) fn check(records: &[Record]) -> Vec<Violation> {
             }
             (Outcome::Denied(refusal), Who::Nobody) if refusal.reason == UNAUTHENTICATED => {
                 let what = "whoever needs no token is refused for its token".into();
+                violations.push(Violation::new(Invariant::I10, what, [number]));
+            }
+            (Outcome::Unknown(why) | Outcome::NotDone(why), who)
+                if *who != Who::Operator
+                    && why != "HASHER_BUSY"
+                    && end.is_some_and(|end| record.start > end.mended) =>
+            {
+                let what = format!("{why} is answered and nothing fails");
                 violations.push(Violation::new(Invariant::I10, what, [number]));
             }
             _ => {}

@@ -49,6 +49,8 @@ pub struct Session {
 pub struct End {
     /// When.
     pub at: Moment,
+    /// Since when nothing fails any more.
+    pub mended: Moment,
     /// Of auth-service.
     pub accounts: Vec<Account>,
     /// Of users-service.

@@ -8,8 +8,8 @@ use crate::checker::{Account, End, Session, User};
 use crate::history::{Moment, Role};
 
 impl Site {
-    /// Everything that is stored at this moment.
-    pub async fn stored(&self, at: Moment) -> End {
+    /// Everything that is stored at this moment, after everything was mended at an earlier one.
+    pub async fn stored(&self, mended: Moment, at: Moment) -> End {
         let id = |column: &str| match self.store {
             Store::Sqlite => format!("lower(hex({column}))"),
             Store::Postgres => format!("replace({column}::text, '-', '')"),
@@ -29,6 +29,7 @@ impl Site {
         let users = rows(Service::Users, &users).await;
         End {
             at,
+            mended,
             accounts: accounts.iter().map(|row| account(row)).collect(),
             users: users.iter().map(|row| user(row)).collect(),
             sessions: sessions

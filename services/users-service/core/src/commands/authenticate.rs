@@ -47,10 +47,6 @@ impl Authenticate {
         };
         match authenticated {
             Authenticated::Admitted { principal, renewed } => Ok((principal, renewed)),
-            // A defect: nobody is answered as an outage.
-            Authenticated::Denied if mutant("authenticate.denial_is_an_outage") => {
-                Err(Error::IdentityProviderUnavailable("a defect".into()))
-            }
             Authenticated::Denied => Err(Error::Unauthenticated),
         }
     }

@@ -105,7 +105,8 @@ async fn hunt(
             binaries,
             store: mutant.store,
             seed: first + round,
-            clients,
+            // Guesses that are not many at once are one after the other.
+            clients: if mutant.limits_guesses { clients * 8 } else { clients },
             mix: mutant.mix,
             lasts: mutants::LASTS,
             faults: mutant.faults.len(),

@@ -34,14 +34,7 @@ pub const LASTS: Duration = Duration::from_millis(2500);
 /// How many rounds are run until it is found, or was not.
 pub const ROUNDS: u64 = 4;
 
-const SESSIONS: Mix = &[
-    (Action::LogIn, 40),
-    (Action::Inactivate, 15),
-    (Action::Reactivate, 25),
-    (Action::ChangePassword, 10),
-    (Action::SetPassword, 6),
-    (Action::Read, 4),
-];
+const RACES: Mix = &[(Action::RaceLogIns, 1)];
 const PASSWORDS: Mix = &[
     (Action::LogIn, 50),
     (Action::ChangePassword, 25),
@@ -103,7 +96,7 @@ pub const MUTANTS: &[Mutant] = &[
         is: "sessions are ended outside of the transaction that disables",
         breaks: &[Invariant::I3],
         store: Store::Postgres,
-        mix: SESSIONS,
+        mix: RACES,
         ..PLAIN
     },
     Mutant {
@@ -138,7 +131,7 @@ pub const MUTANTS: &[Mutant] = &[
         is: "a log-in under way does not notice that the password was changed",
         breaks: &[Invariant::I5],
         store: Store::Postgres,
-        mix: PASSWORDS,
+        mix: RACES,
         ..PLAIN
     },
     Mutant {

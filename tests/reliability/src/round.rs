@@ -125,7 +125,7 @@ async fn work(
 
 /// A super admin, somebody whom nobody calls on, and a few for the others to begin with.
 async fn settle_in(site: &Site, driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Option<Held> {
-    let mut client = Client::new(driver, world, seed);
+    let mut client = Client::new(driver, world, seed).patient();
     bootstrap(site, driver, "superadmin").await;
     let mut super_admin = None;
     for _ in 0..2 {
@@ -203,7 +203,7 @@ async fn command(site: &Site, driver: &Driver, call: Call, arguments: &[&str]) -
 
 /// Everything is mended: each token is shown to each process once more, each password tried, and each list read.
 async fn last_looks(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) {
-    let mut client = Client::new(driver, world, seed);
+    let mut client = Client::new(driver, world, seed).patient();
     client.probe(&world.tokens()).await;
     for person in world.everybody() {
         for secret in person.secrets {

@@ -4,6 +4,7 @@ mod administration;
 mod intrusion;
 mod own_account;
 mod probes;
+mod races;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,7 @@ pub enum Action {
     RevokeUserSessions,
     GuessAPassword,
     ForgeAToken,
+    RaceLogIns,
 }
 
 /// How often each is done, in proportion.
@@ -72,6 +74,7 @@ pub const EVERYTHING: Mix = &[
     (Action::RevokeUserSessions, 2),
     (Action::GuessAPassword, 3),
     (Action::ForgeAToken, 3),
+    (Action::RaceLogIns, 1),
 ];
 
 /// One of many.
@@ -79,6 +82,7 @@ pub struct Client {
     driver: Arc<Driver>,
     world: Arc<World>,
     rng: StdRng,
+    is_patient: bool,
 }
 
 /// Lets so many clients do what they do until they are to stop.
@@ -108,7 +112,13 @@ impl Client {
     #[must_use]
     pub fn new(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { driver: Arc::clone(driver), world: Arc::clone(world), rng }
+        Self { driver: Arc::clone(driver), world: Arc::clone(world), rng, is_patient: false }
+    }
+
+    /// One that waits for every answer.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     async fn act(&mut self, mix: Mix) {
@@ -141,6 +151,7 @@ impl Client {
             Action::RevokeUserSessions => self.revoke_user_sessions().await,
             Action::GuessAPassword => self.guess_a_password().await,
             Action::ForgeAToken => self.forge_a_token().await,
+            Action::RaceLogIns => Box::pin(self.race_log_ins()).await,
         }
     }
 
@@ -164,6 +175,7 @@ impl Client {
     /// Any process, and now and then little patience.
     fn by<'a>(&mut self, token: Option<&'a str>) -> By<'a> {
         let patience = match self.rng.random_range(0..100) {
+            _ if self.is_patient => Patience::Much,
             0..4 => Patience::Deadline(Duration::from_millis(self.rng.random_range(5..60))),
             4..7 => Patience::Leaves(Duration::from_micros(self.rng.random_range(200..30_000))),
             _ => Patience::Much,

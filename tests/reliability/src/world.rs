@@ -137,6 +137,11 @@ impl World {
         }
     }
 
+    /// Nobody else is to know of somebody.
+    pub fn keep_to_oneself(&self, user: &str) {
+        self.people().people.retain(|person| !person.name.eq_ignore_ascii_case(user));
+    }
+
     /// A token is good for nothing: nobody tries to do anything with it but to look whether that is so.
     pub fn forget(&self, token: &str) {
         let mut people = self.people();

@@ -191,7 +191,7 @@ impl Client {
         call
     }
 
-    async fn administer<M: Rpc>(
+    pub(super) async fn administer<M: Rpc>(
         &mut self,
         admin: &Held,
         call: Call,

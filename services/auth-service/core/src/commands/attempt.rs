@@ -40,8 +40,12 @@ impl<P: Ports> Context<P> {
         let Some(policy) = &self.throttle else { return check.await };
         // A defect: what is tried at once is looked at before any of it is counted.
         if mutant("attempt.reserved_after_the_look") {
+            self.admits(self.standing(policy, &attempt).await?)?;
             let checked = check.await;
-            let (id, _turn) = Box::pin(self.admitted(policy, &attempt, patience)).await?;
+            let mut tx = self.store.begin_costly().await?;
+            let (id, standing) = (self.ids.attempt_id(), tx.lock_standing(&attempt).await?);
+            tx.reserve_attempt(id, &attempt, standing.lapse_time()).await?;
+            commit(tx).await?;
             Box::pin(self.settled(id, &attempt, &checked)).await?;
             return checked;
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use e2e::Binaries;
+use e2e::{Binaries, Service};
 
 use crate::checker::Invariant;
 use crate::mutants::{self, MUTANTS, Mutant};
@@ -51,6 +51,9 @@ pub struct Arguments {
     binaries: Option<PathBuf>,
 }
 
+/// So many times the clients guess at passwords.
+const CROWD: u64 = 8;
+
 /// Runs what was asked for.
 pub async fn run(arguments: Arguments) -> ExitCode {
     let binaries = binaries(arguments.binaries.as_ref());
@@ -59,18 +62,8 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     let mut table = Table::default();
     let stores = [Store::Sqlite, Store::Postgres].into_iter().filter(|store| is_wanted(*store));
     for store in stores.filter(|_| arguments.only_mutants.is_empty()) {
-        for seed in first..first + arguments.rounds {
-            let plan = Plan {
-                binaries,
-                store,
-                seed,
-                clients: arguments.clients,
-                mix: EVERYTHING,
-                lasts: Duration::from_secs_f64(arguments.seconds),
-                faults: arguments.faults,
-                kinds: Fault::of(store),
-                defect: None,
-            };
+        for plan in plans(&arguments, binaries, store, first) {
+            let seed = plan.seed;
             let report = Box::pin(round::run(&plan)).await;
             announce(&format!("{store:?}, seed {seed}"), &report);
             for (_, story) in &report.violations {
@@ -93,6 +86,37 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The rounds on one engine. The last is about guesses at passwords, which are not limited in the others so that clients can
+/// do much.
+fn plans(arguments: &Arguments, binaries: Binaries, store: Store, first: u64) -> Vec<Plan> {
+    let seeds = first..first + arguments.rounds;
+    let usual = seeds.map(|seed| Plan {
+        binaries,
+        store,
+        seed,
+        clients: arguments.clients,
+        mix: EVERYTHING,
+        lasts: Duration::from_secs_f64(arguments.seconds),
+        faults: arguments.faults,
+        kinds: Fault::of(store),
+        limits_guesses: false,
+        defect: None,
+    });
+    let mut plans: Vec<Plan> = usual.collect();
+    if let Some(last) = plans.last().cloned() {
+        plans.push(Plan {
+            clients: arguments.clients * CROWD,
+            mix: mutants::GUESSES,
+            lasts: mutants::LASTS,
+            faults: 1,
+            kinds: vec![Fault::Kill(Service::Auth)],
+            limits_guesses: true,
+            ..last
+        });
+    }
+    plans
+}
+
 /// Runs rounds with a defect until it is found; says in which round, and what was found of it.
 async fn hunt(
     mutant: &'static Mutant,
@@ -106,11 +130,12 @@ async fn hunt(
             store: mutant.store,
             seed: first + round,
             // Guesses that are not many at once are one after the other.
-            clients: if mutant.limits_guesses { clients * 8 } else { clients },
+            clients: if mutant.limits_guesses { clients * CROWD } else { clients },
             mix: mutant.mix,
             lasts: mutants::LASTS,
             faults: mutant.faults.len(),
             kinds: mutant.faults.to_vec(),
+            limits_guesses: mutant.limits_guesses,
             defect: Some(mutant),
         };
         let report = Box::pin(round::run(&plan)).await;

@@ -55,7 +55,8 @@ const ROLES: Mix = &[
     (Action::Inactivate, 3),
     (Action::Reactivate, 7),
 ];
-const GUESSES: Mix = &[(Action::GuessAPassword, 1)];
+/// Nothing but guesses at passwords.
+pub const GUESSES: Mix = &[(Action::GuessAPassword, 1)];
 
 const PLAIN: Mutant = Mutant {
     name: "",

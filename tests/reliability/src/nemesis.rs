@@ -20,7 +20,7 @@ use crate::workload::Client;
 use crate::world::{Held, World};
 
 /// What is not back after so long never will be.
-const GIVES_UP: Duration = Duration::from_secs(60);
+const GIVES_UP: Duration = Duration::from_mins(1);
 
 /// A step of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,6 +36,8 @@ pub struct Plan {
     pub faults: usize,
     /// Which.
     pub kinds: Vec<Fault>,
+    /// Whether guesses at passwords are limited, as they are in production. Then nobody can do much else.
+    pub limits_guesses: bool,
     /// The deliberate defect, if there is one.
     pub defect: Option<&'static Mutant>,
 }
@@ -64,7 +66,7 @@ const DEPUTY: &str = "deputy";
 
 /// Runs a round.
 pub async fn run(plan: &Plan) -> Report {
-    let mut site = Site::start(plan.store, plan.binaries, plan.defect).await;
+    let mut site = Site::start(plan).await;
     let driver = Arc::new(Driver::new(site.processes.anonymous.clone(), plan.store.replicas()));
     let world = Arc::new(World::default());
     let watchman = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
@@ -87,7 +89,7 @@ pub async fn run(plan: &Plan) -> Report {
 
     let history = driver.history();
     let mut found = check(&history, Some(&end));
-    if plan.defect.is_some_and(|mutant| mutant.limits_guesses) {
+    if plan.limits_guesses {
         found.extend(check_guesses(&history));
     }
     let mut violations: Vec<(Invariant, String)> =

@@ -3,10 +3,10 @@
 mod stored;
 mod usage;
 
-use e2e::{Binaries, Cluster, Engine, Processes, Service, Settings};
+use e2e::{Cluster, Engine, Processes, Service, Settings};
 
 pub use self::usage::Usage;
-use crate::mutants::Mutant;
+use crate::round::Plan;
 
 /// Where data is kept, and by how many processes of each service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -40,7 +40,8 @@ pub struct Site {
 
 impl Site {
     /// Starts everything, with nothing stored, and with a deliberate defect if one is named.
-    pub async fn start(store: Store, binaries: Binaries, defect: Option<&Mutant>) -> Self {
+    pub async fn start(plan: &Plan) -> Self {
+        let store = plan.store;
         let (cluster, settings) = match store {
             Store::Sqlite => (None, Settings::on(Engine::Sqlite)),
             Store::Postgres => {
@@ -49,13 +50,12 @@ impl Site {
                 (Some(cluster), settings)
             }
         };
-        let limits_guesses = defect.is_some_and(|mutant| mutant.limits_guesses);
-        let settings = told(if limits_guesses { settings } else { settings.unlimited() });
-        let settings = match defect {
+        let settings = told(if plan.limits_guesses { settings } else { settings.unlimited() });
+        let settings = match plan.defect {
             Some(mutant) => settings.variable("TANDEM_MUTANT", mutant.name),
             None => settings,
         };
-        let processes = Processes::start_with(binaries, settings).await;
+        let processes = Processes::start_with(plan.binaries, settings).await;
         Self { processes, store, cluster }
     }
 

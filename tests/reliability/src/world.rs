@@ -37,7 +37,7 @@ pub struct Person {
 
 /// Everybody.
 #[derive(Debug, Default)]
-struct People {
+struct Known {
     people: Vec<Person>,
     super_admin: Vec<Held>,
     /// Every token that there was.
@@ -48,7 +48,7 @@ struct People {
 
 /// Everybody, for all clients.
 #[derive(Debug, Default)]
-pub struct World(Mutex<People>);
+pub struct World(Mutex<Known>);
 
 /// So many tokens of a user are remembered.
 const REMEMBERED: usize = 5;
@@ -56,7 +56,7 @@ const REMEMBERED: usize = 5;
 const WELL_KNOWN: usize = 4;
 
 impl World {
-    fn people(&self) -> MutexGuard<'_, People> {
+    fn people(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,7 +168,7 @@ impl World {
     }
 }
 
-impl People {
+impl Known {
     fn person(&mut self, user: &str) -> Option<&mut Person> {
         self.people.iter_mut().find(|person| person.name.eq_ignore_ascii_case(user))
     }

@@ -13,6 +13,7 @@ mod consistency;
 mod crashes;
 mod drain_under_load;
 mod etags;
+mod faults;
 mod feed;
 mod list_users;
 mod log_in;

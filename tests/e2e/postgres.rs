@@ -20,5 +20,5 @@ mod rolling;
 mod silence;
 mod stops;
 mod stuck;
-mod tally;
+pub(crate) mod tally;
 mod versions;

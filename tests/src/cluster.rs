@@ -77,7 +77,7 @@ impl Cluster {
         self.place.script("thaw", &[]).await;
     }
 
-    /// Takes every place for a connection that it has, and whichever becomes free, for as long as the result lives.
+    /// Takes every place for a connection that it has for as long as the result lives: nobody else has any.
     pub async fn take_every_connection(&self) -> EveryConnection {
         EveryConnection::of(Some(&self.url())).await
     }

@@ -40,6 +40,7 @@ pub use cluster::{Cluster, Pooler};
 pub use collector::{Collector, Span};
 pub use contract::{AUTH, IDENTITY, USERS};
 pub use data::Data;
+pub use database::testing::server_address;
 pub use endpoints::{Endpoints, patient};
 pub use engine::{Engine, rounds};
 pub use eventually::eventually;

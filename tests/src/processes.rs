@@ -51,9 +51,10 @@ pub struct Processes {
     pub anonymous: Caller,
     binaries: Binaries,
     settings: Settings,
-    home: Home,
+    // They end before what they use does.
     replicas: Vec<Replica>,
     hooks: Vec<Hooks>,
+    home: Home,
     were_ready: bool,
 }
 

@@ -14,11 +14,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous,
-};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{Connection, Transaction};
 use tokio::time::{Instant, sleep};
 
@@ -176,22 +173,17 @@ fn shares(max_connections: u32) -> (u32, usize) {
 async fn writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     let end = Instant::now() + BUSY_WAIT;
     loop {
-        match pool(WRITER_WAIT, 1).before_acquire(is_sound).connect_with(options.clone()).await {
+        // A disk that is full, or fails, makes SQLite roll back by itself. sqlx's own rollback then finds nothing to roll back,
+        // and it takes the connection for one inside a transaction ever after: no writer would come through again.
+        let pool = pool(WRITER_WAIT, 1)
+            .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))));
+        match pool.connect_with(options.clone()).await {
             Err(error) if sqlite_result(&error) == Some(BUSY) && Instant::now() < end => {
                 sleep(OPENING_PAUSE).await;
             }
             outcome => return outcome,
         }
     }
-}
-
-/// Whether a connection can begin a transaction. A disk that is full, or fails, makes SQLite roll back by itself; sqlx's own
-/// rollback then finds nothing to roll back, and it takes the connection for one inside a transaction ever after.
-fn is_sound(
-    connection: &mut SqliteConnection,
-    _: PoolConnectionMetadata,
-) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
-    Box::pin(ready(Ok(!connection.is_in_transaction())))
 }
 
 /// Connections to a file have no reason to age: there is no server that could move.

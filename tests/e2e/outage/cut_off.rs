@@ -160,3 +160,18 @@ async fn an_auth_service_that_answers_a_byte_a_second_lets_nobody_in_and_is_back
 async fn an_auth_service_that_answers_garbage_lets_nobody_in_and_is_back_at_once() {
     cut_off(Mode::Garbage).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_whose_connections_are_reset_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Mode::Reset).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_whose_answers_are_lost_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Mode::SwallowReplies).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_service_that_says_nothing_more_lets_nobody_in_and_is_back_at_once() {
+    cut_off(Mode::HalfClose).await;
+}

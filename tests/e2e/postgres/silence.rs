@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use api::auth::GetCurrentSessionRequest;
 use api::users::{GetCurrentUserRequest, UserRole};
-use database::testing::server_address;
-use e2e::{Caller, Engine, Mode, Pair, Proxy, Service, Settings, eventually, get, sql};
+use e2e::{Caller, Engine, Mode, Pair, Proxy, Service, Settings, eventually, get, server_address, sql};
 use futures::future::join_all;
 
 use super::mix::Mix;

@@ -9,13 +9,13 @@ use e2e::{Call, Caller, Failure, Reply};
 use tonic::{Code, Status};
 
 /// How a call ended that was good.
-pub(super) const OK: &str = "OK";
+pub(crate) const OK: &str = "OK";
 /// How a call ended that the client gave up.
-pub(super) const CANCELLED: &str = "given up by the client";
+pub(crate) const CANCELLED: &str = "given up by the client";
 /// How a call ended that nobody answered.
-pub(super) const AWAY: &str = "nobody answers";
+pub(crate) const AWAY: &str = "nobody answers";
 /// All that may be said of an outage.
-pub(super) const OUTAGES: [&str; 5] = [
+pub(crate) const OUTAGES: [&str; 5] = [
     "STORAGE_UNAVAILABLE",
     "IDENTITY_PROVIDER_UNAVAILABLE",
     "OUTCOME_UNKNOWN",
@@ -25,7 +25,7 @@ pub(super) const OUTAGES: [&str; 5] = [
 
 /// How often which call ended how.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<BTreeMap<&'static str, Calls>>);
+pub(crate) struct Tally(Mutex<BTreeMap<&'static str, Calls>>);
 
 /// Calls of one kind.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct Calls {
 
 impl Tally {
     /// Makes a call and counts it; of those who are refused, the reason.
-    pub(super) async fn call<M: Call>(
+    pub(crate) async fn call<M: Call>(
         &self,
         caller: &Caller,
         message: M,
@@ -48,7 +48,7 @@ impl Tally {
     }
 
     /// Counts a call and remembers how long the longest lasted.
-    pub(super) fn note<M>(&self, end: &str, lasted: Duration) {
+    pub(crate) fn note<M>(&self, end: &str, lasted: Duration) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let calls = calls.entry(name::<M>()).or_default();
         *calls.ends.entry(end.to_owned()).or_default() += 1;
@@ -56,7 +56,7 @@ impl Tally {
     }
 
     /// How many calls ended so.
-    pub(super) fn count(&self, wanted: impl Fn(&str) -> bool) -> usize {
+    pub(crate) fn count(&self, wanted: impl Fn(&str) -> bool) -> usize {
         let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ends = calls.values().flat_map(|calls| &calls.ends);
         ends.filter(|(end, _)| wanted(end)).map(|(_, times)| times).sum()
@@ -75,7 +75,7 @@ impl fmt::Display for Tally {
 }
 
 /// The reason of an error, which is held against the table of errors. Only the client itself says nothing but a code.
-pub(super) fn reason<M: Call>(status: &Status) -> String {
+pub(crate) fn reason<M: Call>(status: &Status) -> String {
     if status.code() == Code::Cancelled && status.details().is_empty() {
         return if status.message() == "Timeout expired" {
             CANCELLED.to_owned()

@@ -14,6 +14,12 @@ use crate::home::Home;
 use crate::settings::{by_way_of, place};
 use crate::{Engine, Service, Settings, eventually};
 
+/// Runs a program for which a write that has no room is an error and not the end, and which may write what it may write, even
+/// where it is root's: what is ignored stays so across an `exec`.
+const IN_A_MORTAL_WORLD: &str = "trap '' XFSZ
+[ \"$(id -u)\" != 0 ] || exec setpriv --bounding-set=-dac_override,-dac_read_search \"$0\" \"$@\"
+exec \"$0\" \"$@\"";
+
 /// A way out of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -125,9 +131,8 @@ impl Hooks {
         }
         let Some(clock) = &self.clocks[service as usize] else { return command(binary, variables) };
         variables.push(("TANDEM_CLOCK_OFFSET".to_owned(), clock.display().to_string()));
-        // What is ignored stays so across an `exec`, and a write that has no room is an error then, not a death.
         let mut command = command("/bin/sh", variables);
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", binary]);
+        command.args(["-c", IN_A_MORTAL_WORLD, binary]);
         command
     }
 }

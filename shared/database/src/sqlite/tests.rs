@@ -65,21 +65,18 @@ async fn once_a_full_disk_has_room_again_writers_come_through() {
     assert_eq!(entries(&database).await, [0]);
 }
 
-/// Finds no room for what it writes, and leaves its connection as a full disk leaves it.
-async fn find_no_room(database: &Sqlite) -> Result<(), sqlx::Error> {
-    let mut transaction = database.write().await?;
-    sqlx::query("pragma max_page_count = 1").execute(&mut *transaction).await?;
-    sqlx::query("insert into entry values (zeroblob(100000))").execute(&mut *transaction).await?;
-    transaction.commit().await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_writers_that_find_a_full_disk_at_once_all_hear_of_an_outage() {
+/// They begin on a connection of which the one before has just made nothing of use, one after the other.
+#[tokio::test]
+async fn of_many_writers_on_a_full_disk_each_hears_that_it_is_full() {
     let (_folder, database) = database().await;
-    let writers = join_all((0..50).map(|_| find_no_room(&database))).await;
-    for outcome in writers {
-        let error = outcome.expect_err("no room");
-        assert!(is_unavailable(&error), "{error}");
+    let writer = async || {
+        let mut transaction = database.write().await.expect("begins");
+        sqlx::query("pragma max_page_count = 1").execute(&mut *transaction).await.expect("is set");
+        let insert = sqlx::query("insert into entry values (zeroblob(100000))");
+        insert.execute(&mut *transaction).await.expect_err("no room")
+    };
+    for full in join_all((0..100).map(|_| writer())).await {
+        assert!(is_unavailable(&full), "{full}");
     }
     add_entry(&database).await.expect("there is room on another connection");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,6 +14,11 @@ use super::{TestDatabase, server};
 const AT_ONCE: Duration = Duration::from_millis(5);
 /// Of PostgreSQL: too many connections.
 const TOO_MANY: &str = "53300";
+/// What these connections are called, by which they know each other.
+const NAME: &str = "every connection";
+/// Ends all others, and says how many there were.
+const CUT_OTHERS: &str = "select count(*) from pg_stat_activity
+    where backend_type = 'client backend' and application_name <> 'every connection' and pg_terminate_backend(pid)";
 
 impl TestDatabase {
     /// Ends every connection to it as an operator or a failover does, and returns how many there were.
@@ -42,7 +48,7 @@ impl TestDatabase {
     }
 }
 
-/// Every place for a connection that a server has, and whichever becomes free, for as long as this lives.
+/// Every place for a connection that a server has, for as long as this lives: nobody else has any.
 #[derive(Debug)]
 #[must_use = "the places are free again when it is dropped"]
 pub struct EveryConnection {
@@ -50,11 +56,11 @@ pub struct EveryConnection {
 }
 
 impl EveryConnection {
-    /// Takes them, those that are kept for superusers included, and returns when the server says that there are no more.
-    /// Connections of others stay; [`TestDatabase::cut_connections`] frees their places for this.
+    /// Takes them, those that are kept for superusers included, ends those that others have, and returns when there are none left
+    /// of either.
     pub async fn of(server_url: Option<&str>) -> Self {
         let (tell, mut full) = watch::channel(false);
-        let taking = tokio::spawn(take(server(server_url), tell));
+        let taking = tokio::spawn(take(server(server_url).application_name(NAME), tell));
         full.wait_for(|full| *full).await.expect("it goes on taking");
         Self { taking }
     }
@@ -72,9 +78,12 @@ async fn take(server: PgConnectOptions, full: watch::Sender<bool>) {
         match super::try_connect(&server).await {
             Ok(connection) => taken.push(connection),
             Err(error) => {
-                let code = error.as_database_error().and_then(|error| error.code());
+                let code = error.as_database_error().and_then(DatabaseError::code);
                 if code.is_some_and(|code| code == TOO_MANY) {
-                    full.send_replace(true);
+                    let first = taken.first_mut().expect("whoever is let in first stays");
+                    let others: i64 =
+                        sqlx::query_scalar(CUT_OTHERS).fetch_one(first).await.expect("a superuser");
+                    full.send_if_modified(|full| others == 0 && !std::mem::replace(full, true));
                 }
                 sleep(AT_ONCE).await;
             }

@@ -48,6 +48,7 @@ const NAMES: Mix = &[
     (Action::LogIn, 10),
 ];
 const ROLES: Mix = &[
+    (Action::UseAStaleEtag, 20),
     (Action::Grant, 30),
     (Action::Revoke, 30),
     (Action::GetUser, 15),

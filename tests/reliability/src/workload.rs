@@ -46,6 +46,7 @@ pub enum Action {
     GuessAPassword,
     ForgeAToken,
     RaceLogIns,
+    UseAStaleEtag,
 }
 
 /// How often each is done, in proportion.
@@ -75,6 +76,7 @@ pub const EVERYTHING: Mix = &[
     (Action::GuessAPassword, 3),
     (Action::ForgeAToken, 3),
     (Action::RaceLogIns, 1),
+    (Action::UseAStaleEtag, 2),
 ];
 
 /// One of many.
@@ -152,6 +154,7 @@ impl Client {
             Action::GuessAPassword => self.guess_a_password().await,
             Action::ForgeAToken => self.forge_a_token().await,
             Action::RaceLogIns => Box::pin(self.race_log_ins()).await,
+            Action::UseAStaleEtag => self.use_a_stale_etag().await,
         }
     }
 

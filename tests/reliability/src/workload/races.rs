@@ -1,9 +1,12 @@
-//! Log-ins while the right to log in is taken away: of a user whom nobody else knows, so that it is certain what each
-//! answer may be.
+//! Log-ins while the right to log in is taken away, and changes by what is known no longer: of users whom nobody else knows,
+//! so that it is certain what each answer may be.
 
 use std::time::Duration;
 
-use api::users::{InactivateUserRequest, ReactivateUserRequest, SetUserPasswordRequest};
+use api::users::{
+    GetUserRequest, GrantAdminRequest, GrantAdminResponse, InactivateUserRequest, ReactivateUserRequest,
+    RevokeAdminRequest, SetUserPasswordRequest,
+};
 use e2e::by_name;
 use futures::future::join_all;
 use rand::Rng as _;
@@ -11,7 +14,7 @@ use tokio::time::sleep;
 
 use super::Client;
 use crate::driver::about;
-use crate::history::{Does, Role, Secret};
+use crate::history::{Call, Does, Role, Secret};
 use crate::world::Held;
 
 /// So many log-ins are under way.
@@ -53,6 +56,28 @@ impl Client {
                 _ => self.open(&admin, &name).await,
             }
             self.probe(&opened).await;
+        }
+    }
+
+    /// Changes somebody whom nobody else knows, as it is known and as it was known before.
+    pub(super) async fn use_a_stale_etag(&mut self) {
+        let Some(admin) = self.world.super_admin(&mut self.rng) else { return };
+        let name = self.world.new_name();
+        self.create_user(&admin, &name, Role::User).await;
+        self.world.keep_to_oneself(&name);
+        let call = admin.call(Does::GetUser).on(&name);
+        let message = GetUserRequest { user: by_name(&name), consistency_token: String::new() };
+        let read = self.administer(&admin, call, message, |answer| answer.user.as_ref()).await;
+        let Some(etag) = read.and_then(|reply| reply.message.user).map(|user| user.etag) else { return };
+        let with = |does| Call { etag: Some(etag.clone()), ..admin.call(does).on(&name) };
+        let message = GrantAdminRequest { user: by_name(&name), etag: etag.clone() };
+        let user = |answer: &GrantAdminResponse| answer.user.clone();
+        let by = self.by(Some(&admin.token));
+        let granted =
+            self.make(by, with(Does::GrantAdmin), message, |answer| about(user(answer).as_ref())).await;
+        if granted.is_ok() {
+            let message = RevokeAdminRequest { user: by_name(&name), etag: etag.clone() };
+            self.administer(&admin, with(Does::RevokeAdmin), message, |answer| answer.user.as_ref()).await;
         }
     }
 

@@ -11,6 +11,7 @@ mod wire;
 use std::sync::Arc;
 
 use api::users::users_service_server::UsersServiceServer;
+use fail_point::mutant;
 use grpc_kit::health::{self, HealthHandle};
 use grpc_kit::metadata::{Bearer, bearer};
 use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, call, reflection};
@@ -95,6 +96,10 @@ impl<P: Ports> Handlers<P> {
         let users = Arc::clone(&self.0);
         let token = token(request.metadata());
         let message = request.into_inner();
+        // A defect: every call leaves a task behind.
+        if mutant("call.leaves_a_task") {
+            tokio::spawn(std::future::pending::<()>());
+        }
         let work = async move {
             let who = Authenticate { token, skip_renewal }.execute(&users.commands).await;
             let outcome = match who.caller {

@@ -27,9 +27,30 @@ fn has_folder(source: &Source, sources: &[Source]) -> bool {
     sources.iter().any(|other| other.path.starts_with(&folder))
 }
 
+/// The tests that a page names and that are not there. A test is a sentence: a name of five words or more.
+#[must_use]
+pub fn tests_that_are_not_there(place: &str, page: &str, sources: &[Source]) -> Vec<Violation> {
+    let named = page.split('`').skip(1).step_by(2).filter(|name| is_a_sentence(name));
+    let is_there = |name: &str| sources.iter().any(|source| source.text.contains(&format!("fn {name}(")));
+    let missing = named.filter(|name| !is_there(name));
+    missing.map(|name| Violation::new(place, format!("names the test {name}, which there is not"))).collect()
+}
+
+fn is_a_sentence(name: &str) -> bool {
+    name.matches('_').count() >= 4 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_names_tests_that_there_are() {
+        let sources = [Source::new("tests/x.rs", "#[test] fn what_was_said_is_so() {}")];
+        let missing = |page: &str| tests_that_are_not_there("page.md", page, &sources).len();
+        assert_eq!(missing("See `what_was_said_is_so` and `request_id`."), 0);
+        assert_eq!(missing("See `what_was_said_is_so_not`."), 1);
+    }
 
     fn places(sources: &[(&str, &str)]) -> Vec<String> {
         let sources: Vec<_> = sources.iter().map(|(path, text)| Source::new(*path, *text)).collect();

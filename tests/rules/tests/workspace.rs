@@ -46,3 +46,11 @@ fn files_do_one_job() {
 fn crates_and_folders_open_with_what_they_are() {
     assert_none(documentation::unopened(&sources()));
 }
+
+#[test]
+fn what_is_guaranteed_has_the_tests_that_are_named_behind_it() {
+    let page = "docs/reliability.md";
+    let text = std::fs::read_to_string(workspace().join(page)).expect("the page");
+    assert!(text.contains("i3_a_log_in_under_way_leaves_a_session"), "no test is named: nothing was checked");
+    assert_none(documentation::tests_that_are_not_there(page, &text, &sources()));
+}

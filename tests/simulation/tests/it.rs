@@ -77,9 +77,9 @@ mod a_defect_is_caught {
         a_use_brings_an_ended_session_back: "use_session.brings_back" breaks I4;
         a_session_that_was_read_once_is_believed: "sessions.remembered" breaks I4;
         a_change_of_the_password_keeps_other_sessions: "change_password.sessions_kept" breaks I5;
-        sessions_end_before_the_password_is_set: "set_password.sessions_apart" breaks I5;
+        sessions_outlive_a_password_that_was_set: "set_password.sessions_kept" breaks I5;
         names_that_differ_in_case_are_two: "usernames.as_entered" breaks I6;
-        the_last_super_admin_is_protected_before_the_transaction_only: "demote.decided_before" breaks I7;
+        the_last_super_admin_may_go: "demote_super_admin.last_may_go" breaks I7;
         a_repeated_sign_up_is_a_new_one: "sign_up.repeats_are_new" breaks I8;
         a_repeated_creation_is_a_new_one: "create_user.repeats_are_new" breaks I8;
         an_outage_lets_in_whom_it_knows: "outage.lets_in" breaks I9;

@@ -14,6 +14,7 @@ use auth_core::commands::{
     ChangePassword, Context, LogOut, Principal, RefreshSession, RevokeAllSessions, SignUp,
 };
 use auth_core::ports::Ports;
+use fail_point::mutant;
 use grpc_kit::call::unit_of_work;
 use tonic::{Request, Response, Status};
 
@@ -75,6 +76,10 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
     async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
         let (client, message) = self.0.anonymous(request).await?;
         let from = client.peer_address;
+        // A defect: a secret is logged.
+        if mutant("log_in.logs_the_password") {
+            tracing::info!(password = message.password, "somebody logs in");
+        }
         let outcome = match wire::log_in(message, client) {
             Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
             Err(violations) => Err(Error::InvalidFields(violations)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::auth::ErrorReason as Auth;
 use api::identity::ErrorReason as Identity;
 use auth_core::{Error, StoreError};
+use fail_point::mutant;
 use grpc_kit::Fault;
 use identity::{Rule, Violation};
 use tonic::{Code, Status};
@@ -25,6 +26,17 @@ const ACCOUNT: &str = "tandem.identity.v1.Account";
 
 /// What `AuthService` answers.
 pub(super) fn auth(error: Error) -> Status {
+    let error = match error {
+        // A defect: an outage is answered as a denial.
+        Error::Store(StoreError::Unavailable(_)) if mutant("status.outage_is_a_denial") => {
+            Error::Unauthenticated
+        }
+        // A defect: a denial is answered as an outage.
+        Error::Unauthenticated if mutant("status.denial_is_an_outage") => {
+            Error::Store(StoreError::Unavailable("a defect".into()))
+        }
+        error => error,
+    };
     let message = error.to_string();
     let fault = |code, reason: Auth| Fault::new(code, AUTH_DOMAIN, reason.as_str_name(), message);
     let fault = match error {

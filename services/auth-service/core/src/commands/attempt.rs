@@ -38,10 +38,14 @@ impl<P: Ports> Context<P> {
         check: impl Future<Output = Result<Checked<T>, Error>> + Send,
     ) -> Result<Checked<T>, Error> {
         let Some(policy) = &self.throttle else { return check.await };
-        // The password is looked at first, and the attempt written down after.
+        // A defect: what is tried at once is looked at before any of it is counted.
         if mutant("attempt.reserved_after") {
+            self.admits(self.standing(policy, &attempt).await?)?;
             let checked = check.await;
-            let (id, _turn) = Box::pin(self.admitted(policy, &attempt, patience)).await?;
+            let mut tx = self.store.begin_costly().await?;
+            let (id, standing) = (self.ids.attempt_id(), tx.lock_standing(&attempt).await?);
+            tx.reserve_attempt(id, &attempt, standing.lapse_time()).await?;
+            commit(tx).await?;
             Box::pin(self.settled(id, &attempt, &checked)).await?;
             return checked;
         }

@@ -1,6 +1,10 @@
 //! Says who is behind an access token. The call that every other one begins with, so it reads one row and writes none;
 //! what a use of the session leaves behind is a unit of work of its own, [`UseSession`], which is seldom due.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use fail_point::mutant;
 use identity::Timestamp;
 
 use super::{Context, Trace};
@@ -58,7 +62,10 @@ impl Authenticate<'_> {
         if claims.expire_time <= cx.clock.now() {
             return Ok(Err(Denial::Expired));
         }
-        let Some(live) = cx.store.reader().live_session(&claims.session_id).await? else {
+        let live = cx.store.reader().live_session(&claims.session_id).await?;
+        // A defect: a process believes what it has seen once.
+        let believes = mutant("authenticate.believes_its_memory");
+        let Some(live) = (if believes { remembered(&claims.session_id, live) } else { live }) else {
             return Ok(Err(Denial::Revoked));
         };
         Ok(self.judge(cx, &claims, live))
@@ -90,6 +97,16 @@ impl Authenticate<'_> {
         });
         Ok(Authenticated { principal: Principal { session, account }, due })
     }
+}
+
+/// What this process has seen of a session first. Only the defect remembers anything.
+fn remembered(id: &SessionId, live: Option<LiveSession>) -> Option<LiveSession> {
+    static SEEN: Mutex<BTreeMap<String, LiveSession>> = Mutex::new(BTreeMap::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(live) = live {
+        seen.entry(id.to_string()).or_insert(live);
+    }
+    seen.get(&id.to_string()).cloned()
 }
 
 /// A session after its use was noted.

@@ -92,7 +92,7 @@ impl ChangePassword {
         }
         // The session of this call has to be alive still: it may have been ended while the passwords were hashed.
         tx.end_session(id, &self.principal.session.id).await?.ok_or(Error::Unauthenticated)?;
-        // The other sessions go on.
+        // A defect: the other sessions go on.
         if !mutant("change_password.sessions_kept") {
             tx.end_sessions(id, None).await?;
         }

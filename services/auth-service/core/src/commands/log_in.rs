@@ -54,7 +54,10 @@ impl LogIn {
             return Ok(Checked::Wrong);
         };
         let id = seen.account.id;
-        let rehashed = match permit.verify(id, &self.password, &seen.password_hash).await? {
+        let verdict = permit.verify(id, &self.password, &seen.password_hash).await?;
+        // A defect: any password does.
+        let verdict = if mutant("log_in.any_password") { Verdict::Match } else { verdict };
+        let rehashed = match verdict {
             Verdict::Mismatch => return Ok(Checked::Wrong),
             _ if seen.account.state == AccountState::Disabled => return Ok(Checked::Inactive),
             Verdict::Match => None,
@@ -72,7 +75,7 @@ impl LogIn {
         let id = seen.account.id;
         let mut tx = cx.store.begin_costly().await?;
         let account = tx.lock_account(id).await?.ok_or(Error::InvalidCredentials)?;
-        // What was read before the hash is believed.
+        // A defect: what was read before the password was looked at is believed.
         let believes = mutant("log_in.not_compared");
         if !account.same_credential(seen) && !believes {
             return Err(Error::InvalidCredentials);

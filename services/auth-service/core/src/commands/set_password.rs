@@ -3,7 +3,7 @@
 use fail_point::mutant;
 use identity::{RawPassword, UserId, Violation, Violations};
 
-use super::{AccountChanged, Context, ExpectedVersion, RevokeSessions, Trace, lock_expected};
+use super::{AccountChanged, Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::{AccountKey, NewPassword, PasswordPolicy};
 use crate::ports::{
@@ -50,15 +50,12 @@ impl SetPassword {
         let hash = permit.hash(id, password.raw()).await?;
         drop(permit);
 
-        // The sessions end in a unit of work of their own, before.
-        let apart = mutant("set_password.sessions_apart");
-        if apart {
-            RevokeSessions { account_id: id, session_id: None }.execute(cx).await?;
-        }
         let mut tx = cx.store.begin_costly().await?;
         let stored = lock_expected(&mut tx, id, self.expected).await?;
         let now = tx.now().await?;
-        let revoked_count = if apart { 0 } else { tx.end_sessions(id, None).await? };
+        // A defect: the sessions go on.
+        let keeps = mutant("set_password.sessions_kept");
+        let revoked_count = if keeps { 0 } else { tx.end_sessions(id, None).await? };
         // Before the feed's counter, which is the last lock. Nobody who holds these waits for an account.
         tx.forget_failures(&stored.account.username).await?;
         let account = tx.update_account(&stored.with_password(hash, now)).await?;

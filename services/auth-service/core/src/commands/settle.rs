@@ -49,9 +49,13 @@ enum Found {
 impl<P: Ports> Context<P> {
     /// Makes a unit of work durable and visible. OK means that it is.
     pub(super) async fn commit(&self, tx: <P::Store as Store>::Tx, trace: Trace<'_>) -> Result<(), Error> {
+        // A defect: what is answered is not written.
+        if mutant("commit.not_awaited") {
+            return Ok(());
+        }
         match tx.commit().await {
             Ok(()) => Ok(()),
-            // What nobody knows is answered OK.
+            // A defect: what may have been written is answered as written.
             Err(StoreError::OutcomeUnknown(_)) if mutant("commit.unknown_is_ok") => Ok(()),
             Err(StoreError::OutcomeUnknown(cause)) => Ok(self.settle(&trace, cause).await?),
             Err(error) => Err(error.into()),

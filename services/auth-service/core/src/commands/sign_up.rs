@@ -40,7 +40,7 @@ impl SignUp {
         violations.finish(parsed.map(|((username, password), request_id)| Self {
             username,
             password,
-            // No repeat is recognised.
+            // A defect: a repeat is taken for another call.
             request_id: request_id.filter(|_| !mutant("sign_up.repeats_are_new")),
             address: ClientAddress::of(client.peer_address),
         }))
@@ -64,6 +64,11 @@ impl SignUp {
             return self.repeat(cx, permit, &known).await;
         }
         if taken {
+            // A defect: a name is given to whoever asks for it.
+            if mutant("sign_up.taken_name_is_given") {
+                let found = reader.account(&AccountKey::Username(self.username.clone())).await?;
+                return found.map(|stored| stored.account).ok_or(Error::UsernameTaken(self.username));
+            }
             return Err(Error::UsernameTaken(self.username));
         }
         let id = cx.ids.account_id();

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::vec;
 
-use fail_point::mutant;
+use fail_point::{fail_point, mutant};
 use identity::{Epoch, UserId};
 
 use crate::commands::Context;
@@ -83,16 +83,21 @@ async fn apply<P: Ports>(
         }
     }
     if state != before {
-        // The place is saved before the accounts, in a transaction of its own.
-        if mutant("apply_feed.cursor_apart") && tx.move_feed(lease.fence, &state).await? {
+        let accounts: Vec<Account> = accounts.into_values().collect();
+        // A defect: the place is moved before what was brought to it is written.
+        if mutant("apply_feed.cursor_apart") {
+            if !tx.move_feed(lease.fence, &state).await? {
+                return Ok(Err(LeaseLost));
+            }
             tx.commit().await?;
+            fail_point("apply_feed.moved");
             tx = cx.store.begin().await?;
         }
-        let accounts: Vec<Account> = accounts.into_values().collect();
         tx.apply_accounts(&accounts).await?;
         if !tx.move_feed(lease.fence, &state).await? {
             return Ok(Err(LeaseLost));
         }
+        fail_point("apply_feed.moved");
         tx.commit().await?;
     }
     Ok(Ok(snapshot))

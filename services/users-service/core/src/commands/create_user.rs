@@ -76,7 +76,7 @@ impl CreateUserForm {
         let fields = username.zip(password).zip(role.zip(request_id));
         let ((username, password), (role, request_id)) =
             violations.finish(fields).map_err(Error::InvalidField)?;
-        // No repeat is recognised.
+        // A defect: a repeat is taken for another call.
         let request_id = request_id.filter(|_| !mutant("create_user.repeats_are_new"));
         Ok(CreateUser { username, password, role, request_id })
     }
@@ -142,7 +142,7 @@ impl CreateUser {
             }
             None => Reserved { id, claimed: None },
         };
-        // The role is reserved only when the account is registered.
+        // A defect: the role is reserved only when the account is registered.
         if !mutant("create_user.reserved_after") {
             tx.reserve(reserved.id, self.role).await?;
         }

@@ -57,7 +57,10 @@ pub(super) async fn set_role<P: Ports>(
         let Some(changed) = user.with_role(role, now) else { return Ok(Ok(user)) };
         written.note(&changed);
         tx.update_role(&changed).await?;
-        tx.commit().await?;
+        // A defect: what is answered is not written.
+        if !mutant("set_role.not_committed") {
+            tx.commit().await?;
+        }
         Ok(Ok(changed))
     })
     .await??;
@@ -91,9 +94,12 @@ impl Written {
 
 fn require_expected(user: &User, expected: &Expected) -> Result<(), Error> {
     let current = user.etag();
-    // Whatever was expected, it is done.
-    let holds = expected.holds_for(&current) || mutant("etags.not_compared");
-    if holds { Ok(()) } else { Err(Error::EtagMismatch { current }) }
+    // A defect: nobody looks at the etag.
+    if expected.holds_for(&current) || mutant("etags.not_compared") {
+        Ok(())
+    } else {
+        Err(Error::EtagMismatch { current })
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,285 @@
+//! Each rule is broken by somebody.
+
+use super::*;
+
+#[test]
+fn i1_a_role_that_was_given_is_gone() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GrantAdmin, "alice"), ok());
+    script.then(12, 13, root(Does::GetUser, "alice"), shows(Role::User, "e1"));
+    script.breaks(Invariant::I1);
+}
+
+#[test]
+fn i1_a_role_goes_back_by_itself() {
+    let mut script = Script::new();
+    script.then(10, 20, root(Does::GrantAdmin, "alice"), unknown());
+    script.then(30, 31, root(Does::GetUser, "alice"), shows(Role::Admin, "e1"));
+    script.then(40, 41, root(Does::GetUser, "alice"), shows(Role::User, "e0"));
+    script.breaks(Invariant::I1);
+}
+
+#[test]
+fn i1_a_user_that_was_made_is_not_found_or_not_listed() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GetUser, "alice"), denied("USER_NOT_FOUND"));
+    script.breaks(Invariant::I1);
+
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::CreateUser, "bobby").setting(NEW), made("0b"));
+    let listed = vec![alice_as(Role::User, "e1")];
+    let whole = Answer { listed, is_whole: true, ..Answer::default() };
+    script.then(12, 13, by(ROOT, "r", Does::ListUsers), Outcome::Ok(Box::new(whole)));
+    // The super admin is not listed either.
+    script.breaks(Invariant::I1);
+}
+
+#[test]
+fn i1_what_was_made_opened_or_changed_is_not_stored() {
+    let mut end = stored();
+    end.accounts.pop();
+    end.users.pop();
+    assert!(Script::new().at_the_end(Some(&end)).contains(&Invariant::I1));
+
+    let mut end = stored();
+    end.sessions.pop();
+    assert_eq!(Script::new().at_the_end(Some(&end)), [Invariant::I1]);
+
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GrantAdmin, "alice"), ok());
+    assert_eq!(script.at_the_end(Some(&stored())), [Invariant::I1]);
+}
+
+#[test]
+fn i2_the_two_sides_do_not_agree() {
+    let mut end = stored();
+    end.users.pop();
+    assert_eq!(Script::new().at_the_end(Some(&end)), [Invariant::I2]);
+
+    let mut end = stored();
+    end.users[1].is_active = false;
+    assert_eq!(Script::new().at_the_end(Some(&end)), [Invariant::I2]);
+
+    let mut end = stored();
+    end.users.push(User { id: "0c".into(), name: "carol".into(), ..end.users[1].clone() });
+    assert_eq!(Script::new().at_the_end(Some(&end)), [Invariant::I2]);
+}
+
+#[test]
+fn i3_somebody_who_was_inactivated_is_let_in() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::InactivateUser, "alice"), ok());
+    script.then(12, 13, alice(Does::GetCurrentUser), ok());
+    script.breaks(Invariant::I3);
+}
+
+#[test]
+fn i3_a_session_of_before_is_good_again_after_a_reactivation() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::InactivateUser, "alice"), ok());
+    script.then(12, 13, root(Does::ReactivateUser, "alice"), ok());
+    script.then(14, 15, alice(Does::GetCurrentUser), ok());
+    script.breaks(Invariant::I3);
+}
+
+#[test]
+fn i3_a_log_in_under_way_leaves_a_session() {
+    let mut script = Script::new();
+    script.then(10, 20, root(Does::InactivateUser, "alice"), ok());
+    script.log_in(15, 25, "alice", OLD, "a3");
+    script.then(30, 31, root(Does::ReactivateUser, "alice"), ok());
+    script.then(40, 41, by("alice", "a3", Does::GetCurrentUser), ok());
+    script.breaks(Invariant::I3);
+}
+
+#[test]
+fn i3_somebody_who_is_no_admin_any_more_does_what_admins_do() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GrantAdmin, "alice"), ok());
+    script.then(12, 13, root(Does::RevokeAdmin, "alice"), ok());
+    script.then(14, 15, alice(Does::ListUsers), ok());
+    script.breaks(Invariant::I3);
+}
+
+#[test]
+fn i4_a_session_outlives_its_end() {
+    let revoke = |does, session: &str| {
+        let mut call = by("alice", "a2", does);
+        call.session = Some(session.into());
+        call
+    };
+    let all = |keeps_current| Call { keeps_current, ..by("alice", "a2", Does::RevokeAllSessions) };
+    for ending in [alice(Does::LogOut), revoke(Does::RevokeSession, "a1"), all(true), all(false)] {
+        let mut script = Script::new();
+        script.then(10, 11, ending, ok());
+        script.then(12, 13, alice(Does::GetCurrentSession), ok());
+        script.breaks(Invariant::I4);
+    }
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::RevokeUserSessions, "alice"), ok());
+    script.then(12, 13, alice(Does::GetCurrentSession), denied("USER_NOT_FOUND"));
+    script.breaks(Invariant::I4);
+}
+
+#[test]
+fn i4_an_end_that_was_seen_is_undone() {
+    let mut script = Script::new();
+    script.then(10, 20, alice(Does::LogOut), unknown());
+    script.then(30, 31, alice(Does::GetCurrentSession), denied("UNAUTHENTICATED"));
+    script.then(40, 41, alice(Does::GetCurrentSession), ok());
+    script.breaks(Invariant::I4);
+}
+
+#[test]
+fn i4_a_session_that_was_ended_is_stored() {
+    let mut script = Script::new();
+    script.then(10, 11, alice(Does::LogOut), ok());
+    assert_eq!(script.at_the_end(Some(&stored())), [Invariant::I4]);
+}
+
+#[test]
+fn i5_a_session_outlives_its_password() {
+    let change = alice(Does::ChangePassword).showing(OLD).setting(NEW);
+    let set = root(Does::SetUserPassword, "alice").setting(NEW);
+    for (ending, outcome) in [(change, opened("a3")), (set, ok())] {
+        let mut script = Script::new();
+        script.then(10, 11, ending.clone(), outcome.clone());
+        script.then(12, 13, by("alice", "a2", Does::GetCurrentSession), ok());
+        script.breaks(Invariant::I5);
+
+        let mut script = Script::new();
+        script.then(10, 20, ending.clone(), outcome.clone());
+        script.log_in(15, 25, "alice", OLD, "a4");
+        script.then(30, 31, by("alice", "a4", Does::GetCurrentSession), ok());
+        script.breaks(Invariant::I5);
+
+        let mut script = Script::new();
+        script.then(10, 11, ending, outcome);
+        script.log_in(12, 13, "alice", OLD, "a5");
+        script.breaks(Invariant::I5);
+    }
+}
+
+#[test]
+fn i6_a_name_is_given_twice() {
+    let mut script = Script::new();
+    script.then(10, 20, Call::new(Does::SignUp, Who::Nobody).on("bobby").setting(OLD), made("0b"));
+    script.then(11, 21, Call::new(Does::SignUp, Who::Nobody).on("BOBBY").setting(NEW), made("0c"));
+    script.breaks(Invariant::I6);
+
+    let mut end = stored();
+    end.accounts.push(Account { id: "0d".into(), ..end.accounts[1].clone() });
+    end.users.push(User { id: "0d".into(), ..end.users[1].clone() });
+    assert_eq!(Script::new().at_the_end(Some(&end)), [Invariant::I6]);
+}
+
+#[test]
+fn i7_nobody_is_a_super_admin_any_more() {
+    let mut script = Script::new();
+    script.then(10, 11, Call::new(Does::Demote, Who::Operator).on(ROOT), ok());
+    let mut end = stored();
+    end.users[0].role = Role::User;
+    end.sessions.remove(0);
+    assert_eq!(script.at_the_end(Some(&end)), [Invariant::I7]);
+}
+
+#[test]
+fn i8_a_repeat_has_an_effect_of_its_own() {
+    let mut create = root(Does::CreateUser, "bobby").setting(Secret(5));
+    create.request_id = Some("one".into());
+    for answer in [denied("USERNAME_TAKEN"), denied("REQUEST_ID_REUSED"), made("0c")] {
+        let mut script = Script::new();
+        script.then(10, 11, create.clone(), made("0b"));
+        script.then(12, 13, create.clone(), answer);
+        script.breaks(Invariant::I8);
+    }
+}
+
+#[test]
+fn i8_an_etag_is_good_too_long_or_not_long_enough() {
+    let with = |etag: &str| {
+        let mut call = root(Does::GrantAdmin, "alice");
+        call.etag = Some(etag.into());
+        call
+    };
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GetUser, "alice"), shows(Role::User, "e1"));
+    script.then(12, 13, root(Does::GrantAdmin, "alice"), shows(Role::Admin, "e2"));
+    script.then(14, 15, with("e1"), shows(Role::Admin, "e2"));
+    script.breaks(Invariant::I8);
+
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GetUser, "alice"), shows(Role::User, "e1"));
+    script.then(14, 15, with("e1"), denied("ETAG_MISMATCH"));
+    script.breaks(Invariant::I8);
+}
+
+#[test]
+fn i8_somebody_is_stored_whom_nobody_can_have_made() {
+    let mut end = stored();
+    end.accounts.push(Account { id: "0b".into(), name: "bobby".into(), ..end.accounts[1].clone() });
+    end.users.push(User { id: "0b".into(), name: "bobby".into(), ..end.users[1].clone() });
+    assert_eq!(Script::new().at_the_end(Some(&end)), [Invariant::I8]);
+}
+
+#[test]
+fn i9_a_forged_token_or_a_password_that_was_never_set_lets_in() {
+    let mut script = Script::new();
+    script.then(10, 11, Call::new(Does::GetCurrentUser, Who::Forger), ok());
+    script.breaks(Invariant::I9);
+
+    let mut script = Script::new();
+    script.log_in(10, 11, "alice", Secret(99), "a3");
+    script.breaks(Invariant::I9);
+}
+
+#[test]
+fn i9_too_many_guesses_are_looked_at() {
+    let mut script = Script::new();
+    for number in 0..12 {
+        script.then(10, 900, log_in("alice", Secret(100 + number)), denied("INVALID_CREDENTIALS"));
+    }
+    let found: Vec<Invariant> = check_guesses(&script.0).iter().map(|one| one.invariant).collect();
+    assert_eq!(found, [Invariant::I9]);
+}
+
+#[test]
+fn i10_a_right_that_nobody_took_away_is_refused() {
+    let inactive = log_in("alice", OLD);
+    for (call, reason) in [
+        (alice(Does::GetCurrentSession), "UNAUTHENTICATED"),
+        (log_in("alice", OLD), "INVALID_CREDENTIALS"),
+        (inactive, "ACCOUNT_INACTIVE"),
+        (root(Does::InactivateUser, "alice"), "ROLE_TOO_LOW"),
+        (alice(Does::ChangePassword).showing(OLD).setting(NEW), "CURRENT_PASSWORD_MISMATCH"),
+    ] {
+        let mut script = Script::new();
+        script.then(10, 11, call, denied(reason));
+        script.breaks(Invariant::I10);
+    }
+}
+
+#[test]
+fn i10_an_answer_is_none_or_an_outage_is_answered_and_nothing_fails() {
+    let mut script = Script::new();
+    script.then(10, 11, alice(Does::GetCurrentSession), Outcome::Broken("INTERNAL".into()));
+    script.breaks(Invariant::I10);
+
+    let mut script = Script::new();
+    script.then(950, 951, alice(Does::GetCurrentSession), unknown());
+    assert_eq!(script.at_the_end(Some(&stored())), [Invariant::I10]);
+}
+
+#[test]
+fn a_story_has_the_calls_that_matter_and_no_others() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GetUser, "alice"), shows(Role::User, "e1"));
+    script.then(20, 21, alice(Does::LogOut), ok());
+    script.then(30, 31, by("alice", "a2", Does::GetCurrentSession), ok());
+    script.then(40, 41, alice(Does::GetCurrentSession), ok());
+    let violations = check(&script.0, None);
+    assert_eq!(violations[0].records, [3, 6, 8], "opened, ended, let in");
+    let told = story(&violations[0], &script.0);
+    assert_eq!(told.lines().count(), 4, "{told}");
+    assert!(told.contains("Auth-service 0 LogOut as alice in session a1"), "{told}");
+}

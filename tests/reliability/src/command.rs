@@ -1,0 +1,188 @@
+//! The command: which rounds are run, and the table of what came of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use e2e::{Binaries, Service};
+
+use crate::checker::Invariant;
+use crate::mutants::{self, MUTANTS, Mutant};
+use crate::nemesis::Fault;
+use crate::round::{self, Plan, Report};
+use crate::site::Store;
+use crate::table::Table;
+use crate::workload::EVERYTHING;
+
+/// Looks for violations of the invariants under faults.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    /// How many rounds are run on each engine.
+    #[arg(long, default_value_t = 2)]
+    rounds: u64,
+    /// What the first round is made from; each further one from the number after.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only on this engine.
+    #[arg(long)]
+    engine: Option<Store>,
+    /// How many seconds a round lasts at least.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How many faults there are in a round.
+    #[arg(long, default_value_t = 6)]
+    faults: usize,
+    /// Run the deliberate defects too, each of which has to be found.
+    #[arg(long)]
+    mutants: bool,
+    /// Run only these of them, and no other round.
+    #[arg(long, value_delimiter = ',')]
+    only_mutants: Vec<String>,
+    /// How many clients there are.
+    #[arg(long, default_value_t = 8)]
+    clients: u64,
+    /// A folder for the history, the stories and the logs of each round in which something was broken.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// Where the services under test are; the default is beside this program.
+    #[arg(long)]
+    binaries: Option<PathBuf>,
+}
+
+/// So many times the clients guess at passwords.
+const CROWD: u64 = 8;
+
+/// Runs what was asked for.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let binaries = binaries(arguments.binaries.as_ref());
+    let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
+    let is_wanted = |store| arguments.engine.is_none_or(|only| only == store);
+    let mut table = Table::default();
+    let stores = [Store::Sqlite, Store::Postgres].into_iter().filter(|store| is_wanted(*store));
+    for store in stores.filter(|_| arguments.only_mutants.is_empty()) {
+        for plan in plans(&arguments, binaries, store, first) {
+            let seed = plan.seed;
+            let report = Box::pin(round::run(&plan)).await;
+            announce(&format!("{store:?}, seed {seed}"), &report);
+            for (_, story) in &report.violations {
+                println!("{story}");
+            }
+            if let Some(folder) = arguments.keep.as_ref().filter(|_| !report.violations.is_empty()) {
+                keep(&folder.join(format!("{store:?}-{seed}")), &report);
+            }
+            table.add(store, &report);
+        }
+    }
+    let named = |mutant: &&Mutant| {
+        let only = &arguments.only_mutants;
+        if only.is_empty() { arguments.mutants } else { only.iter().any(|name| name == mutant.name) }
+    };
+    for mutant in MUTANTS.iter().filter(named).filter(|mutant| is_wanted(mutant.store)) {
+        table.add_mutant(mutant, Box::pin(hunt(mutant, binaries, first, arguments.clients)).await);
+    }
+    println!("\n{table}");
+    if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The rounds on one engine. The last is about guesses at passwords, which are not limited in the others so that clients can
+/// do much.
+fn plans(arguments: &Arguments, binaries: Binaries, store: Store, first: u64) -> Vec<Plan> {
+    let seeds = first..first + arguments.rounds;
+    let usual = seeds.map(|seed| Plan {
+        binaries,
+        store,
+        seed,
+        clients: arguments.clients,
+        mix: EVERYTHING,
+        lasts: Duration::from_secs_f64(arguments.seconds),
+        faults: arguments.faults,
+        kinds: Fault::of(store),
+        limits_guesses: false,
+        defect: None,
+    });
+    let mut plans: Vec<Plan> = usual.collect();
+    if let Some(last) = plans.last().cloned() {
+        plans.push(Plan {
+            clients: arguments.clients * CROWD,
+            mix: mutants::GUESSES,
+            lasts: mutants::LASTS,
+            faults: 1,
+            kinds: vec![Fault::Kill(Service::Auth)],
+            limits_guesses: true,
+            ..last
+        });
+    }
+    plans
+}
+
+/// Runs rounds with a defect until it is found; says in which round, and what was found of it.
+async fn hunt(
+    mutant: &'static Mutant,
+    binaries: Binaries,
+    first: u64,
+    clients: u64,
+) -> Option<(u64, Invariant)> {
+    for round in 1..=mutants::ROUNDS {
+        let plan = Plan {
+            binaries,
+            store: mutant.store,
+            seed: first + round,
+            // Guesses that are not many at once are one after the other.
+            clients: if mutant.limits_guesses { clients * CROWD } else { clients },
+            mix: mutant.mix,
+            lasts: mutants::LASTS,
+            faults: mutant.faults.len(),
+            kinds: mutant.faults.to_vec(),
+            limits_guesses: mutant.limits_guesses,
+            defect: Some(mutant),
+        };
+        let report = Box::pin(round::run(&plan)).await;
+        announce(mutant.name, &report);
+        let found = report.violations.iter().find(|(invariant, _)| mutant.breaks.contains(invariant));
+        if let Some((invariant, story)) = found {
+            println!("{story}");
+            return Some((round, *invariant));
+        }
+        for (_, story) in &report.violations {
+            println!("not what it breaks: {story}");
+        }
+    }
+    None
+}
+
+fn announce(what: &str, report: &Report) {
+    let Report { history, injected, violations, .. } = report;
+    println!("{what}: {} calls, {} faults, {} violations", history.len(), injected.len(), violations.len());
+}
+
+/// Writes down what tells how it came about.
+fn keep(folder: &Path, report: &Report) {
+    fs::create_dir_all(folder).expect("the folder can be made");
+    let history: Vec<String> = report.history.iter().map(|record| format!("{record}\n")).collect();
+    let stories: Vec<&str> = report.violations.iter().map(|(_, story)| story.as_str()).collect();
+    let [auth, users] = &report.logs;
+    let files = [
+        ("history", &history.concat()),
+        ("stories", &stories.concat()),
+        ("auth.log", auth),
+        ("users.log", users),
+    ];
+    for (name, content) in files {
+        fs::write(folder.join(name), content).expect("a file can be written");
+    }
+}
+
+fn binaries(folder: Option<&PathBuf>) -> Binaries {
+    let folder = folder.cloned().unwrap_or_else(|| {
+        let program = std::env::current_exe().expect("this program is somewhere");
+        program.parent().expect("in a folder").to_owned()
+    });
+    let program = |name: &str| -> &'static str {
+        let path = folder.join(name);
+        assert!(path.exists(), "{} is not there: build the package e2e", path.display());
+        Box::leak(path.display().to_string().into_boxed_str())
+    };
+    Binaries { auth: program("auth-service-under-test"), users: program("users-service-under-test") }
+}

@@ -1,0 +1,275 @@
+//! One round: nothing is stored, people come, things fail, everything is mended and looked at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use e2e::{Binaries, Service};
+use tokio::time::{Instant, sleep};
+
+use crate::checker::{End, Invariant, Violation, check, check_guesses, story};
+use crate::driver::{By, Driver, Patience};
+use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Role, Secret, Who};
+use crate::mutants::Mutant;
+use crate::nemesis::{Fault, Injected, recovery, schedule, torment};
+use crate::site::{Site, Store, Usage};
+use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes};
+use crate::workload::{self, Client, Mix};
+use crate::world::{Held, World};
+
+/// What a round is.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the programs are.
+    pub binaries: Binaries,
+    /// Where data is kept.
+    pub store: Store,
+    /// What the schedule and the clients are made from.
+    pub seed: u64,
+    /// How many clients there are.
+    pub clients: u64,
+    /// What they do.
+    pub mix: Mix,
+    /// For how long at least.
+    pub lasts: Duration,
+    /// How many faults there are.
+    pub faults: usize,
+    /// Which.
+    pub kinds: Vec<Fault>,
+    /// Whether guesses at passwords are limited, as they are in production. Then nobody can do much else.
+    pub limits_guesses: bool,
+    /// The deliberate defect, if there is one.
+    pub defect: Option<&'static Mutant>,
+}
+
+/// What came of a round.
+#[derive(Debug)]
+pub struct Report {
+    /// Every call.
+    pub history: Vec<Record>,
+    /// What failed.
+    pub injected: Vec<Injected>,
+    /// How long both sides took to agree in the end.
+    pub agreed: Option<Duration>,
+    /// What the processes of each service said.
+    pub logs: [String; 2],
+    /// What must not be, with its story.
+    pub violations: Vec<(Invariant, String)>,
+}
+
+/// What is not agreed upon by then never will be: a projector that died holds the lease for 10 s more.
+const AGREES: Duration = Duration::from_secs(30);
+/// A name that no client calls on.
+const WATCHMAN: &str = "watchman";
+/// The second super admin.
+const DEPUTY: &str = "deputy";
+
+/// Runs a round.
+pub async fn run(plan: &Plan) -> Report {
+    let mut site = Site::start(plan).await;
+    let driver = Arc::new(Driver::new(site.processes.anonymous.clone(), plan.store.replicas()));
+    let world = Arc::new(World::default());
+    let watchman = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
+    let first = site.usage().await;
+    let injected = match &watchman {
+        Some(watchman) => work(plan, &mut site, &driver, &world, watchman).await,
+        // There was no beginning: the checker will say why.
+        None => Vec::new(),
+    };
+
+    Box::pin(site.whole()).await;
+    driver.over(site.processes.anonymous.clone());
+    if let Some(watchman) = &watchman {
+        recovery(&driver, &world, watchman).await;
+    }
+    let mended = driver.now();
+    Box::pin(last_looks(&driver, &world, plan.seed)).await;
+    Box::pin(demote_both(&site, &driver)).await;
+    let (end, agreed) = Box::pin(agreement(&site, &driver, mended)).await;
+
+    let history = driver.history();
+    let mut found = check(&history, Some(&end));
+    if plan.limits_guesses {
+        found.extend(check_guesses(&history));
+    }
+    let mut violations: Vec<(Invariant, String)> =
+        found.iter().map(|violation| (violation.invariant, story(violation, &history))).collect();
+    let outside = Box::pin(outside(&site, &driver, &world, first, &injected)).await;
+    violations.extend(outside.iter().map(|violation| (violation.invariant, story(violation, &history))));
+    let logs = [Service::Auth, Service::Users].map(|service| site.processes.log(service));
+    Report { history, injected, agreed, logs, violations }
+}
+
+/// Clients work while things fail.
+async fn work(
+    plan: &Plan,
+    site: &mut Site,
+    driver: &Arc<Driver>,
+    world: &Arc<World>,
+    watchman: &Held,
+) -> Vec<Injected> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let working = {
+        let (driver, world, stop, plan) =
+            (Arc::clone(driver), Arc::clone(world), Arc::clone(&stop), plan.clone());
+        tokio::spawn(async move {
+            workload::run(&driver, &world, plan.seed, plan.clients, plan.mix, &stop).await;
+        })
+    };
+    let begun = Instant::now();
+    let steps = schedule(plan.seed, &plan.kinds, plan.faults, plan.store.replicas());
+    let injected = torment(site, &steps, driver, world, watchman).await;
+    sleep(plan.lasts.saturating_sub(begun.elapsed())).await;
+    stop.store(true, Ordering::Relaxed);
+    working.await.expect("the clients end");
+    injected
+}
+
+/// A super admin, somebody whom nobody calls on, and a few for the others to begin with.
+async fn settle_in(site: &Site, driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Option<Held> {
+    let mut client = Client::new(driver, world, seed).patient();
+    bootstrap(site, driver, "superadmin").await;
+    let mut super_admin = None;
+    for _ in 0..2 {
+        super_admin = client.log_in("superadmin", OF_THE_SUPER_ADMIN, true).await.or(super_admin);
+    }
+    let super_admin = super_admin?;
+    let secret = world.new_secret();
+    let watchman = watchman(driver, &mut client, secret).await?;
+    for number in 0..6 {
+        let name = world.new_name();
+        let role = if number < 3 { Role::Admin } else { Role::User };
+        client.create_user(&super_admin, &name, role).await;
+        let made = world.everybody().into_iter().find(|person| person.name == name);
+        if let Some(secret) = made.and_then(|person| person.secrets.last().copied()) {
+            client.log_in(&name, secret, false).await;
+        }
+    }
+    Some(watchman)
+}
+
+async fn watchman(driver: &Arc<Driver>, client: &mut Client, secret: Secret) -> Option<Held> {
+    let call = Call::new(Does::SignUp, Who::Nobody).on(WATCHMAN).setting(secret);
+    let message = api::auth::SignUpRequest {
+        username: WATCHMAN.into(),
+        password: driver.vault.password(secret),
+        request_id: String::new(),
+    };
+    let by = By { replica: 0, token: None, patience: Patience::Much };
+    let read =
+        |made: &api::auth::SignUpResponse| Answer { id: Some(made.user_id.clone()), ..Default::default() };
+    driver.make(by, call, message, read).await.ok()?;
+    for _ in 0..20 {
+        if let Some(held) = client.log_in(WATCHMAN, secret, false).await {
+            return Some(held);
+        }
+    }
+    None
+}
+
+/// Makes a super admin with the password that everybody knows.
+async fn bootstrap(site: &Site, driver: &Driver, name: &str) -> bool {
+    let file = site.processes.write("bootstrap-password", e2e::PASSWORD).display().to_string();
+    let call = Call::new(Does::Bootstrap, Who::Operator).on(name).setting(OF_THE_SUPER_ADMIN);
+    let arguments = ["bootstrap-super-admin", "--force", "--username", name, "--password-file", &file];
+    command(site, driver, call, &arguments).await
+}
+
+/// Two operators, each of whom demotes one of the two super admins at the same time: one is told that it cannot be.
+async fn demote_both(site: &Site, driver: &Driver) {
+    if !bootstrap(site, driver, DEPUTY).await {
+        return;
+    }
+    let demote = |name: &'static str| {
+        let call = Call::new(Does::Demote, Who::Operator).on(name);
+        async move { command(site, driver, call, &["demote-super-admin", "--username", name]).await }
+    };
+    tokio::join!(demote("superadmin"), demote(DEPUTY));
+}
+
+/// Runs a command of users-service. One that failed may have done part of what it does.
+async fn command(site: &Site, driver: &Driver, call: Call, arguments: &[&str]) -> bool {
+    let start = driver.now();
+    let output = site.processes.command_output(Service::Users, arguments).await;
+    let is_done = output.status.success();
+    let id = String::from_utf8_lossy(&output.stdout).split_whitespace().last().map(str::to_owned);
+    let answer = Answer { id: id.filter(|_| call.does == Does::Bootstrap), ..Default::default() };
+    let outcome = if is_done {
+        Outcome::Ok(Box::new(answer))
+    } else {
+        Outcome::Unknown(String::from_utf8_lossy(&output.stderr).chars().take(120).collect())
+    };
+    driver.note(start, call, outcome);
+    is_done
+}
+
+/// Everything is mended: each token is shown to each process once more, each password tried, and each list read.
+async fn last_looks(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) {
+    let mut client = Client::new(driver, world, seed).patient();
+    client.probe(&world.tokens()).await;
+    for person in world.everybody() {
+        for secret in person.secrets {
+            client.log_in(&person.name, secret, false).await;
+        }
+    }
+    for _ in 0..4 {
+        client.list_users().await;
+        client.forge_a_token().await;
+    }
+}
+
+/// What is stored once both sides agree, and how long that took.
+async fn agreement(site: &Site, driver: &Driver, mended: Moment) -> (End, Option<Duration>) {
+    let begun = Instant::now();
+    loop {
+        let end = site.stored(mended, driver.now()).await;
+        if end.disagreements().is_empty() {
+            return (end, Some(begun.elapsed()));
+        }
+        if begun.elapsed() > AGREES {
+            return (end, None);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What no call shows: what is in the logs, what is taken up, and who did not come back.
+async fn outside(
+    site: &Site,
+    driver: &Driver,
+    world: &World,
+    first: [Usage; 2],
+    injected: &[Injected],
+) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut traces = driver.vault.traces();
+    for held in world.tokens().iter().take(1) {
+        // The header of a token is the same in all of them.
+        traces.extend(shapes(held.token.split('.').next().unwrap_or_default().as_bytes()));
+    }
+    traces.push("$argon2".to_owned());
+    for service in [Service::Auth, Service::Users] {
+        if let Some(line) = found(&traces, &site.processes.log(service)) {
+            violations.push(Violation::outside(Invariant::I11, format!("{service:?}-service logs: {line}")));
+        }
+    }
+    let now = site.usage().await;
+    for (service, (now, first)) in
+        ["auth-service", "users-service"].into_iter().zip(now.into_iter().zip(first))
+    {
+        if let Some(what) = now.beyond(first) {
+            violations.push(Violation::outside(Invariant::I12, format!("{service}: {what}")));
+        }
+    }
+    if let Some(what) = site.surplus_rows(driver.count() as u64).await {
+        violations.push(Violation::outside(Invariant::I12, what));
+    }
+    if let Some((open, may)) = site.connections().await.filter(|(open, may)| open > may) {
+        violations.push(Violation::outside(Invariant::I12, format!("{open} connections of {may}")));
+    }
+    for Injected { fault, .. } in injected.iter().filter(|one| one.recovered.contains(&None)) {
+        let what = format!("after \"{fault}\" somebody with every right was let in by some process no more");
+        violations.push(Violation::outside(Invariant::I10, what));
+    }
+    violations
+}

@@ -1,0 +1,85 @@
+//! The processes of a round, their databases, and what is seen of both from outside.
+
+mod stored;
+mod usage;
+
+use e2e::{Cluster, Engine, Processes, Service, Settings};
+
+pub use self::usage::Usage;
+use crate::round::Plan;
+
+/// Where data is kept, and by how many processes of each service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Store {
+    /// One process of each service, each on a file.
+    Sqlite,
+    /// Two processes of each service, which share databases of PostgreSQL.
+    Postgres,
+}
+
+impl Store {
+    /// How many processes of each service there are.
+    #[must_use]
+    pub const fn replicas(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres => 2,
+        }
+    }
+}
+
+/// Everything that runs.
+pub struct Site {
+    /// Both services.
+    pub processes: Processes,
+    /// Where data is kept.
+    pub store: Store,
+    // After what uses it.
+    cluster: Option<Cluster>,
+}
+
+impl Site {
+    /// Starts everything, with nothing stored, and with a deliberate defect if one is named.
+    pub async fn start(plan: &Plan) -> Self {
+        let store = plan.store;
+        let (cluster, settings) = match store {
+            Store::Sqlite => (None, Settings::on(Engine::Sqlite)),
+            Store::Postgres => {
+                let cluster = Cluster::start_on_small_disk(DISK, &["max_connections=80"]).await;
+                let settings = Settings::replicated(store.replicas()).at(&cluster);
+                (Some(cluster), settings)
+            }
+        };
+        let settings = told(if plan.limits_guesses { settings } else { settings.unlimited() });
+        let settings = match plan.defect {
+            Some(mutant) => settings.variable("TANDEM_MUTANT", mutant.name),
+            None => settings,
+        };
+        let processes = Processes::start_with(plan.binaries, settings).await;
+        Self { processes, store, cluster }
+    }
+
+    /// The server of PostgreSQL, where there is one.
+    #[must_use]
+    pub const fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Starts whatever does not run, and waits until everything wants calls.
+    pub async fn whole(&mut self) {
+        for service in [Service::Auth, Service::Users] {
+            self.processes.run(service, None).await;
+        }
+        self.processes.ready().await;
+    }
+}
+
+/// The disk of PostgreSQL, in MiB: what there is and a few rounds of calls have room.
+const DISK: u32 = 400;
+
+/// As it would be told in production, where the tests of other things are told to be patient.
+fn told(settings: Settings) -> Settings {
+    let settings = settings.logging("info").proxied().open_to_faults();
+    let settings = settings.auth("SESSION__MAX_PER_USER", "10000").auth("PASSWORD__QUEUE_WAIT", "1s");
+    settings.users("IDENTITY_PROVIDER__TIMEOUT", "2s")
+}

@@ -1,0 +1,118 @@
+//! What came of all rounds.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::checker::Invariant;
+use crate::mutants::Mutant;
+use crate::round::Report;
+use crate::site::Store;
+
+/// The sums.
+#[derive(Debug, Default)]
+pub struct Table {
+    rounds: BTreeMap<Store, usize>,
+    calls: usize,
+    faults: BTreeMap<String, Times>,
+    agreed: Times,
+    violations: BTreeMap<Invariant, usize>,
+    mutants: Vec<(&'static Mutant, Option<(u64, Invariant)>)>,
+}
+
+/// How often, and how long it took.
+#[derive(Debug, Default)]
+struct Times {
+    count: usize,
+    took: Vec<Duration>,
+}
+
+impl Times {
+    fn mean(&self) -> Duration {
+        let count = u32::try_from(self.took.len().max(1)).unwrap_or(u32::MAX);
+        self.took.iter().sum::<Duration>() / count
+    }
+
+    fn longest(&self) -> Duration {
+        self.took.iter().max().copied().unwrap_or_default()
+    }
+}
+
+impl Table {
+    /// One round more.
+    pub fn add(&mut self, store: Store, report: &Report) {
+        *self.rounds.entry(store).or_default() += 1;
+        self.calls += report.history.len();
+        for injected in &report.injected {
+            let times = self.faults.entry(injected.fault.to_string()).or_default();
+            times.count += 1;
+            times.took.extend(injected.recovered.iter().flatten());
+        }
+        self.agreed.count += 1;
+        self.agreed.took.extend(report.agreed);
+        for (invariant, _) in &report.violations {
+            *self.violations.entry(*invariant).or_default() += 1;
+        }
+    }
+
+    /// A deliberate defect, and in which round what was found of it.
+    pub fn add_mutant(&mut self, mutant: &'static Mutant, found: Option<(u64, Invariant)>) {
+        self.mutants.push((mutant, found));
+    }
+
+    /// Whether nothing was broken that was not meant to be, and everything was found that was.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.violations.is_empty() && self.mutants.iter().all(|(_, found)| found.is_some())
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.rounds.is_empty() {
+            self.rounds(f)?;
+        }
+        if self.mutants.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\n| deliberate defect | of | found by |\n|---|---|---|")?;
+        for (mutant, found) in &self.mutants {
+            let found = match found {
+                Some((1, invariant)) => invariant.to_string(),
+                Some((round, invariant)) => format!("{invariant}, in round {round}"),
+                None => "NOT FOUND".to_owned(),
+            };
+            writeln!(f, "| {} | `{}` | {found} |", mutant.is, mutant.name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn rounds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounds: usize = self.rounds.values().sum();
+        let faults: usize = self.faults.values().map(|times| times.count).sum();
+        writeln!(f, "| invariant | rounds | faults | calls | violations |\n|---|---|---|---|---|")?;
+        for invariant in Invariant::ALL {
+            let violations = self.violations.get(&invariant).copied().unwrap_or_default();
+            let says = invariant.says();
+            writeln!(f, "| {invariant}: {says} | {rounds} | {faults} | {} | {violations} |", self.calls)?;
+        }
+        let of = |store, name: &str| match self.rounds.get(&store) {
+            Some(rounds) => format!("{rounds} on {name}"),
+            None => format!("none on {name}"),
+        };
+        writeln!(f, "\nRounds: {}, {}.\n", of(Store::Sqlite, "SQLite"), of(Store::Postgres, "PostgreSQL"))?;
+        writeln!(f, "| fault | injected | mean time to recover | longest |\n|---|---|---|---|")?;
+        for (fault, times) in &self.faults {
+            writeln!(f, "| {fault} | {} | {} | {} |", times.count, ms(times.mean()), ms(times.longest()))?;
+        }
+        let Times { count, .. } = self.agreed;
+        let (mean, longest) = (ms(self.agreed.mean()), ms(self.agreed.longest()));
+        writeln!(f, "| both databases agree after the last call | {count} | {mean} | {longest} |")
+    }
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}

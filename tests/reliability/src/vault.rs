@@ -1,0 +1,89 @@
+//! The secrets of a run. Each has a mark in it, so that one look finds any of them where none may be.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::history::Secret;
+
+/// The password of the super admin that the kit makes.
+pub const OF_THE_SUPER_ADMIN: Secret = Secret(0);
+
+/// Passwords by their numbers.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    mark: String,
+}
+
+impl Vault {
+    /// One whose passwords nobody else has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { mark: format!("kQ7{}", uuid::Uuid::from_u128(rand::random()).simple()) }
+    }
+
+    /// The password of a number.
+    #[must_use]
+    pub fn password(&self, Secret(number): Secret) -> String {
+        if Secret(number) == OF_THE_SUPER_ADMIN {
+            return e2e::PASSWORD.to_owned();
+        }
+        format!("{}-{number:06}", self.mark)
+    }
+
+    /// How any of the passwords would look in a text: as it is, as `Debug` shows bytes, and inside of base64.
+    #[must_use]
+    pub fn traces(&self) -> Vec<String> {
+        shapes(self.mark.as_bytes())
+    }
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Every shape in which a careless line might show some bytes.
+#[must_use]
+pub fn shapes(bytes: &[u8]) -> Vec<String> {
+    let mut shapes = vec![String::from_utf8_lossy(bytes).into_owned()];
+    shapes.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
+    for (before, of_before) in [(0, 0), (1, 2), (2, 3)] {
+        let mut padded = vec![0; before];
+        padded.extend_from_slice(bytes);
+        for encoded in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+            // The last digit has bits of what comes after.
+            shapes.push(encoded[of_before..encoded.len() - 1].to_owned());
+        }
+    }
+    shapes
+}
+
+/// The first line in which one of these is, without the line's own secret: where it stands and what is around it.
+#[must_use]
+pub fn found(traces: &[String], text: &str) -> Option<String> {
+    let (at, trace) = traces.iter().find_map(|trace| Some((text.find(trace.as_str())?, trace)))?;
+    let from = text[..at].rfind('\n').map_or(0, |line| line + 1);
+    let line = text[from..].lines().next().unwrap_or_default();
+    Some(line.replace(trace.as_str(), "(the secret)").chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_found_in_every_shape_and_in_no_other_text() {
+        let vault = Vault::new();
+        let password = vault.password(Secret(7));
+        let hides = |text: &str| found(&vault.traces(), text).is_none();
+        for before in ["", "x", "xy"] {
+            let inside = format!("{before}{password}");
+            assert!(!hides(&inside) && !hides(&format!("{:?}", inside.as_bytes())));
+            assert!(!hides(&STANDARD_NO_PAD.encode(&inside)) && !hides(&URL_SAFE_NO_PAD.encode(&inside)));
+        }
+        assert!(hides("nothing of it"));
+        let shown = found(&vault.traces(), &format!("first\nsecond {password}\nthird")).unwrap();
+        assert_eq!(shown, "second (the secret)-000007");
+    }
+}

@@ -1,0 +1,73 @@
+//! Looking at once, on every process, whether what was taken away is gone.
+
+use api::auth::GetCurrentSessionRequest;
+use api::users::{GetCurrentUserRequest, ListUsersRequest};
+use rand::Rng as _;
+
+use super::{Client, session_id};
+use crate::driver::{By, Patience, about, seen};
+use crate::history::{Answer, Does};
+use crate::world::{Held, Person};
+
+impl Client {
+    /// Shows tokens to every process.
+    pub async fn probe(&mut self, tokens: &[Held]) {
+        for held in tokens {
+            for replica in 0..self.driver.replicas() {
+                let by = By { replica, token: Some(&held.token), patience: Patience::Much };
+                if self.rng.random_bool(0.5) {
+                    self.read_session(by, held).await;
+                } else {
+                    self.read_user(by, held).await;
+                }
+            }
+        }
+    }
+
+    /// Shows a token, good or not.
+    pub(super) async fn read(&mut self) {
+        let of_all = self.rng.random_bool(0.3);
+        let held = if of_all { self.world.any_token(&mut self.rng) } else { self.somebodys_token() };
+        let Some(held) = held else { return };
+        let by = self.by(Some(&held.token));
+        if self.rng.random_bool(0.5) {
+            self.read_session(by, &held).await;
+        } else {
+            self.read_user(by, &held).await;
+        }
+    }
+
+    /// Asks auth-service; says whether it let in.
+    pub async fn read_session(&mut self, by: By<'_>, held: &Held) -> bool {
+        let call = held.call(Does::GetCurrentSession);
+        let read = |current: &api::auth::GetCurrentSessionResponse| Answer {
+            session: current.session.as_ref().map(|session| session_id(&session.session_id)),
+            ..Answer::default()
+        };
+        self.make(by, call, GetCurrentSessionRequest {}, read).await.is_ok()
+    }
+
+    /// Asks users-service; says whether it let in.
+    pub async fn read_user(&mut self, by: By<'_>, held: &Held) -> bool {
+        let call = held.call(Does::GetCurrentUser);
+        let read = |current: &api::users::GetCurrentUserResponse| about(current.user.as_ref());
+        self.make(by, call, GetCurrentUserRequest::default(), read).await.is_ok()
+    }
+
+    /// Does what only an admin may, on every process.
+    pub(super) async fn use_rank(&mut self, person: &Person) {
+        let Some(held) = person.held.last() else { return };
+        for replica in 0..self.driver.replicas() {
+            let by = By { replica, token: Some(&held.token), patience: Patience::Much };
+            let message = ListUsersRequest { page_size: 1, ..Default::default() };
+            let read = |page: &api::users::ListUsersResponse| Answer {
+                listed: page.users.iter().map(seen).collect(),
+                ..Answer::default()
+            };
+            // What is answered is for the checker.
+            let _ = self.make(by, held.call(Does::ListUsers), message, read).await;
+            let by = By { replica, token: Some(&held.token), patience: Patience::Much };
+            self.read_user(by, held).await;
+        }
+    }
+}

@@ -14,10 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import backup
 import readme
+import rotation
+from rotation import load_on
 from stack import REPLICAS, ROOT, SERVICES, Failed, Stack, counted
 
-PASSWORD = "a long walk by the sea"
 # Of a thousand calls during an upgrade less than one may fail.
 MOST_FAILURES = 0.001
 # So many that one failure is not yet too many.
@@ -277,14 +279,10 @@ STEPS = [
     a_killed_replica_costs_no_more_than_the_calls_that_it_had,
     an_upgrade_in_turn_is_not_noticed,
     a_new_password_of_a_role_needs_no_more_than_up,
+    *rotation.STEPS,
+    *backup.STEPS,
     nothing_is_left,
 ]
-
-
-def load_on(stack):
-    from load import Load  # The stubs are made by then.
-
-    return Load([stack.auth, stack.auth_2], [stack.users, stack.users_2], "load.one", "load.two", PASSWORD)
 
 
 def wait_for(condition, seconds, what):

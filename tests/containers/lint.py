@@ -17,7 +17,7 @@ ONE_SHOT = ("roles", "auth-migrate", "users-migrate")
 # After server.lame_duck and server.drain: what is left of the process, and the last traces.
 REST, TRACES = 1, 2
 # As many as a process may see in a machine of today: two for each of 96 cores. For each of them it has a thread that serves,
-# and auth-service one that hashes; the rest look names up and read files. Without them a process does not start.
+# and auth-service one that hashes; the rest look names up and read files. Without them a process hangs at its start.
 MOST_CORES, OTHER_THREADS = 192, 32
 
 

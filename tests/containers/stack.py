@@ -20,6 +20,7 @@ PORTS = {
     "users_ops": "TANDEM_USERS_OPS_PORT",
     "users_2": "TANDEM_USERS_2_PORT",
     "users_2_ops": "TANDEM_USERS_2_OPS_PORT",
+    "prometheus": "TANDEM_PROMETHEUS_PORT",
 }
 SERVICES = ("auth-service", "users-service")
 REPLICAS = ("auth-service", "auth-service-2", "users-service", "users-service-2")

@@ -20,6 +20,7 @@ import rotation
 from lint import MOST_CORES
 from rotation import load_on
 from stack import REPLICAS, ROOT, SERVICES, Failed, Stack, counted
+from watching import prometheus_finds_every_process_and_its_rules
 
 # Of a thousand calls during an upgrade less than one may fail.
 MOST_FAILURES = 0.001
@@ -310,6 +311,7 @@ STEPS = [
     a_killed_replica_costs_no_more_than_the_calls_that_it_had,
     an_upgrade_in_turn_is_not_noticed,
     a_new_password_of_a_role_needs_no_more_than_up,
+    prometheus_finds_every_process_and_its_rules,
     a_process_of_64_cores_has_room_for_its_threads,
     *rotation.STEPS,
     *backup.STEPS,

@@ -11,7 +11,8 @@ native=(runc libseccomp2 iptables libip4tc2 libip6tc2 libxtables12 libmnl0 libne
 foreign=(docker.io docker-cli docker-compose docker-buildx containerd tini debootstrap)
 inside=(gcc libc6-dev ca-certificates postgresql-17)
 
-# The folder with the unpacked engine, in $engine; that of the system that the stand-ins are made of, in $system.
+# The folder with the unpacked engine, in $engine; that of the system that the stand-ins are made of, in $system; that with
+# Prometheus, in $prometheus.
 use_engine() {
     local folder
     ((EUID == 0)) || fail 'no Docker Engine runs here, and only root can start one'
@@ -22,6 +23,19 @@ use_engine() {
     fetched "$folder" fetch_engine
     engine=$cache/$folder/engine
     export system=$cache/$folder/system.tar
+    folder=prometheus-$suite-$(digest /etc/os-release)
+    fetched "$folder" fetch_prometheus
+    export prometheus=$cache/$folder/programs
+}
+
+# Both programs; they need nothing beside the C library. A newer one than that of this system may be: its promtool knows
+# `check ready`.
+fetch_prometheus() {
+    local package
+    download_of_suite prometheus promtool &&
+        for package in packages/*.deb; do dpkg-deb --extract "$package" unpacked || return; done &&
+        mkdir -p programs && cp unpacked/usr/bin/prom{etheus,tool} programs/ &&
+        rm -rf packages unpacked
 }
 
 fetch_engine() {
@@ -30,15 +44,22 @@ fetch_engine() {
 
 unpack_packages() {
     local package
-    rm -rf packages apt engine && mkdir -p packages apt/lists/partial apt/archives/partial engine &&
-        apt_of_suite >apt/apt.conf &&
-        APT_CONFIG=$PWD/apt/apt.conf apt-get --quiet=2 update &&
-        (cd packages && APT_CONFIG=$PWD/../apt/apt.conf apt-get --quiet=2 download "${foreign[@]}") &&
+    rm -rf engine && mkdir -p engine &&
+        download_of_suite "${foreign[@]}" &&
         (cd packages && native_packages) &&
         for package in packages/*.deb; do dpkg-deb --extract "$package" engine || return; done &&
         rm -rf packages &&
         ln -s xtables-nft-multi engine/usr/sbin/iptables &&
         ln -s xtables-nft-multi engine/usr/sbin/ip6tables
+}
+
+# Into the folder `packages`.
+download_of_suite() {
+    rm -rf packages apt && mkdir -p packages apt/lists/partial apt/archives/partial &&
+        apt_of_suite >apt/apt.conf &&
+        APT_CONFIG=$PWD/apt/apt.conf apt-get --quiet=2 update &&
+        (cd packages && APT_CONFIG=$PWD/../apt/apt.conf apt-get --quiet=2 download "$@") &&
+        rm -rf apt
 }
 
 native_packages() {
@@ -94,9 +115,10 @@ with_engine() {
 # Images under the names that deploy/Dockerfile and docker-compose.yaml use. For an engine of our own only: one that others
 # use as well must not have images that are not what their names say.
 make_stand_ins() {
-    local rust postgres toolchain=$logs/toolchain sysroot
+    local rust postgres watcher toolchain=$logs/toolchain sysroot
     rust=$(sed -n 's/^ARG RUST_IMAGE=//p' deploy/Dockerfile)
     postgres=$(sed -n 's/^ *image: \(postgres:.*\)/\1/p' docker-compose.yaml | sort -u)
+    watcher=$(sed -n 's/^ *image: \(prom.*\)/\1/p' docker-compose.yaml)
     docker import "$system" tandem-stand-in/debian >/dev/null
     sysroot=$(rustc --print sysroot)
     mkdir -p "$toolchain/bin" "$toolchain/lib/rustlib"
@@ -106,6 +128,8 @@ make_stand_ins() {
     docker buildx build --quiet --target rust --tag "$rust" --build-context toolchain="$toolchain" \
         tests/containers/stand-ins >/dev/null
     docker buildx build --quiet --target postgres --tag "$postgres" tests/containers/stand-ins >/dev/null
+    docker buildx build --quiet --target prometheus --tag "$watcher" --build-context programs="$prometheus" \
+        tests/containers/stand-ins >/dev/null
     rm -rf "$toolchain"
-    say "stand-ins for $rust and $postgres, which cannot be pulled here"
+    say "stand-ins for $rust, $postgres and $watcher, which cannot be pulled here"
 }

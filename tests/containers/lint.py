@@ -1,19 +1,31 @@
-"""What docker-compose.yaml promises, checked in its text: lint.py FILE…. `docker compose config` looks at the rest."""
+"""What docker-compose.yaml promises, checked in its text, and each check by copies that are broken: lint.py FILE.
 
+`docker compose config` looks at the rest.
+"""
+
+import re
 import sys
+from pathlib import Path
 
+import broken
 import yaml
 
+ROOT = Path(__file__).resolve().parents[2]
 # Whose images have a user of their own that is not root.
 THEIR_OWN_USER = ("prometheus", "grafana", "jaeger")
 ONE_SHOT = ("roles", "auth-migrate", "users-migrate")
+# After server.lame_duck and server.drain: what is left of the process, and the last traces.
+REST, TRACES = 1, 2
+# As many as a process may see in a machine of today: two for each of 96 cores. For each of them it has a thread that serves,
+# and auth-service one that hashes; the rest look names up and read files. Without them a process hangs at its start.
+MOST_CORES, OTHER_THREADS = 192, 32
 
 
-def problems(file):
-    compose = yaml.safe_load(file)
+def problems(compose):
     services = compose["services"]
     for name, service in services.items():
-        yield from (f"{name}: {problem}" for problem in of_service(name, service, compose))
+        for problem in of_service(name, service, compose):
+            yield f"{name}: {problem}"
     if compose["networks"]["database"].get("internal") is not True:
         yield "the network of the database has a way out"
     for name in ("postgres", "roles", "auth-migrate", "users-migrate"):
@@ -42,24 +54,33 @@ def of_service(name, service, compose):
     for port in service.get("ports", []):
         if not str(port).startswith("127.0.0.1:"):
             yield f"the port {port} is not on loopback"
-    for secret in service.get("secrets", []):
-        if secret not in compose["secrets"]:
-            yield f"there is no secret {secret}"
-    for variable, value in (service.get("environment") or {}).items():
-        is_secret = any(word in variable for word in ("PASSWORD", "TOKEN", "PEPPER", "DATABASE__URL", "SIGNING_KEY"))
-        if is_secret and not str(value).startswith("/run/secrets/") and not variable.endswith("ALLOW_PLAINTEXT"):
-            yield f"{variable} is no file of a secret"
-        if str(value).startswith("/run/secrets/") and str(value).split("/")[-1] not in service.get("secrets", []):
-            yield f"{variable} names a secret that it is not given"
-    if name != "roles":
-        named = {str(value).split("/")[-1] for value in (service.get("environment") or {}).values()}
-        for secret in set(service.get("secrets", [])) - named:
-            yield f"it is given the secret {secret}, which no variable of it names"
-    if name.endswith("-migrate") and len(service.get("secrets", [])) != 1:
-        yield "it is given more than the URL of its database"
     for volume in service.get("volumes", []):
         if isinstance(volume, dict) and not volume.get("read_only"):
             yield f"it may write to {volume['source']}"
+    yield from of_secrets(name, service, compose)
+    yield from of_its_life(name, service, compose)
+
+
+def of_secrets(name, service, compose):
+    environment, secrets = service.get("environment") or {}, service.get("secrets", [])
+    for secret in secrets:
+        if secret not in compose["secrets"]:
+            yield f"there is no secret {secret}"
+    for variable, value in environment.items():
+        is_secret = any(word in variable for word in ("PASSWORD", "TOKEN", "PEPPER", "DATABASE__URL", "SIGNING_KEY"))
+        if is_secret and not str(value).startswith("/run/secrets/") and not variable.endswith("ALLOW_PLAINTEXT"):
+            yield f"{variable} is no file of a secret"
+        if str(value).startswith("/run/secrets/") and str(value).split("/")[-1] not in secrets:
+            yield f"{variable} names a secret that it is not given"
+    if name != "roles":
+        named = {str(value).split("/")[-1] for value in environment.values()}
+        for secret in set(secrets) - named:
+            yield f"it is given the secret {secret}, which no variable of it names"
+    if name.endswith("-migrate") and len(secrets) != 1:
+        yield "it is given more than the URL of its database"
+
+
+def of_its_life(name, service, compose):
     if name in ONE_SHOT:
         if service.get("restart"):
             yield "it is started again when it is done"
@@ -70,6 +91,31 @@ def of_service(name, service, compose):
             yield "it is not started again"
         if "healthcheck" not in service and name != "jaeger":
             yield "nobody looks whether it is healthy"
+    if "build" in service:
+        threads = 2 * MOST_CORES + OTHER_THREADS
+        if service.get("pids_limit", threads) < threads:
+            yield f"{service['pids_limit']} threads are too few for {MOST_CORES} cores, which take {threads}"
+        if name not in ONE_SHOT:
+            needed = time_to_end(service)
+            if seconds(service.get("stop_grace_period", "10s")) <= needed:
+                yield f"it is killed while it ends, which may take {needed} s"
+
+
+def time_to_end(service):
+    """By its settings, and by the built-in ones, which the file of settings in deploy/ shows."""
+    program = service["build"]["target"]
+    shown = (ROOT / f"deploy/{program}.toml").read_text()
+    total = REST + TRACES
+    for setting in ("lame_duck", "drain"):
+        built_in = re.search(rf'^# {setting} = "(\w+)"', shown, re.M)[1]
+        variable = f"{program.removesuffix('-service').upper()}__SERVER__{setting.upper()}"
+        total += seconds(service["environment"].get(variable, built_in))
+    return total
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+)(s|m)", text).groups()
+    return int(number) * {"s": 1, "m": 60}[unit]
 
 
 def waits_for_end(service, name):
@@ -78,12 +124,13 @@ def waits_for_end(service, name):
 
 
 def main():
-    found = []
-    for path in sys.argv[1:]:
-        with open(path, encoding="utf-8") as file:
-            found += [f"{path}: {problem}" for problem in problems(file)]
-    print(*found, sep="\n", end="\n" if found else "")
-    return 1 if found or not sys.argv[1:] else 0
+    [path] = sys.argv[1:]
+    compose = yaml.safe_load(Path(path).read_text())
+    found = [f"{path}: {problem}" for problem in problems(compose)]
+    count, missed = broken.tried(compose, problems, Path(__file__))
+    found += missed
+    print(*found or [f"{count} broken copies were found to be so"], sep="\n")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

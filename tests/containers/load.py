@@ -90,21 +90,27 @@ class Load:
         # Somebody else: one log-in more than a user may have sessions ends the oldest.
         request = auth.LogInRequest(username=self.other_username, password=self.password)
         with channel(self.auth_addresses) as to_auth:
-            log_in = auth_grpc.AuthServiceStub(to_auth).LogIn
+            stub = auth_grpc.AuthServiceStub(to_auth)
             while not self.ended.wait(SECONDS_BETWEEN_LOG_INS):
-                self.call("LogIn", log_in, request, ())
+                answer = self.call("LogIn", stub.LogIn, request, ())
+                # Every replica in turn: not only the one that signed it has to know a new token.
+                for _ in self.auth_addresses if answer else ():
+                    metadata = bearer(answer.access_token)
+                    self.call("GetCurrentSession", stub.GetCurrentSession, auth.GetCurrentSessionRequest(), metadata)
 
     def call(self, name, method, request, metadata):
+        """The answer, or none."""
         begin = time.monotonic()
+        answer = failure = None
         try:
-            method(request, timeout=TIMEOUT, metadata=metadata)
-            failure = None
+            answer = method(request, timeout=TIMEOUT, metadata=metadata)
         except grpc.RpcError as error:
             failure = Failure(begin, time.monotonic(), name, error.code().name, error.details())
         with self.lock:
             self.calls[name] += 1
             if failure:
                 self.failures.append(failure)
+        return answer
 
     def made(self):
         with self.lock:

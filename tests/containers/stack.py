@@ -20,6 +20,7 @@ PORTS = {
     "users_ops": "TANDEM_USERS_OPS_PORT",
     "users_2": "TANDEM_USERS_2_PORT",
     "users_2_ops": "TANDEM_USERS_2_OPS_PORT",
+    "prometheus": "TANDEM_PROMETHEUS_PORT",
 }
 SERVICES = ("auth-service", "users-service")
 REPLICAS = ("auth-service", "auth-service-2", "users-service", "users-service-2")
@@ -59,6 +60,7 @@ class Stack:
         # What is not published, for those of the README's calls that go to the internal listener.
         self.more = folder / "more.yaml"
         self.more.write_text(f'services: {{auth-service: {{ports: ["{self.identity}:50052"]}}}}\n')
+        self.files = ["docker-compose.yaml", str(self.more)]
 
     def run(self, *command, **options):
         """Returns what it prints; raises when it fails."""
@@ -70,7 +72,7 @@ class Stack:
         return done.stdout
 
     def command(self, *arguments):
-        files = ["--file", "docker-compose.yaml", "--file", str(self.more)]
+        files = [option for file in self.files for option in ("--file", file)]
         profiles = [option for profile in self.profiles for option in ("--profile", profile)]
         return ["docker", "compose", "--project-name", self.project, *files, *profiles, *arguments]
 

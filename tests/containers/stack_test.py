@@ -14,10 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import backup
 import readme
+import rotation
+from lint import MOST_CORES
+from rotation import load_on
 from stack import REPLICAS, ROOT, SERVICES, Failed, Stack, counted
+from watching import prometheus_finds_every_process_and_its_rules
 
-PASSWORD = "a long walk by the sea"
 # Of a thousand calls during an upgrade less than one may fail.
 MOST_FAILURES = 0.001
 # So many that one failure is not yet too many.
@@ -253,6 +257,36 @@ def a_new_password_of_a_role_needs_no_more_than_up(stack):
     assert not load.failures, load.failures
 
 
+def a_process_of_64_cores_has_room_for_its_threads(stack):
+    """That many threads that serve and that hash, whatever this machine has."""
+    cores = stack.folder / "cores.yaml"
+    environment = "TOKIO_WORKER_THREADS: '64', AUTH__PASSWORD__MAX_PARALLEL_HASHES: '64'"
+    cores.write_text(
+        f"services: {{auth-service: {{environment: {{{environment}}}}},"
+        " users-service: {environment: {TOKIO_WORKER_THREADS: '64'}}}\n"
+    )
+    stack.files.append(str(cores))
+    try:
+        stack.up("--no-deps", *SERVICES)
+        with load_on(stack) as load:
+            load.go_on(200)
+            threads = [threads_of(stack, service) for service in SERVICES]
+    finally:
+        stack.files.remove(str(cores))
+        stack.up("--no-deps", *SERVICES)
+    assert threads[0] > 128 and threads[1] > 64, threads
+    for service, count in zip(SERVICES, threads):
+        limit = stack.container(service)["HostConfig"]["PidsLimit"]
+        # What there is beside those two, for as many of them as lint.py counts with.
+        assert count + 2 * (MOST_CORES - 64) <= limit, f"{service}: {count} threads, and the limit {limit}"
+    assert not load.failures, load.what_failed()
+    return f"auth-service {threads[0]} threads, users-service {threads[1]}"
+
+
+def threads_of(stack, service):
+    return int(stack.run("docker", "stats", "--no-stream", "--format", "{{.PIDs}}", stack.container_id(service)))
+
+
 def nothing_is_left(stack):
     stack.down()
     for service in SERVICES:
@@ -277,14 +311,12 @@ STEPS = [
     a_killed_replica_costs_no_more_than_the_calls_that_it_had,
     an_upgrade_in_turn_is_not_noticed,
     a_new_password_of_a_role_needs_no_more_than_up,
+    prometheus_finds_every_process_and_its_rules,
+    a_process_of_64_cores_has_room_for_its_threads,
+    *rotation.STEPS,
+    *backup.STEPS,
     nothing_is_left,
 ]
-
-
-def load_on(stack):
-    from load import Load  # The stubs are made by then.
-
-    return Load([stack.auth, stack.auth_2], [stack.users, stack.users_2], "load.one", "load.two", PASSWORD)
 
 
 def wait_for(condition, seconds, what):

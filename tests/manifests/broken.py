@@ -186,6 +186,16 @@ def _(it: Manifests) -> None:
     policy(it, "auth-service-public")["podSelector"]["matchLabels"]["app.kubernetes.io/name"] = "auth"
 
 
+@case("selectors_select", "gateway", "a route without a namespace", "is in whatever namespace it is applied to")
+def _(it: Manifests) -> None:
+    del get(it, "GRPCRoute", "auth-service")["metadata"]["namespace"]
+
+
+@case("selectors_select", "gateway", "a route elsewhere", "documents are in several namespaces")
+def _(it: Manifests) -> None:
+    get(it, "GRPCRoute", "auth-service")["metadata"]["namespace"] = "gateways"
+
+
 @case("selectors_select", "production", "no disruption budget", "no disruption budget is about it")
 def _(it: Manifests) -> None:
     remove(it, "PodDisruptionBudget", "users-service")
@@ -447,6 +457,93 @@ def _(it: Manifests) -> None:
 def _(it: Manifests) -> None:
     remove(it, "NetworkPolicy", "users-service-to-auth-service")
     remove(it, "NetworkPolicy", "auth-service-internal")
+
+
+# ----------------------------------------------------------------------------------------------------------- order
+
+
+def waved(document: Document, wave: str) -> None:
+    document["metadata"].setdefault("annotations", {})["argocd.argoproj.io/sync-wave"] = wave
+
+
+@case("waves_are_in_order", "production", "users-service with auth-service", "does not wait for auth-service")
+def _(it: Manifests) -> None:
+    waved(get(it, "Deployment", "users-service"), "1")
+
+
+@case("waves_are_in_order", "trial", "with the Jobs", "auth-service: does not wait for Job users-service-migrate")
+def _(it: Manifests) -> None:
+    get(it, "Deployment", "auth-service")["metadata"]["annotations"].clear()
+
+
+@case("waves_are_in_order", "trial", "a Job that stays", "Job auth-service-migrate: is not made anew at each sync")
+def _(it: Manifests) -> None:
+    del get(it, "Job", "auth-service-migrate")["metadata"]["annotations"]["argocd.argoproj.io/hook"]
+
+
+@case("waves_are_in_order", "production", "a scaler of what is not there", "is not healthy before there is what it")
+def _(it: Manifests) -> None:
+    get(it, "HorizontalPodAutoscaler", "users-service")["metadata"]["annotations"].clear()
+
+
+@case("waves_are_in_order", "production", "a certificate that is late", "comes after pods that need it")
+def _(it: Manifests) -> None:
+    waved(it.of("Certificate")[0], "3")
+
+
+# ---------------------------------------------------------------------------------------------------------- routes
+
+
+def listener(it: Manifests) -> Document:
+    return get(it, "Gateway", "tandem")["spec"]["listeners"][0]
+
+
+@case("routes_reach_their_gateway", "gateway", "no such Gateway", "there is no Gateway tandem in ingress")
+def _(it: Manifests) -> None:
+    get(it, "GRPCRoute", "auth-service")["spec"]["parentRefs"][0]["namespace"] = "ingress"
+
+
+@case("routes_reach_their_gateway", "gateway", "a Gateway beside the services", "its proxies are denied everything")
+def _(it: Manifests) -> None:
+    get(it, "Gateway", "tandem")["metadata"]["namespace"] = "tandem"
+    for route in it.of("GRPCRoute"):
+        del route["spec"]["parentRefs"][0]["namespace"]
+
+
+@case("routes_reach_their_gateway", "gateway", "another listener", "has no listener https")
+def _(it: Manifests) -> None:
+    get(it, "GRPCRoute", "users-service")["spec"]["parentRefs"][0]["sectionName"] = "https"
+
+
+@case("routes_reach_their_gateway", "gateway", "routes of its own namespace only", "takes no routes of the namespace")
+def _(it: Manifests) -> None:
+    listener(it)["allowedRoutes"]["namespaces"] = {"from": "Same"}
+
+
+@case("routes_reach_their_gateway", "gateway", "routes of another namespace", "takes no routes of the namespace tandem")
+def _(it: Manifests) -> None:
+    namespaces = listener(it)["allowedRoutes"]["namespaces"]
+    namespaces["selector"]["matchLabels"]["kubernetes.io/metadata.name"] = "shop"
+
+
+@case("routes_reach_their_gateway", "gateway", "routes of everybody", "takes routes of everybody")
+def _(it: Manifests) -> None:
+    listener(it)["allowedRoutes"]["namespaces"] = {"from": "All"}
+
+
+@case("routes_reach_their_gateway", "gateway", "another kind of routes", "takes no GRPCRoute")
+def _(it: Manifests) -> None:
+    listener(it)["allowedRoutes"]["kinds"] = [{"kind": "HTTPRoute"}]
+
+
+@case("routes_reach_their_gateway", "gateway", "another name", "is for id.example.com, and the route for")
+def _(it: Manifests) -> None:
+    listener(it)["hostname"] = "id.example.com"
+
+
+@case("routes_reach_their_gateway", "gateway", "a Service elsewhere", "which nobody granted a reference to")
+def _(it: Manifests) -> None:
+    get(it, "GRPCRoute", "auth-service")["spec"]["rules"][0]["backendRefs"][0]["namespace"] = "shop"
 
 
 # ----------------------------------------------------------------------------------------------------- restricted

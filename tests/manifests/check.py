@@ -13,8 +13,10 @@ from pathlib import Path
 import broken
 import network  # noqa: F401  Registers its checks.
 import names  # noqa: F401
+import order  # noqa: F401
 import policy
 import restricted  # noqa: F401
+import routes  # noqa: F401
 import schemas
 from checks import CHECKS, Context
 from documented import Documented

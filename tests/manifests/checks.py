@@ -155,9 +155,14 @@ def names_lead_to_services(manifests: Manifests, context: Context) -> Iterator[s
 
 @check
 def selectors_select(manifests: Manifests, context: Context) -> Iterator[str]:
-    namespaces = {document["metadata"].get("namespace") for document in manifests.documents} - {None}
+    # A Gateway is somebody else's.
+    ours = [document for document in manifests.documents if document["kind"] != "Gateway"]
+    namespaces = {document["metadata"].get("namespace") for document in ours} - {None}
     if len(namespaces) > 1:
         yield f"documents are in several namespaces: {sorted(namespaces)}"
+    for document in ours:
+        if document["kind"] != "Namespace" and "namespace" not in document["metadata"]:
+            yield f"{document['kind']} {document['metadata']['name']}: is in whatever namespace it is applied to"
     for document in manifests.of("PodDisruptionBudget", "NetworkPolicy", "PodMonitor"):
         spec = document["spec"]
         if not manifests.selected(spec["podSelector" if "podSelector" in spec else "selector"]):

@@ -92,7 +92,7 @@ class Creating:
     def create(self):
         try:
             with Root(self.stack, self.stack.users) as root:
-                while not self.ended.wait(0.05):
+                while not self.ended.wait(0.01):
                     root.create(f"{self.name}.{self.count}", "ADMIN")
                     self.count += 1
         except Exception as failure:  # Whatever it is, the step has to hear of it.

@@ -135,6 +135,31 @@ def _(it: Manifests) -> None:
     container(it, "auth-service")["livenessProbe"]["httpGet"]["path"] = "/readyz"
 
 
+@case("services_are_documented", "production", "no headless one", "auth-service-headless: docs/kubernetes.md names it")
+def _(it: Manifests) -> None:
+    remove(it, "Service", "auth-service-headless")
+
+
+@case("services_are_documented", "production", "a headless one with an address", "users-service-headless: is not headless")
+def _(it: Manifests) -> None:
+    del get(it, "Service", "users-service-headless")["spec"]["clusterIP"]
+
+
+@case("services_are_documented", "production", "one without an address", "Service auth-service: is headless")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service")["spec"]["clusterIP"] = "None"
+
+
+@case("services_are_documented", "production", "pods that are not ready", "leads to pods that are not ready")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service-internal")["spec"]["publishNotReadyAddresses"] = True
+
+
+@case("services_are_documented", "trial", "one that nobody knows", "does not name it with the port 9051")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service")["spec"]["ports"].append({"name": "ops", "port": 9051, "targetPort": "ops"})
+
+
 @case("services_lead_to_ports", "trial", "another port", "leads to grpc")
 def _(it: Manifests) -> None:
     get(it, "Service", "users-service")["spec"]["ports"][0]["port"] = 50051
@@ -201,6 +226,21 @@ def _(it: Manifests) -> None:
     remove(it, "PodDisruptionBudget", "users-service")
 
 
+@case("selectors_select", "production", "all on one node", "may be at one kubernetes.io/hostname")
+def _(it: Manifests) -> None:
+    del template(it, "auth-service")["topologySpreadConstraints"]
+
+
+@case("selectors_select", "production", "all in one zone", "may be at one topology.kubernetes.io/zone")
+def _(it: Manifests) -> None:
+    template(it, "users-service")["topologySpreadConstraints"].pop()
+
+
+@case("selectors_select", "production", "spread among others", "is spread among pods that it is none of")
+def _(it: Manifests) -> None:
+    template(it, "users-service")["topologySpreadConstraints"][0]["labelSelector"] = {"matchLabels": {"app": "users"}}
+
+
 @case("selectors_select", "production", "a token for the API server", "is given a token")
 def _(it: Manifests) -> None:
     template(it, "auth-service-migrate", "Job")["automountServiceAccountToken"] = True
@@ -209,6 +249,11 @@ def _(it: Manifests) -> None:
 @case("selectors_select", "production", "a scaler of nothing", "there is no Deployment auth")
 def _(it: Manifests) -> None:
     get(it, "HorizontalPodAutoscaler", "auth-service")["spec"]["scaleTargetRef"]["name"] = "auth"
+
+
+@case("every_metrics_port_is_scraped", "production", "nobody who scrapes", "there is no PodMonitor")
+def _(it: Manifests) -> None:
+    remove(it, "PodMonitor", "tandem")
 
 
 @case("every_metrics_port_is_scraped", "production", "another port", "scrapes")
@@ -244,6 +289,47 @@ def _(it: Manifests) -> None:
 @case("secrets_are_documented", "trial", "a Secret in the manifests", "given by reference")
 def _(it: Manifests) -> None:
     it.documents.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "auth-service"}, "data": {}})
+
+
+def written_out(target: str, of: str, name: str, value: str, says: str | None = None, kind: str = "Deployment") -> None:
+    def breaks(it: Manifests) -> None:
+        variable(it, of, name, value, kind)
+
+    CASES.append(Case("no_secret_is_written_out", target, name, breaks, says or f"{name} has its value written out"))
+
+
+for database in ("DATABASE__URL", "DATABASE__DIRECT_URL"):
+    for prefix in ("auth", "users"):
+        url = f"postgres://tandem_{prefix}:hunter22@db.example.com/tandem_{prefix}"
+        written_out("production", f"{prefix}-service", f"{prefix.upper()}__{database}", url)
+written_out("production", "users-service", "USERS__DATABASE__REPLICA_URL", "postgres://db.example.com/x?password=hunter22")
+written_out("production", "auth-service-migrate", "AUTH__DATABASE__URL", "postgres://a:hunter22@db/x", kind="Job")
+written_out("production", "auth-service", "AUTH__PASSWORD__PEPPERS", "1:aGlkZGVu")
+written_out("trial", "auth-service", "AUTH__WORKLOAD__TOKEN", "hidden")
+written_out("trial", "users-service", "USERS__IDENTITY_PROVIDER__TOKEN", "hidden")
+written_out("trial", "users-service", "USERS__IDENTITY_PROVIDER__URL", "http://a:hunter22@auth-service:50052")
+written_out("trial", "postgres", "POSTGRES_PASSWORD", "hidden", kind="StatefulSet")
+written_out("trial", "users-service", "USERS__LOG__LEVEL", "postgres://a:b@c", "Deployment users-service: has a password")
+
+
+def written_in_file(service: str, key: str, heading: str, value: str) -> None:
+    def breaks(it: Manifests) -> None:
+        in_file(it, service, f"[{heading}]\n", f'[{heading}]\n{key} = "{value}"\n')
+
+    CASES.append(
+        Case("no_secret_is_written_out", "trial", f"{heading}.{key} in a file", breaks, f"{heading}.{key} has its value")
+    )
+
+
+written_in_file("auth-service", "url", "database", "postgres://tandem_auth:hunter22@db/tandem_auth")
+written_in_file("users-service", "url", "database", "postgres://tandem_users:hunter22@db/tandem_users")
+written_in_file("auth-service", "peppers", "password", "1:aGlkZGVu")
+written_in_file("users-service", "token", "identity_provider", "hidden")
+
+
+@case("no_secret_is_written_out", "trial", "a private key", "has a password or a private key in it")
+def _(it: Manifests) -> None:
+    it.of("ConfigMap")[0]["data"]["key.pem"] = "-----BEGIN PRIVATE KEY-----"
 
 
 # --------------------------------------------------------------------------------------------------------- images
@@ -382,39 +468,57 @@ def _(it: Manifests) -> None:
     get(it, "NetworkPolicy", "names")["metadata"]["name"] = "dns"
 
 
-@case("policies_are_documented", "production", "one port more", "and docs/kubernetes.md says")
+@case("policies_are_documented", "production", "one less", "users-service-public: is in the table")
 def _(it: Manifests) -> None:
-    policy(it, "auth-service-public")["ingress"][0]["ports"].append({"port": 50052})
-
-
-@case("policies_are_documented", "production", "everybody", "opens its ports to everybody")
-def _(it: Manifests) -> None:
-    del policy(it, "auth-service-internal")["ingress"][0]["from"]
+    remove(it, "NetworkPolicy", "users-service-public")
 
 
 def peers(it: Manifests, name: str, way: str = "ingress") -> list[Document]:
     return policy(it, name)[way][0]["from" if way == "ingress" else "to"]
 
 
-@case("who_is_on_the_other_side_is_documented", "production", "every namespace", "opens a way to every namespace")
-def _(it: Manifests) -> None:
-    peers(it, "auth-service-internal").append({"namespaceSelector": {}})
+def opened(says: str, name: str, change: Callable[[Manifests], Any], target: str = "production") -> None:
+    CASES.append(Case("policies_are_documented", target, name, change, says))
 
 
-@case("who_is_on_the_other_side_is_documented", "production", "others than are said", "and docs/kubernetes.md says")
-def _(it: Manifests) -> None:
-    clients = {"matchLabels": {"clients.tandem/public": "true"}}
-    peers(it, "auth-service-internal").append({"namespaceSelector": clients})
+def ports(it: Manifests, name: str, way: str = "ingress") -> list[Document]:
+    return policy(it, name)[way][0]["ports"]
 
 
-@case("who_is_on_the_other_side_is_documented", "production", "the whole world", "opens a way to all of 0.0.0.0/0")
-def _(it: Manifests) -> None:
-    peers(it, "auth-service-public").append({"ipBlock": {"cidr": "0.0.0.0/0"}})
-
-
-@case("who_is_on_the_other_side_is_documented", "production", "any database", "opens a way to all of 0.0.0.0/0")
-def _(it: Manifests) -> None:
-    peers(it, "services-to-postgres", "egress").append({"ipBlock": {"cidr": "0.0.0.0/0"}})
+WORLD = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+CLIENTS = {"namespaceSelector": {"matchLabels": {"clients.tandem/public": "true"}}}
+opened("auth-service-public: opens", "a port more", lambda it: ports(it, "auth-service-public").append({"port": 50052}))
+opened("does not open", "a port less", lambda it: ports(it, "names", "egress").pop())
+opened("every port", "every port", lambda it: policy(it, "auth-service-internal")["ingress"][0].pop("ports"))
+opened("(SCTP, 50051", "another protocol", lambda it: ports(it, "auth-service-public")[0].update(protocol="SCTP"))
+opened("(UDP, 50052", "a protocol more",
+       lambda it: ports(it, "auth-service-internal").append({"port": 50052, "protocol": "UDP"}))
+opened("50051, 65535", "a range of ports", lambda it: ports(it, "auth-service-public")[0].update(endPort=65535))
+opened("opens (everybody", "everybody", lambda it: policy(it, "auth-service-internal")["ingress"][0].pop("from"))
+opened("opens (everybody", "a rule more", lambda it: policy(it, "auth-service-public")["ingress"].append({}))
+opened("auth-service-internal: opens", "every namespace",
+       lambda it: peers(it, "auth-service-internal").append({"namespaceSelector": {}}))
+opened("auth-service-internal: opens", "others than are said", lambda it: peers(it, "auth-service-internal").append(CLIENTS))
+# Both selectors ask for the same label.
+opened("auth-service-internal: opens", "every pod of the namespaces",
+       lambda it: peers(it, "auth-service-internal")[1].pop("podSelector"))
+opened("auth-service-internal: opens", "pods of its own namespace",
+       lambda it: peers(it, "auth-service-internal")[1].pop("namespaceSelector"))
+opened("0.0.0.0/0", "the whole world", lambda it: peers(it, "auth-service-public").append(WORLD))
+opened("0.0.0.0/0", "any database", lambda it: peers(it, "services-to-postgres", "egress").append(WORLD))
+opened("203.0.113.9/32", "a second address",
+       lambda it: peers(it, "services-to-postgres", "egress").append({"ipBlock": {"cidr": "203.0.113.9/32"}}))
+opened("services-to-postgres: opens", "the address twice",
+       lambda it: peers(it, "services-to-postgres", "egress").append({"ipBlock": {"cidr": "10.20.0.5/32"}}))
+opened("203.0.113.9/32", "another address",
+       lambda it: peers(it, "services-to-postgres", "egress")[0]["ipBlock"].update(cidr="203.0.113.9/32"))
+opened("names: is about {}", "names for everybody", lambda it: policy(it, "names").update(podSelector={}))
+opened("names: is about", "names for the trial's PostgreSQL", lambda it: policy(it, "names").update(
+    podSelector={"matchLabels": {"app.kubernetes.io/part-of": "tandem"}}), "trial")
+opened("services-to-postgres: is about {}", "PostgreSQL for everybody",
+       lambda it: policy(it, "services-to-postgres").update(podSelector={}))
+opened("is about ['Ingress', 'Egress']", "the other direction",
+       lambda it: policy(it, "names").update(policyTypes=["Ingress", "Egress"]))
 
 
 @case("only_who_migrates_is_the_owner", "production", "the owner's password", "the password of the schema's owner")
@@ -588,7 +692,7 @@ def _(it: Manifests) -> None:
 
 @case("names_are_accepted", "production", "a label with two slashes", "is no key of a label")
 def _(it: Manifests) -> None:
-    policy(it, "names")["podSelector"]["matchLabels"]["clients/tandem/x"] = "true"
+    policy(it, "default-deny")["podSelector"]["matchLabels"] = {"clients/tandem/x": "true"}
 
 
 @case("names_are_accepted", "production", "the same twice", "is there twice")

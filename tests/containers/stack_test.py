@@ -45,6 +45,23 @@ def secrets_are_made_once(stack):
     return f"{len(before)} files"
 
 
+def others_who_could_read_the_secrets_are_named(stack):
+    """By what the system says of the groups; the one that is asked here has others in every group."""
+    folder = stack.folder / "groups"
+    folder.mkdir()
+    (folder / "getent").write_text(
+        "#!/bin/sh\n"
+        "case $1:$2 in\n"
+        "    group:*) echo \"shared:x:$2:root,alice,$(id -un)\" ;;\n"
+        "    passwd:) printf 'carol:x:7:%s::/:/bin/sh\\n' 65532 \"$(id -g)\" ;;\n"
+        "esac\n"
+    )
+    (folder / "getent").chmod(0o755)
+    said = stack.run("bash", "-c", f"PATH={folder}:$PATH deploy/compose/init 2>&1")
+    assert "can read the secrets: alice carol\n" in said, said
+    return "alice and carol"
+
+
 def a_missing_secret_is_named(stack):
     hidden = stack.folder / "hidden"
     (stack.secrets / "signing-key.pem").rename(hidden)
@@ -310,6 +327,7 @@ def nothing_is_left(stack):
 
 STEPS = [
     secrets_are_made_once,
+    others_who_could_read_the_secrets_are_named,
     a_missing_secret_is_named,
     up_waits_until_all_is_ready,
     up_again_changes_nothing,

@@ -92,7 +92,7 @@ class Creating:
     def create(self):
         try:
             with Root(self.stack, self.stack.users) as root:
-                while not self.ended.wait(0.05):
+                while not self.ended.wait(0.01):
                     root.create(f"{self.name}.{self.count}", "ADMIN")
                     self.count += 1
         except Exception as failure:  # Whatever it is, the step has to hear of it.
@@ -102,12 +102,18 @@ class Creating:
 def a_backup_is_made_while_everything_serves(stack):
     shell = Shell(stack)
     [back_up] = blocks("Backup")
+    # The last line is users-service's, as it stands there.
+    of_auth_service, of_users_service = back_up.rstrip().rsplit("\n", 1)
+    assert "tandem_auth" in of_auth_service and "tandem_users" in of_users_service, back_up
     with Root(stack, stack.users) as root:
         root.create("denied.later")
         stack.before = {"denied.later": root.log_in("denied.later")}
         with load_on(stack) as load, Creating(stack, "between") as creating:
             load.go_on(200)
-            shell.run(back_up)
+            shell.run(of_auth_service)
+            # Whatever the two others are at: this one has its role in the second and no account in the first.
+            root.create("created.between", "ADMIN")
+            shell.run(f"umask 077\n{of_users_service}")
             load.go_on(100)
         assert not creating.failure, creating.failure
         # What the backup does not have.
@@ -165,8 +171,9 @@ def agreed(stack):
                 time.sleep(0.2)
             shown = root.everybody()
     gone = shown.keys() - accounts.keys()
-    assert gone, "nobody was created between the two backups, so nothing had to be mended"
     states = {username: state for username, _, state in shown.values()}
+    between = next((id for id, (username, *_) in shown.items() if username == "created.between"), None)
+    assert between in gone, "who was created between the two backups has no role, or has an account"
     assert "lost.admin" not in states, "who is in no backup is there"
     assert states["denied.later"] == active, "a restore takes an inactivation back"
     with Root(stack, stack.users) as root:

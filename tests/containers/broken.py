@@ -52,11 +52,36 @@ service("prom/prometheus:latest is not an exact version", "prometheus", image="p
 service("the port 50051:50051 is not on loopback", "auth-service", ports=["50051:50051"])
 service("the port 0.0.0.0:3000:3000 is not on loopback", "grafana", ports=["0.0.0.0:3000:3000"])
 service("it may write to deploy/postgres", "roles", volumes=[{"type": "bind", "source": "deploy/postgres", "target": "/x"}])
+service("/var/run/docker.sock is no volume", "grafana", volumes=["/var/run/docker.sock:/var/run/docker.sock:ro"])
+service("./deploy is no volume", "postgres", volumes=["./deploy:/deploy"])
+service("it sees / of the machine", "roles", volumes=[{"type": "bind", "source": "/", "target": "/x", "read_only": True}])
+service("seccomp:unconfined takes", "auth-service", security_opt=["no-new-privileges:true", "seccomp:unconfined"])
+service("nobody has thought about its devices", "users-service", devices=["/dev/mem"])
+service("nobody has thought about its userns_mode", "postgres", userns_mode="host")
+service("its port 50052 is published", "auth-service-2", ports=["127.0.0.1:50052:50052"])
+service("its port 5432 is published", "postgres", ports=["127.0.0.1:5432:5432"])
+service("it is on the network of the database", "grafana", networks={"default": {}, "database": {}})
+service("it is on the network of the database", "jaeger", networks=["database"])
+service("nothing bounds its log", "auth-service", logging=None)
+service("nothing bounds its log", "postgres", logging={"driver": "json-file", "options": {"max-size": "10m"}})
+service("nothing bounds its log", "jaeger", logging={"driver": "none"})
 service("there is no secret password", "roles", secrets=["password"])
 service("it is started again when it is done", "users-migrate", restart="always")
 service("it is not started again", "users-service", restart=None)
 service("it is not started again", "postgres", restart="on-failure")
 service("nobody looks whether it is healthy", "grafana", healthcheck=None)
+service("nobody looks whether it is healthy", "auth-service", healthcheck={"disable": True})
+service("nobody looks whether it is healthy", "users-service-2", healthcheck={"test": ["NONE"]})
+service("it is healthy by", "users-service", healthcheck={"test": ["CMD", "/auth-service", "healthcheck"]})
+service("it is healthy by", "postgres", healthcheck={"test": ["CMD", "true"]})
+service("it is healthy by", "prometheus", healthcheck={"test": "exit 0"})
+service("its program is not asked by", "auth-service-2", healthcheck={"test": ["CMD", "/auth-service", "--version"]})
+service("it does not wait for postgres (service_healthy)", "roles", depends_on=None)
+service("it does not wait for roles (service_completed_successfully)", "auth-migrate", depends_on=None)
+service("it does not wait for auth-service (service_healthy)", "users-service-2",
+        depends_on={"users-migrate": {"condition": "service_completed_successfully"}})
+service("it does not wait for users-migrate (service_completed_successfully)", "users-service",
+        depends_on={"auth-service": {"condition": "service_healthy"}})
 service("200 threads are too few", "auth-service", pids_limit=200)
 # What the engine gives where nothing is said.
 service("it is killed while it ends", "users-service", stop_grace_period=None)
@@ -95,6 +120,16 @@ def _(compose):
 @case("users-migrate: it is on more networks than that of the database")
 def _(compose):
     compose["services"]["users-migrate"]["networks"] = ["default"]
+
+
+@case("the secret pepper is no file of the folder of secrets")
+def _(compose):
+    compose["secrets"]["pepper"] = {"environment": "PEPPER"}
+
+
+@case("the secret workload-token is no file of the folder of secrets")
+def _(compose):
+    compose["secrets"]["workload-token"] = {"file": "deploy/compose/roles"}
 
 
 @case("nobody uses the secret old-pepper")

@@ -14,6 +14,32 @@ ROOT = Path(__file__).resolve().parents[2]
 # Whose images have a user of their own that is not root.
 THEIR_OWN_USER = ("prometheus", "grafana", "jaeger")
 ONE_SHOT = ("roles", "auth-migrate", "users-migrate")
+# Who speaks to PostgreSQL, beside the services.
+DATABASE = ("postgres", "roles")
+# By program: 50052 is for who is on the network, with a credential.
+PUBLISHED = {
+    "auth-service": (50051, 9051),
+    "users-service": (50053, 9053),
+    "prometheus": (9090,),
+    "grafana": (3000,),
+    "jaeger": (16686,),
+}
+# What is asked whether it is healthy, where that is not the service's own program.
+HEALTH = {"postgres": "pg_isready", "prometheus": "promtool", "grafana": "curl"}
+ENDED, HEALTHY = "service_completed_successfully", "service_healthy"
+WAITS = {
+    "roles": {"postgres": HEALTHY},
+    "auth-migrate": {"roles": ENDED},
+    "users-migrate": {"roles": ENDED},
+    "auth-service": {"auth-migrate": ENDED},
+    "users-service": {"users-migrate": ENDED, "auth-service": HEALTHY},
+}
+# What a service may say here. Another key (devices, extends, userns_mode, …) may undo what the checks are about.
+KEYS = {
+    "build", "cap_add", "cap_drop", "command", "depends_on", "entrypoint", "environment", "group_add", "healthcheck", "image",
+    "ipc", "logging", "network_mode", "networks", "pid", "pids_limit", "ports", "privileged", "profiles", "read_only", "restart",
+    "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "user", "volumes",
+}  # fmt: skip
 # After server.lame_duck and server.drain: what is left of the process, and the last traces.
 REST, TRACES = 1, 2
 # As many as a process may see in a machine of today: two for each of 96 cores. For each of them it has a thread that serves,
@@ -31,6 +57,12 @@ def problems(compose):
     for name in ("postgres", "roles", "auth-migrate", "users-migrate"):
         if list(services[name]["networks"]) != ["database"]:
             yield f"{name}: it is on more networks than that of the database"
+    for name, service in services.items():
+        if "database" in service.get("networks", []) and name not in DATABASE and "build" not in service:
+            yield f"{name}: it is on the network of the database"
+    for name, secret in compose["secrets"].items():
+        if set(secret) != {"file"} or not secret["file"].startswith("${TANDEM_SECRETS:-deploy/compose/secrets}/"):
+            yield f"the secret {name} is no file of the folder of secrets"
     for name in set(compose["secrets"]) - {secret for service in services.values() for secret in service.get("secrets", [])}:
         yield f"nobody uses the secret {name}"
 
@@ -40,8 +72,14 @@ def of_service(name, service, compose):
         yield "its root file system is not read-only"
     if service.get("cap_drop") != ["ALL"] or service.get("cap_add"):
         yield "it keeps capabilities"
-    if "no-new-privileges:true" not in service.get("security_opt", []):
+    options = service.get("security_opt", [])
+    if "no-new-privileges:true" not in options:
         yield "it may get new privileges"
+    for option in options:
+        if option != "no-new-privileges:true":
+            yield f"{option} takes some of its confinement away"
+    for key in sorted(set(service) - KEYS):
+        yield f"nobody has thought about its {key}"
     if service.get("privileged") or service.get("network_mode") or service.get("pid") or service.get("ipc"):
         yield "it leaves its namespaces"
     if "build" not in service and name not in THEIR_OWN_USER and service.get("user", "0").split(":")[0] in ("0", "root"):
@@ -54,10 +92,20 @@ def of_service(name, service, compose):
     for port in service.get("ports", []):
         if not str(port).startswith("127.0.0.1:"):
             yield f"the port {port} is not on loopback"
+        inside = int(str(port).rsplit(":", 1)[1])
+        if inside not in PUBLISHED.get(service.get("build", {}).get("target", name), ()):
+            yield f"its port {inside} is published"
     for volume in service.get("volumes", []):
         if isinstance(volume, dict) and not volume.get("read_only"):
             yield f"it may write to {volume['source']}"
+        source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+        if isinstance(volume, str) and source not in compose["volumes"]:
+            yield f"{source} is no volume"
+        if isinstance(volume, dict) and not source.startswith("deploy/"):
+            yield f"it sees {source} of the machine"
     yield from of_secrets(name, service, compose)
+    yield from of_its_log(service)
+    yield from of_its_order(name, service)
     yield from of_its_life(name, service, compose)
 
 
@@ -80,6 +128,22 @@ def of_secrets(name, service, compose):
         yield "it is given more than the URL of its database"
 
 
+def of_its_log(service):
+    """All that an engine keeps of a container that writes for ever."""
+    logging = service.get("logging") or {}
+    options = logging.get("options") or {}
+    if logging.get("driver") not in ("local", "json-file") or not {"max-size", "max-file"} <= set(options):
+        yield "nothing bounds its log"
+
+
+def of_its_order(name, service):
+    waits = {one: how.get("condition") for one, how in service.get("depends_on", {}).items()}
+    target = service.get("build", {}).get("target", name)
+    for other, condition in WAITS.get(name if name in ONE_SHOT else target, {}).items():
+        if waits.get(other) != condition:
+            yield f"it does not wait for {other} ({condition})"
+
+
 def of_its_life(name, service, compose):
     if name in ONE_SHOT:
         if service.get("restart"):
@@ -89,8 +153,14 @@ def of_its_life(name, service, compose):
     else:
         if service.get("restart") != "unless-stopped":
             yield "it is not started again"
-        if "healthcheck" not in service and name != "jaeger":
+        healthcheck = service.get("healthcheck") or {}
+        test = healthcheck.get("test") or ["NONE"]
+        if name != "jaeger" and (healthcheck.get("disable") or test[0] == "NONE"):
             yield "nobody looks whether it is healthy"
+        elif name != "jaeger" and test[:2] != ["CMD", HEALTH.get(name, f"/{service.get('build', {}).get('target')}")]:
+            yield f"it is healthy by {test}, which is not its program"
+        elif "build" in service and test[2:] != ["healthcheck"]:
+            yield f"its program is not asked by {test}"
     if "build" in service:
         threads = 2 * MOST_CORES + OTHER_THREADS
         if service.get("pids_limit", threads) < threads:

@@ -17,6 +17,7 @@ from pathlib import Path
 import backup
 import readme
 import rotation
+from documented import Shell, blocks
 from lint import MOST_CORES
 from rotation import load_on
 from stack import REPLICAS, ROOT, SERVICES, Failed, Stack, counted
@@ -42,6 +43,23 @@ def secrets_are_made_once(stack):
     for file in stack.secrets.iterdir():
         assert file.stat().st_mode & 0o137 == 0, f"{file.name} has the mode {file.stat().st_mode:o}"
     return f"{len(before)} files"
+
+
+def others_who_could_read_the_secrets_are_named(stack):
+    """By what the system says of the groups; the one that is asked here has others in every group."""
+    folder = stack.folder / "groups"
+    folder.mkdir()
+    (folder / "getent").write_text(
+        "#!/bin/sh\n"
+        "case $1:$2 in\n"
+        "    group:*) echo \"shared:x:$2:root,alice,$(id -un)\" ;;\n"
+        "    passwd:) printf 'carol:x:7:%s::/:/bin/sh\\n' 65532 \"$(id -g)\" ;;\n"
+        "esac\n"
+    )
+    (folder / "getent").chmod(0o755)
+    said = stack.run("bash", "-c", f"PATH={folder}:$PATH deploy/compose/init 2>&1")
+    assert "can read the secrets: alice carol\n" in said, said
+    return "alice and carol"
 
 
 def a_missing_secret_is_named(stack):
@@ -199,10 +217,22 @@ def a_killed_replica_costs_no_more_than_the_calls_that_it_had(stack):
     return "; ".join(told)
 
 
+def seen_from_here(container):
+    """Its process, if the number that the engine gives is one here too: where the engine has processes of its own, the same
+    number is another process. A container's file says its name, which is its id; who is not root cannot read it."""
+    pid = container["State"]["Pid"]
+    try:
+        name = Path(f"/proc/{pid}/root/etc/hostname").read_text().strip()
+    except OSError:
+        return None
+    return pid if name == container["Config"]["Hostname"] else None
+
+
 def kill(stack, service):
-    """As a crash would, so that the engine starts it again. Who is not root has to ask the engine, which then does not."""
-    pid = stack.container(service)["State"]["Pid"]
-    if os.geteuid() == 0:
+    """As a crash would, so that the engine starts it again. Who is not root, or does not see the process, has to ask the
+    engine, which then does not."""
+    pid = seen_from_here(stack.container(service))
+    if os.geteuid() == 0 and pid:
         os.kill(pid, signal.SIGKILL)
     else:
         stack.compose("kill", "--signal", "KILL", service)
@@ -215,13 +245,12 @@ def an_upgrade_in_turn_is_not_noticed(stack):
         new_image(stack, service)
     before = {service: stack.container(service) for service in REPLICAS}
     stack.environment["TANDEM_VERSION"] = "next"
+    _, upgrade = blocks("Two replicas")
+    version = "TANDEM_VERSION=1.2.3"
+    assert version in upgrade, upgrade
     with load_on(stack) as load:
         load.go_on(300)
-        for migration in ("auth-migrate", "users-migrate"):
-            stack.compose("run", "--rm", "--no-deps", migration)
-        for service in REPLICAS:
-            stack.up("--no-deps", service)
-            load.go_on(200)
+        Shell(stack).run(upgrade.replace(version, "TANDEM_VERSION=next"))
         load.go_on(max(0, CALLS_PER_UPGRADE - load.made()))
     for service in REPLICAS:
         container = stack.container(service)
@@ -298,6 +327,7 @@ def nothing_is_left(stack):
 
 STEPS = [
     secrets_are_made_once,
+    others_who_could_read_the_secrets_are_named,
     a_missing_secret_is_named,
     up_waits_until_all_is_ready,
     up_again_changes_nothing,

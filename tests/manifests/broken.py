@@ -135,6 +135,31 @@ def _(it: Manifests) -> None:
     container(it, "auth-service")["livenessProbe"]["httpGet"]["path"] = "/readyz"
 
 
+@case("services_are_documented", "production", "no headless one", "auth-service-headless: docs/kubernetes.md names it")
+def _(it: Manifests) -> None:
+    remove(it, "Service", "auth-service-headless")
+
+
+@case("services_are_documented", "production", "a headless one with an address", "users-service-headless: is not headless")
+def _(it: Manifests) -> None:
+    del get(it, "Service", "users-service-headless")["spec"]["clusterIP"]
+
+
+@case("services_are_documented", "production", "one without an address", "Service auth-service: is headless")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service")["spec"]["clusterIP"] = "None"
+
+
+@case("services_are_documented", "production", "pods that are not ready", "leads to pods that are not ready")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service-internal")["spec"]["publishNotReadyAddresses"] = True
+
+
+@case("services_are_documented", "trial", "one that nobody knows", "does not name it with the port 9051")
+def _(it: Manifests) -> None:
+    get(it, "Service", "auth-service")["spec"]["ports"].append({"name": "ops", "port": 9051, "targetPort": "ops"})
+
+
 @case("services_lead_to_ports", "trial", "another port", "leads to grpc")
 def _(it: Manifests) -> None:
     get(it, "Service", "users-service")["spec"]["ports"][0]["port"] = 50051
@@ -201,6 +226,21 @@ def _(it: Manifests) -> None:
     remove(it, "PodDisruptionBudget", "users-service")
 
 
+@case("selectors_select", "production", "all on one node", "may be at one kubernetes.io/hostname")
+def _(it: Manifests) -> None:
+    del template(it, "auth-service")["topologySpreadConstraints"]
+
+
+@case("selectors_select", "production", "all in one zone", "may be at one topology.kubernetes.io/zone")
+def _(it: Manifests) -> None:
+    template(it, "users-service")["topologySpreadConstraints"].pop()
+
+
+@case("selectors_select", "production", "spread among others", "is spread among pods that it is none of")
+def _(it: Manifests) -> None:
+    template(it, "users-service")["topologySpreadConstraints"][0]["labelSelector"] = {"matchLabels": {"app": "users"}}
+
+
 @case("selectors_select", "production", "a token for the API server", "is given a token")
 def _(it: Manifests) -> None:
     template(it, "auth-service-migrate", "Job")["automountServiceAccountToken"] = True
@@ -211,6 +251,11 @@ def _(it: Manifests) -> None:
     get(it, "HorizontalPodAutoscaler", "auth-service")["spec"]["scaleTargetRef"]["name"] = "auth"
 
 
+@case("every_metrics_port_is_scraped", "production", "nobody who scrapes", "there is no PodMonitor")
+def _(it: Manifests) -> None:
+    remove(it, "PodMonitor", "tandem")
+
+
 @case("every_metrics_port_is_scraped", "production", "another port", "scrapes")
 def _(it: Manifests) -> None:
     get(it, "PodMonitor", "tandem")["spec"]["podMetricsEndpoints"][0]["port"] = "metrics"
@@ -219,31 +264,6 @@ def _(it: Manifests) -> None:
 @case("every_metrics_port_is_scraped", "production", "one of two", "scrapes")
 def _(it: Manifests) -> None:
     get(it, "PodMonitor", "tandem")["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] = "auth-service"
-
-
-# -------------------------------------------------------------------------------------------------------- secrets
-
-
-@case("secrets_are_documented", "trial", "a key that is not documented", "is not documented")
-def _(it: Manifests) -> None:
-    variable(it, "auth-service", "AUTH__TOKEN__VERIFICATION_KEY_FILES", "/etc/tandem/secrets/old-key.pem")
-
-
-@case("secrets_are_documented", "trial", "a Secret that nobody makes", "nobody makes the Secret authentication")
-def _(it: Manifests) -> None:
-    template(it, "auth-service")["volumes"][1]["secret"]["secretName"] = "authentication"
-
-
-@case("secrets_are_documented", "trial", "a secret in a variable", "a secret is a file here")
-def _(it: Manifests) -> None:
-    container(it, "auth-service")["env"].append(
-        {"name": "AUTH__WORKLOAD__TOKEN", "valueFrom": {"secretKeyRef": {"name": "workload-token", "key": "token"}}}
-    )
-
-
-@case("secrets_are_documented", "trial", "a Secret in the manifests", "given by reference")
-def _(it: Manifests) -> None:
-    it.documents.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "auth-service"}, "data": {}})
 
 
 # --------------------------------------------------------------------------------------------------------- images
@@ -362,101 +382,6 @@ def _(it: Manifests) -> None:
 @case("certificates_have_the_names", "production", "no issuer", "there is no issuer tandem-root")
 def _(it: Manifests) -> None:
     remove(it, "Issuer", "tandem-root")
-
-
-# -------------------------------------------------------------------------------------------------------- network
-
-
-@case("everything_else_is_denied", "production", "no such policy", "denies everything")
-def _(it: Manifests) -> None:
-    remove(it, "NetworkPolicy", "default-deny")
-
-
-@case("everything_else_is_denied", "production", "one direction only", "denies everything")
-def _(it: Manifests) -> None:
-    policy(it, "default-deny")["policyTypes"] = ["Ingress"]
-
-
-@case("policies_are_documented", "production", "another one", "is not in the table")
-def _(it: Manifests) -> None:
-    get(it, "NetworkPolicy", "names")["metadata"]["name"] = "dns"
-
-
-@case("policies_are_documented", "production", "one port more", "and docs/kubernetes.md says")
-def _(it: Manifests) -> None:
-    policy(it, "auth-service-public")["ingress"][0]["ports"].append({"port": 50052})
-
-
-@case("policies_are_documented", "production", "everybody", "opens its ports to everybody")
-def _(it: Manifests) -> None:
-    del policy(it, "auth-service-internal")["ingress"][0]["from"]
-
-
-def peers(it: Manifests, name: str, way: str = "ingress") -> list[Document]:
-    return policy(it, name)[way][0]["from" if way == "ingress" else "to"]
-
-
-@case("who_is_on_the_other_side_is_documented", "production", "every namespace", "opens a way to every namespace")
-def _(it: Manifests) -> None:
-    peers(it, "auth-service-internal").append({"namespaceSelector": {}})
-
-
-@case("who_is_on_the_other_side_is_documented", "production", "others than are said", "and docs/kubernetes.md says")
-def _(it: Manifests) -> None:
-    clients = {"matchLabels": {"clients.tandem/public": "true"}}
-    peers(it, "auth-service-internal").append({"namespaceSelector": clients})
-
-
-@case("who_is_on_the_other_side_is_documented", "production", "the whole world", "opens a way to all of 0.0.0.0/0")
-def _(it: Manifests) -> None:
-    peers(it, "auth-service-public").append({"ipBlock": {"cidr": "0.0.0.0/0"}})
-
-
-@case("who_is_on_the_other_side_is_documented", "production", "any database", "opens a way to all of 0.0.0.0/0")
-def _(it: Manifests) -> None:
-    peers(it, "services-to-postgres", "egress").append({"ipBlock": {"cidr": "0.0.0.0/0"}})
-
-
-@case("only_who_migrates_is_the_owner", "production", "the owner's password", "the password of the schema's owner")
-def _(it: Manifests) -> None:
-    template(it, "auth-service")["volumes"].append({"name": "owner", "secret": {"secretName": "auth-service-owner"}})
-
-
-@case("only_who_migrates_is_the_owner", "production", "the pepper for a migration", "needs auth-service-owner alone")
-def _(it: Manifests) -> None:
-    job = template(it, "auth-service-migrate", "Job")
-    job["volumes"].append({"name": "secrets", "secret": {"secretName": "auth-service"}})
-
-
-@case("services_stay_inside", "production", "a way in from outside", "is reached from outside of the cluster")
-def _(it: Manifests) -> None:
-    get(it, "Service", "auth-service-internal")["spec"]["type"] = "LoadBalancer"
-
-
-@case("policies_open_ports_that_exist", "production", "another port", "which Deployment auth-service does not have")
-def _(it: Manifests) -> None:
-    policy(it, "auth-service-operations")["ingress"][0]["ports"][0]["port"] = 9053
-
-
-@case("policies_open_ports_that_exist", "production", "a way to nobody", "leads to no pod")
-def _(it: Manifests) -> None:
-    policy(it, "users-service-to-auth-service")["egress"][0]["to"][0]["podSelector"]["matchLabels"] = {"app": "auth"}
-
-
-@case("ways_are_open_at_both_ends", "production", "not at the one end", "who may not be called")
-def _(it: Manifests) -> None:
-    del policy(it, "auth-service-internal")["ingress"][0]["from"][0]
-
-
-@case("ways_are_open_at_both_ends", "trial", "not at the other", "may not call StatefulSet postgres")
-def _(it: Manifests) -> None:
-    remove(it, "NetworkPolicy", "services-to-postgres")
-
-
-@case("ways_are_open_at_both_ends", "trial", "at neither", "cannot call Deployment auth-service at 50052")
-def _(it: Manifests) -> None:
-    remove(it, "NetworkPolicy", "users-service-to-auth-service")
-    remove(it, "NetworkPolicy", "auth-service-internal")
 
 
 # ----------------------------------------------------------------------------------------------------------- order
@@ -588,7 +513,7 @@ def _(it: Manifests) -> None:
 
 @case("names_are_accepted", "production", "a label with two slashes", "is no key of a label")
 def _(it: Manifests) -> None:
-    policy(it, "names")["podSelector"]["matchLabels"]["clients/tandem/x"] = "true"
+    policy(it, "default-deny")["podSelector"]["matchLabels"] = {"clients/tandem/x": "true"}
 
 
 @case("names_are_accepted", "production", "the same twice", "is there twice")

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import broken
+import broken_network  # noqa: F401  Registers its cases.
+import broken_secrets  # noqa: F401
 import network  # noqa: F401  Registers its checks.
 import names  # noqa: F401
 import order  # noqa: F401
@@ -18,6 +20,7 @@ import policy
 import restricted  # noqa: F401
 import routes  # noqa: F401
 import schemas
+import written_out  # noqa: F401
 from checks import CHECKS, Context
 from documented import Documented
 from model import Manifests
@@ -132,7 +135,7 @@ def unused(documented: Documented, whole: list[Manifests]) -> list[str]:
     }
     targets = {manifests.target for manifests in whole}
     return [
-        *(f"there is no network policy {name}" for name in documented.flows.keys() - policies),
+        *(f"there is no network policy {name}" for flow in documented.flows for name in {*flow.policies} - policies),
         *(f"nothing mounts the Secret {name}" for name in {name for name, _ in documented.secrets} - mounted),
         *(f"there is no overlay {name}" for name in documented.connections.keys() - targets),
         *(f"the connections of {name} are not said" for name in {*OVERLAYS} - documented.connections.keys()),

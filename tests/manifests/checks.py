@@ -100,6 +100,30 @@ def services_stay_inside(manifests: Manifests, context: Context) -> Iterator[str
 
 
 @check
+def services_are_documented(manifests: Manifests, context: Context) -> Iterator[str]:
+    """All that the table names are there, with that port alone, headless or not as it says, and no others."""
+    said = {
+        place: headless
+        for place, (only, headless) in context.documented.services.items()
+        if only in (None, manifests.overlay)
+    }
+    there = {}
+    for service in manifests.of("Service"):
+        name, spec = service["metadata"]["name"], service["spec"]
+        for port in spec["ports"]:
+            there[name, port["port"]] = spec.get("clusterIP") == "None"
+        if spec.get("publishNotReadyAddresses"):
+            yield f"Service {name}: leads to pods that are not ready"
+    for name, port in said.keys() - there.keys():
+        yield f"Service {name}: docs/kubernetes.md names it with the port {port}, and it is not there"
+    for name, port in there.keys() - said.keys():
+        yield f"Service {name}: docs/kubernetes.md does not name it with the port {port}"
+    for place in said.keys() & there.keys():
+        if said[place] != there[place]:
+            yield f"Service {place[0]}: is {'' if there[place] else 'not '}headless, and docs/kubernetes.md says otherwise"
+
+
+@check
 def services_lead_to_ports(manifests: Manifests, context: Context) -> Iterator[str]:
     for service in manifests.of("Service"):
         name = f"Service {service['metadata']['name']}"
@@ -177,6 +201,10 @@ def selectors_select(manifests: Manifests, context: Context) -> Iterator[str]:
             yield f"{pod.name}: has no service account of its own"
         elif any(place.get("automountServiceAccountToken") is not False for place in (account, pod.spec)):
             yield f"{pod.name}: is given a token for the API server"
+        spread = {one["topologyKey"] for one in pod.spec.get("topologySpreadConstraints", [])}
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone"):
+            if pod.serves and key not in spread:
+                yield f"{pod.name}: all its replicas may be at one {key}"
         for constraint in pod.spec.get("topologySpreadConstraints", []):
             if not matches(constraint["labelSelector"], pod.labels):
                 yield f"{pod.name}: is spread among pods that it is none of"
@@ -188,6 +216,8 @@ def selectors_select(manifests: Manifests, context: Context) -> Iterator[str]:
 
 @check
 def every_metrics_port_is_scraped(manifests: Manifests, context: Context) -> Iterator[str]:
+    if manifests.overlay == "production" and not manifests.of("PodMonitor"):
+        yield "there is no PodMonitor, so that nobody scrapes anything"
     for monitor in manifests.of("PodMonitor"):
         name = f"PodMonitor {monitor['metadata']['name']}"
         scraped = {(pod.name, endpoint["port"]) for pod in manifests.selected(monitor["spec"]["selector"])

@@ -11,6 +11,13 @@ from typing import Any
 import yaml
 
 Document = dict[str, Any]
+NAME = "app.kubernetes.io/name"
+# A selector as its terms: key, operator, values. Two that are equal select the same.
+Selector = frozenset[tuple[str, str, tuple[str, ...]]]
+# The other side of a network policy: the selectors of namespace (none: its own) and pod, or a block of addresses.
+Peer = tuple[Any, ...]
+# Protocol, port, and the last one of a range.
+Port = tuple[str, Any, Any]
 
 
 @dataclass
@@ -59,6 +66,11 @@ class Manifests:
             raise SystemExit(f"{file} has no documents")
         return cls(file.stem, documents)
 
+    @property
+    def overlay(self) -> str:
+        """Which of the two it is, or is made of."""
+        return "trial" if self.get("StatefulSet", "postgres") else "production"
+
     def copy(self) -> Manifests:
         return copy.deepcopy(self)
 
@@ -100,6 +112,28 @@ def matches(selector: Document | None, labels: dict[str, str]) -> bool:
         if not fits:
             return False
     return True
+
+
+def terms(selector: Document) -> Selector:
+    labels = {(key, "In", (value,)) for key, value in selector.get("matchLabels", {}).items()}
+    expressions = {
+        (term["key"], term["operator"], tuple(sorted(term.get("values", []))))
+        for term in selector.get("matchExpressions", [])
+    }
+    return frozenset(labels | expressions)
+
+
+def peer(document: Document) -> Peer:
+    """All that it says, in a form that is equal when the meaning is."""
+    if "ipBlock" in document:
+        block = document["ipBlock"]
+        return ("ipBlock", block["cidr"], tuple(block.get("except", [])))
+    namespaces = document.get("namespaceSelector")
+    return (None if namespaces is None else terms(namespaces), terms(document.get("podSelector", {})))
+
+
+def port(document: Document) -> Port:
+    return (document.get("protocol", "TCP"), document.get("port"), document.get("endPort"))
 
 
 def quantity(text: str | int | float) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from checks import Context, check
-from model import Document, Manifests, Pod
+from model import Document, Manifests, Peer, Pod, Port, peer, port
 
 
 @check
@@ -20,53 +21,51 @@ def everything_else_is_denied(manifests: Manifests, context: Context) -> Iterato
 
 @check
 def policies_are_documented(manifests: Manifests, context: Context) -> Iterator[str]:
-    for policy in manifests.of("NetworkPolicy"):
-        name, spec = policy["metadata"]["name"], policy["spec"]
+    """Each opens exactly what the rows of the table say that name it: about whom, for whom, which ports."""
+    flows = [flow for flow in context.documented.flows if flow.is_in(manifests)]
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in manifests.of("NetworkPolicy")}
+    for name in sorted({name for flow in flows for name in flow.policies} - policies.keys()):
+        yield f"NetworkPolicy {name}: is in the table of docs/kubernetes.md, and is not there"
+    for name, spec in policies.items():
+        rows = [flow for flow in flows if name in flow.policies]
+        # Nothing is opened by one without rules.
         if not rules(spec):
             continue
-        ports = {port["port"] for rule in rules(spec) for port in rule.get("ports", [])}
-        said = context.documented.flows.get(name)
-        if said is None:
+        if not rows:
             yield f"NetworkPolicy {name}: is not in the table of docs/kubernetes.md"
-        elif said != ports:
-            yield f"NetworkPolicy {name}: opens {sorted(ports)}, and docs/kubernetes.md says {sorted(said)}"
-        for rule in rules(spec):
-            if not rule.get("ports"):
-                yield f"NetworkPolicy {name}: opens every port"
-            if not rule.get("from", rule.get("to")):
-                yield f"NetworkPolicy {name}: opens its ports to everybody"
+            continue
+        directions = [way for way in ("Ingress", "Egress") if spec.get(way.lower())]
+        if len(directions) != 1 or spec.get("policyTypes") != directions:
+            yield f"NetworkPolicy {name}: is about {spec.get('policyTypes')} and has rules for {directions}"
+            continue
+        inward = directions == ["Ingress"]
+        about = {flow.whom if inward else flow.who for flow in rows}
+        if about != {peer({"podSelector": spec["podSelector"]})}:
+            yield f"NetworkPolicy {name}: is about {spec['podSelector']}, and docs/kubernetes.md says {shown(about)}"
+        said = Counter((flow.who if inward else flow.whom, one) for flow in rows for one in flow.ports)
+        opened = Counter(way for rule in rules(spec) for way in ways(rule, context.documented.addresses))
+        for way in (opened - said).keys():
+            yield f"NetworkPolicy {name}: opens {shown(way)}, which docs/kubernetes.md does not say"
+        for way in (said - opened).keys():
+            yield f"NetworkPolicy {name}: does not open {shown(way)}, as docs/kubernetes.md says"
 
 
-@check
-def who_is_on_the_other_side_is_documented(manifests: Manifests, context: Context) -> Iterator[str]:
-    for policy in manifests.of("NetworkPolicy"):
-        name = policy["metadata"]["name"]
-        said = context.documented.callers.get(name, set())
-        for rule in rules(policy["spec"]):
-            for peer in rule.get("from", rule.get("to", [])):
-                if "ipBlock" in peer:
-                    if "from" in rule or not peer["ipBlock"]["cidr"].endswith(("/32", "/128")):
-                        yield f"NetworkPolicy {name}: opens a way to all of {peer['ipBlock']['cidr']}"
-                elif "namespaceSelector" in peer:
-                    yield from (f"NetworkPolicy {name}: {flaw}" for flaw in not_as_said(peer, said))
+def ways(rule: Document, addresses: set[str]) -> Iterator[tuple[Peer | str, Port | str]]:
+    """Of no peers, and of no ports, the API server makes all of them."""
+    for there in rule.get("from", rule.get("to")) or [None]:
+        side = "everybody" if there is None else peer(there)
+        if "to" in rule and side[0] == "ipBlock" and side[1] in addresses and not side[2]:
+            side = ("address",)
+        for one in rule.get("ports") or [None]:
+            yield side, "every port" if one is None else port(one)
 
 
-def not_as_said(peer: Document, said: set[str]) -> Iterator[str]:
-    """What is wrong with a peer beyond its own namespace, by the labels and names that are said of it."""
-    asked: dict[str, str] = {}
-    for selector in (peer["namespaceSelector"], peer.get("podSelector", {})):
-        if set(selector) - {"matchLabels"}:
-            yield "says who by more than labels"
-        asked |= selector.get("matchLabels", {})
-    if not peer["namespaceSelector"].get("matchLabels"):
-        yield "opens a way to every namespace"
-    namespace = asked.pop("kubernetes.io/metadata.name", None)
-    if namespace and namespace not in said:
-        yield f"is for the namespace {namespace}, which docs/kubernetes.md does not name"
-    given = {f"{key}={value}" for key, value in asked.items()}
-    labels = {one for one in said if "=" in one}
-    if given != labels:
-        yield f"is for {sorted(given)}, and docs/kubernetes.md says {sorted(labels)}"
+def shown(value: object) -> str:
+    if isinstance(value, frozenset):
+        return "{" + ", ".join(f"{key} {operator} {'|'.join(values)}" for key, operator, values in sorted(value)) + "}"
+    if isinstance(value, (tuple, set)):
+        return "(" + ", ".join(shown(one) for one in value) + ")"
+    return str(value)
 
 
 @check

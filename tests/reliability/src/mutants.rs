@@ -56,6 +56,9 @@ const ROLES: Mix = &[
     (Action::Inactivate, 3),
     (Action::Reactivate, 7),
 ];
+const SESSIONS: Mix = &[(Action::LogIn, 50), (Action::RevokeAllSessions, 30), (Action::Read, 20)];
+const CREATIONS: Mix = &[(Action::CreateUser, 70), (Action::LogIn, 10)];
+const FORGERIES: Mix = &[(Action::ForgeAToken, 60), (Action::Read, 20), (Action::LogIn, 20)];
 /// Nothing but guesses at passwords.
 pub const GUESSES: Mix = &[(Action::GuessAPassword, 1)];
 
@@ -94,6 +97,14 @@ pub const MUTANTS: &[Mutant] = &[
         ..PLAIN
     },
     Mutant {
+        name: "create_user.reserved_after",
+        is: "the role of a new user is reserved after its account is registered",
+        breaks: &[Invariant::I1, Invariant::I2],
+        mix: CREATIONS,
+        faults: &[Fault::Kill(Service::Users)],
+        ..PLAIN
+    },
+    Mutant {
         name: "disable_account.sessions_apart",
         is: "sessions are ended outside of the transaction that disables",
         breaks: &[Invariant::I3],
@@ -112,6 +123,13 @@ pub const MUTANTS: &[Mutant] = &[
         name: "authenticate.believes_its_memory",
         is: "a token that was good once is believed without its session's row",
         breaks: &[Invariant::I3, Invariant::I4, Invariant::I5],
+        ..PLAIN
+    },
+    Mutant {
+        name: "revoke_all_sessions.not_committed",
+        is: "RevokeAllSessions is answered without a commit",
+        breaks: &[Invariant::I4],
+        mix: SESSIONS,
         ..PLAIN
     },
     Mutant {
@@ -183,6 +201,14 @@ pub const MUTANTS: &[Mutant] = &[
         store: Store::Postgres,
         mix: GUESSES,
         limits_guesses: true,
+        ..PLAIN
+    },
+    Mutant {
+        name: "authenticate.outage_lets_in",
+        is: "users-service takes whoever calls for whoever was let in last when auth-service cannot be asked",
+        breaks: &[Invariant::I9],
+        mix: FORGERIES,
+        faults: &[Fault::Kill(Service::Auth)],
         ..PLAIN
     },
     Mutant {

@@ -170,7 +170,10 @@ async fn hunt(
         };
         let report = Box::pin(round::run(&plan)).await;
         announce(mutant.name, &report);
-        let found = report.violations.iter().find(|(invariant, _)| mutant.breaks.contains(invariant));
+        let found = report.violations.iter().find(|(invariant, story)| {
+            let says = story.lines().next().unwrap_or_default();
+            mutant.breaks.contains(invariant) && says.contains(mutant.says)
+        });
         if let Some((_, story)) = found {
             println!("{story}");
             let what = story.lines().next().unwrap_or_default().to_owned();

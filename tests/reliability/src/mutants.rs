@@ -19,6 +19,8 @@ pub struct Mutant {
     pub is: &'static str,
     /// What it breaks: one of these must be found.
     pub breaks: &'static [Invariant],
+    /// What the check that is for it says, where it is one alone.
+    pub says: &'static str,
     /// Where it shows.
     pub store: Store,
     /// What clients do.
@@ -66,6 +68,7 @@ const PLAIN: Mutant = Mutant {
     name: "",
     is: "",
     breaks: &[],
+    says: "",
     store: Store::Sqlite,
     mix: EVERYTHING,
     faults: &[],
@@ -100,6 +103,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "create_user.reserved_after",
         is: "the role of a new user is reserved after its account is registered",
         breaks: &[Invariant::I1, Invariant::I2],
+        says: "the role of",
         mix: CREATIONS,
         faults: &[Fault::Kill(Service::Users)],
         ..PLAIN
@@ -129,6 +133,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "revoke_all_sessions.not_committed",
         is: "RevokeAllSessions is answered without a commit",
         breaks: &[Invariant::I4],
+        says: "after RevokeAllSessions",
         mix: SESSIONS,
         ..PLAIN
     },
@@ -136,6 +141,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "change_password.sessions_kept",
         is: "ChangePassword leaves the other sessions",
         breaks: &[Invariant::I5],
+        says: "after ChangePassword",
         mix: PASSWORDS,
         ..PLAIN
     },
@@ -143,6 +149,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "set_password.sessions_kept",
         is: "SetUserPassword leaves the sessions",
         breaks: &[Invariant::I5],
+        says: "after SetUserPassword",
         mix: PASSWORDS,
         ..PLAIN
     },
@@ -165,6 +172,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "demote_super_admin.last_may_go",
         is: "the last active super admin may be demoted",
         breaks: &[Invariant::I7],
+        says: "no super admin is active",
         ..PLAIN
     },
     Mutant {
@@ -192,12 +200,14 @@ pub const MUTANTS: &[Mutant] = &[
         name: "log_in.any_password",
         is: "any password opens a session",
         breaks: &[Invariant::I9],
+        says: "a password that was never set",
         ..PLAIN
     },
     Mutant {
         name: "attempt.reserved_after",
         is: "an attempt is reserved after the password was verified",
         breaks: &[Invariant::I9],
+        says: "guesses at the password of",
         store: Store::Postgres,
         mix: GUESSES,
         limits_guesses: true,
@@ -207,6 +217,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "authenticate.outage_lets_in",
         is: "users-service takes whoever calls for whoever was let in last when auth-service cannot be asked",
         breaks: &[Invariant::I9],
+        says: "a forged token lets in",
         mix: FORGERIES,
         faults: &[Fault::Kill(Service::Auth)],
         ..PLAIN
@@ -236,12 +247,14 @@ pub const MUTANTS: &[Mutant] = &[
         name: "log_in.logs_the_password",
         is: "a password is logged",
         breaks: &[Invariant::I11],
+        says: "auth-service logs",
         ..PLAIN
     },
     Mutant {
         name: "call.leaves_a_task",
         is: "every call of users-service leaves a task behind",
         breaks: &[Invariant::I12],
+        says: "tasks",
         ..PLAIN
     },
 ];

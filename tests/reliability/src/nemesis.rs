@@ -13,7 +13,7 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, sleep};
 
-pub use self::fault::{Fault, Trouble};
+pub use self::fault::{Fault, Trouble, name};
 pub use self::watch::{Watch, recovery};
 use crate::checker::Invariant;
 use crate::driver::Driver;
@@ -253,7 +253,7 @@ async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Dura
     site.look_at(service, replica).await;
     let status = site.processes.end_one(service, replica).await;
     if !status.success() {
-        site.found(Invariant::I10, format!("{service:?}-service was asked to end and ended with {status}"));
+        site.found(Invariant::I10, format!("{} was asked to end and ended with {status}", name(service)));
     }
     sleep(hold).await;
     let over = Over::now();

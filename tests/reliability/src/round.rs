@@ -13,7 +13,7 @@ use crate::checker::{End, Invariant, Violation, check, check_guesses, story};
 use crate::driver::{By, Driver, Patience};
 use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Role, Secret, Who};
 use crate::mutants::Mutant;
-use crate::nemesis::{Fault, Injected, Watch, recovery, schedule, torment};
+use crate::nemesis::{Fault, Injected, Watch, name, recovery, schedule, torment};
 use crate::site::{Site, Store};
 use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes, traces_of};
 use crate::workload::{self, Client, Mix};
@@ -75,10 +75,11 @@ pub async fn run(plan: &Plan) -> Report {
     let world = Arc::new(World::default());
     let watch = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
     site.measure().await;
-    let injected = match &watch {
-        Some(watch) => work(plan, &mut site, &driver, &world, watch).await,
-        // There was no beginning: the checker will say why, and the faults are missed.
-        None => Vec::new(),
+    let injected = if let Some(watch) = &watch {
+        work(plan, &mut site, &driver, &world, watch).await
+    } else {
+        site.found(Invariant::I7, "a super admin and an admin could not be made, and nothing failed".into());
+        Vec::new()
     };
 
     Box::pin(site.whole()).await;
@@ -277,7 +278,7 @@ async fn outside(
     let traces = secrets(site, driver, world);
     for service in [Service::Auth, Service::Users] {
         if let Some(line) = found(&traces, &site.processes.log(service)) {
-            violations.push(Violation::outside(Invariant::I11, format!("{service:?}-service logs: {line}")));
+            violations.push(Violation::outside(Invariant::I11, format!("{} logs: {line}", name(service))));
         }
         site.look_at_all_of(service).await;
     }

@@ -8,6 +8,7 @@ use e2e::Service;
 
 use super::{Site, Store};
 use crate::history::{Call, Does, Outcome, Record};
+use crate::nemesis::name;
 
 /// A table, and how many rows it may have.
 type Bound = (Service, &'static str, RangeInclusive<usize>);
@@ -19,7 +20,7 @@ impl Site {
         for (service, table, may) in bounds(history, self.store) {
             let rows = self.count(service, table).await;
             if !may.contains(&rows) {
-                surplus.push(format!("{table} of {service:?}-service has {rows} rows and may have {may:?}"));
+                surplus.push(format!("{table} of {} has {rows} rows and may have {may:?}", name(service)));
             }
         }
         surplus

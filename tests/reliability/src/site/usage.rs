@@ -6,6 +6,7 @@ use e2e::{Scrape, Service, sql};
 
 use super::{Site, Store};
 use crate::checker::Invariant;
+use crate::nemesis::name;
 
 /// What a process has of something that must stay bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -77,7 +78,7 @@ impl Site {
         if let Some((used, first)) = used.zip(self.first[service as usize])
             && let Some(what) = used.beyond(first, self.clients)
         {
-            self.found(Invariant::I12, format!("{service:?}-service {replica}: {what}"));
+            self.found(Invariant::I12, format!("{} {replica}: {what}", name(service)));
         }
     }
 
@@ -90,7 +91,7 @@ impl Site {
 
     async fn usage(&mut self, service: Service, replica: usize) -> Option<Usage> {
         let read = Usage::read(&Scrape::of(self.processes.ops_of(service, replica)).await);
-        read.map_err(|why| self.found(Invariant::I12, format!("{service:?}-service {replica}: {why}"))).ok()
+        read.map_err(|why| self.found(Invariant::I12, format!("{} {replica}: {why}", name(service)))).ok()
     }
 
     /// Services that have more connections to their database than they may, where they have a server.
@@ -106,7 +107,7 @@ impl Site {
             let answer = sql(&self.processes.data().url(service), statement).await;
             let open: usize = answer.parse().expect("a number");
             if open > may {
-                surplus.push(format!("{service:?}-service has {open} connections of {may}"));
+                surplus.push(format!("{} has {open} connections of {may}", name(service)));
             }
         }
         surplus

@@ -86,7 +86,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "commit.unknown_is_ok",
         is: "a commit of which nothing was heard is answered as done",
-        breaks: &[Invariant::I1],
+        // Whatever the call was: a log-in, an end of sessions, a new password.
+        breaks: &[Invariant::I1, Invariant::I3, Invariant::I4, Invariant::I5],
         store: Store::Postgres,
         faults: &[Fault::LoseCommits(Service::Auth, Cut::Before)],
         ..PLAIN

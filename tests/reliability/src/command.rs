@@ -176,7 +176,8 @@ async fn hunt(
         });
         if let Some((_, story)) = found {
             println!("{story}");
-            let what = story.lines().next().unwrap_or_default().to_owned();
+            // A line of a log is long.
+            let what = story.lines().next().unwrap_or_default().chars().take(100).collect();
             return Some(Found { round, what });
         }
         for (_, story) in &report.violations {

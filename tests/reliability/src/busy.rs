@@ -42,6 +42,14 @@ pub fn missed(plan: &Plan, history: &[Record], injected: &[Injected]) -> Vec<Str
     for Injected { fault, .. } in injected.iter().filter(|one| !one.is_met) {
         missed.push(format!("\"{fault}\" met nothing that it could break"));
     }
+    missed.extend(too_seldom(plan, history));
+    missed
+}
+
+/// What was answered too seldom so far.
+#[must_use]
+pub fn too_seldom(plan: &Plan, history: &[Record]) -> Vec<String> {
+    let mut missed = Vec::new();
     if plan.limits_guesses {
         let guesses = history.iter().filter(|record| record.denial() == Some("INVALID_CREDENTIALS"));
         missed.extend(too_few(guesses.count(), "INVALID_CREDENTIALS"));

@@ -219,9 +219,15 @@ impl Processes {
     /// Where operators look at the first process of a service.
     #[must_use]
     pub fn ops(&self, service: Service) -> SocketAddr {
+        self.ops_of(service, 0)
+    }
+
+    /// Where operators look at one process of a service.
+    #[must_use]
+    pub fn ops_of(&self, service: Service, number: usize) -> SocketAddr {
         match service {
-            Service::Auth => self.replicas[0].addresses.auth[2],
-            Service::Users => self.replicas[0].addresses.users[1],
+            Service::Auth => self.replicas[number].addresses.auth[2],
+            Service::Users => self.replicas[number].addresses.users[1],
         }
     }
 

@@ -1,19 +1,18 @@
 //! The command: which rounds are run, and the table of what came of them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use e2e::{Binaries, Service};
 
-use crate::checker::Invariant;
 use crate::mutants::{self, MUTANTS, Mutant};
 use crate::nemesis::Fault;
 use crate::round::{self, Plan, Report};
 use crate::site::Store;
-use crate::table::Table;
+use crate::table::{Found, Table};
 use crate::workload::EVERYTHING;
 
 /// Looks for violations of the invariants under faults.
@@ -37,13 +36,14 @@ pub struct Arguments {
     /// Run the deliberate defects too, each of which has to be found.
     #[arg(long)]
     mutants: bool,
-    /// Run only these of them, and no other round.
+    /// Run only these of them, and no other round. One that is unknown, or not on the engine that is asked for, is an error.
     #[arg(long, value_delimiter = ',')]
     only_mutants: Vec<String>,
     /// How many clients there are.
     #[arg(long, default_value_t = 8)]
     clients: u64,
-    /// A folder for the history, the stories and the logs of each round in which something was broken.
+    /// A folder for the history, the stories and the logs of each round in which something was broken or missed, and of the last
+    /// one of each deliberate defect that was not found.
     #[arg(long)]
     keep: Option<PathBuf>,
     /// Where the services under test are; the default is beside this program.
@@ -56,9 +56,18 @@ const CROWD: u64 = 8;
 
 /// Runs what was asked for.
 pub async fn run(arguments: Arguments) -> ExitCode {
+    let begun = Instant::now();
+    let chosen = match chosen(&arguments) {
+        Ok(chosen) => chosen,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
     let binaries = binaries(arguments.binaries.as_ref());
     let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
     let is_wanted = |store| arguments.engine.is_none_or(|only| only == store);
+    println!("--seed {first}");
     let mut table = Table::default();
     let stores = [Store::Sqlite, Store::Postgres].into_iter().filter(|store| is_wanted(*store));
     for store in stores.filter(|_| arguments.only_mutants.is_empty()) {
@@ -69,21 +78,41 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             for (_, story) in &report.violations {
                 println!("{story}");
             }
-            if let Some(folder) = arguments.keep.as_ref().filter(|_| !report.violations.is_empty()) {
-                keep(&folder.join(format!("{store:?}-{seed}")), &report);
+            for what in &report.missed {
+                println!("missed: {what}");
+            }
+            if !report.violations.is_empty() || !report.missed.is_empty() {
+                let about = if plan.limits_guesses { "-guesses" } else { "" };
+                keep(arguments.keep.as_ref(), &format!("{store:?}-{seed}{about}"), &report);
             }
             table.add(store, &report);
         }
     }
-    let named = |mutant: &&Mutant| {
-        let only = &arguments.only_mutants;
-        if only.is_empty() { arguments.mutants } else { only.iter().any(|name| name == mutant.name) }
-    };
-    for mutant in MUTANTS.iter().filter(named).filter(|mutant| is_wanted(mutant.store)) {
-        table.add_mutant(mutant, Box::pin(hunt(mutant, binaries, first, arguments.clients)).await);
+    for mutant in chosen {
+        table.add_mutant(mutant, Box::pin(hunt(mutant, binaries, first, &arguments)).await);
     }
     println!("\n{table}");
+    println!("It took {} s.", begun.elapsed().as_secs());
     if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The deliberate defects that are asked for.
+fn chosen(arguments: &Arguments) -> Result<Vec<&'static Mutant>, String> {
+    let is_wanted = |mutant: &&Mutant| arguments.engine.is_none_or(|only| only == mutant.store);
+    if arguments.only_mutants.is_empty() {
+        if arguments.rounds == 0 && !arguments.mutants {
+            return Err("no rounds and no deliberate defects: nothing would be looked at".into());
+        }
+        return Ok(MUTANTS.iter().filter(|_| arguments.mutants).filter(is_wanted).collect());
+    }
+    let named = arguments.only_mutants.iter().map(|name| {
+        let mutant = MUTANTS.iter().find(|mutant| mutant.name == name);
+        let mutant = mutant.ok_or_else(|| format!("there is no deliberate defect {name}"))?;
+        is_wanted(&mutant)
+            .then_some(mutant)
+            .ok_or_else(|| format!("{name} shows on {:?} alone", mutant.store))
+    });
+    named.collect()
 }
 
 /// The rounds on one engine. The last is about guesses at passwords, which are not limited in the others so that clients can
@@ -122,8 +151,9 @@ async fn hunt(
     mutant: &'static Mutant,
     binaries: Binaries,
     first: u64,
-    clients: u64,
-) -> Option<(u64, Invariant)> {
+    arguments: &Arguments,
+) -> Option<Found> {
+    let clients = arguments.clients;
     for round in 1..=mutants::ROUNDS {
         let plan = Plan {
             binaries,
@@ -140,13 +170,21 @@ async fn hunt(
         };
         let report = Box::pin(round::run(&plan)).await;
         announce(mutant.name, &report);
-        let found = report.violations.iter().find(|(invariant, _)| mutant.breaks.contains(invariant));
-        if let Some((invariant, story)) = found {
+        let found = report.violations.iter().find(|(invariant, story)| {
+            let says = story.lines().next().unwrap_or_default();
+            mutant.breaks.contains(invariant) && says.contains(mutant.says)
+        });
+        if let Some((_, story)) = found {
             println!("{story}");
-            return Some((round, *invariant));
+            // A line of a log is long.
+            let what = story.lines().next().unwrap_or_default().chars().take(100).collect();
+            return Some(Found { round, what });
         }
         for (_, story) in &report.violations {
             println!("not what it breaks: {story}");
+        }
+        if round == mutants::ROUNDS {
+            keep(arguments.keep.as_ref(), mutant.name, &report);
         }
     }
     None
@@ -157,9 +195,10 @@ fn announce(what: &str, report: &Report) {
     println!("{what}: {} calls, {} faults, {} violations", history.len(), injected.len(), violations.len());
 }
 
-/// Writes down what tells how it came about.
-fn keep(folder: &Path, report: &Report) {
-    fs::create_dir_all(folder).expect("the folder can be made");
+/// Writes down what tells how it came about, if there is a folder for that, and says where.
+fn keep(folder: Option<&PathBuf>, name: &str, report: &Report) {
+    let Some(folder) = folder.map(|folder| folder.join(name)) else { return };
+    fs::create_dir_all(&folder).expect("the folder can be made");
     let history: Vec<String> = report.history.iter().map(|record| format!("{record}\n")).collect();
     let stories: Vec<&str> = report.violations.iter().map(|(_, story)| story.as_str()).collect();
     let [auth, users] = &report.logs;
@@ -172,6 +211,7 @@ fn keep(folder: &Path, report: &Report) {
     for (name, content) in files {
         fs::write(folder.join(name), content).expect("a file can be written");
     }
+    println!("kept in {}", folder.display());
 }
 
 fn binaries(folder: Option<&PathBuf>) -> Binaries {

@@ -7,6 +7,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "everything here panics on whatever a run does not expect")]
 
+pub mod busy;
 pub mod checker;
 pub mod command;
 pub mod driver;

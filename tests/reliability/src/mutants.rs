@@ -19,6 +19,8 @@ pub struct Mutant {
     pub is: &'static str,
     /// What it breaks: one of these must be found.
     pub breaks: &'static [Invariant],
+    /// What the check that is for it says, where it is one alone.
+    pub says: &'static str,
     /// Where it shows.
     pub store: Store,
     /// What clients do.
@@ -56,6 +58,9 @@ const ROLES: Mix = &[
     (Action::Inactivate, 3),
     (Action::Reactivate, 7),
 ];
+const SESSIONS: Mix = &[(Action::LogIn, 50), (Action::RevokeAllSessions, 30), (Action::Read, 20)];
+const CREATIONS: Mix = &[(Action::CreateUser, 70), (Action::LogIn, 10)];
+const FORGERIES: Mix = &[(Action::ForgeAToken, 60), (Action::Read, 20), (Action::LogIn, 20)];
 /// Nothing but guesses at passwords.
 pub const GUESSES: Mix = &[(Action::GuessAPassword, 1)];
 
@@ -63,6 +68,7 @@ const PLAIN: Mutant = Mutant {
     name: "",
     is: "",
     breaks: &[],
+    says: "",
     store: Store::Sqlite,
     mix: EVERYTHING,
     faults: &[],
@@ -80,7 +86,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "commit.unknown_is_ok",
         is: "a commit of which nothing was heard is answered as done",
-        breaks: &[Invariant::I1],
+        // Whatever the call was: a log-in, an end of sessions, a new password.
+        breaks: &[Invariant::I1, Invariant::I3, Invariant::I4, Invariant::I5],
         store: Store::Postgres,
         faults: &[Fault::LoseCommits(Service::Auth, Cut::Before)],
         ..PLAIN
@@ -91,6 +98,15 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: &[Invariant::I2],
         faults: &[Fault::DieInTheFeed],
         mix: NAMES,
+        ..PLAIN
+    },
+    Mutant {
+        name: "create_user.reserved_after",
+        is: "the role of a new user is reserved after its account is registered",
+        breaks: &[Invariant::I1, Invariant::I2],
+        says: "the role of",
+        mix: CREATIONS,
+        faults: &[Fault::Kill(Service::Users)],
         ..PLAIN
     },
     Mutant {
@@ -115,9 +131,18 @@ pub const MUTANTS: &[Mutant] = &[
         ..PLAIN
     },
     Mutant {
+        name: "revoke_all_sessions.not_committed",
+        is: "RevokeAllSessions is answered without a commit",
+        breaks: &[Invariant::I4],
+        says: "after RevokeAllSessions",
+        mix: SESSIONS,
+        ..PLAIN
+    },
+    Mutant {
         name: "change_password.sessions_kept",
         is: "ChangePassword leaves the other sessions",
         breaks: &[Invariant::I5],
+        says: "after ChangePassword",
         mix: PASSWORDS,
         ..PLAIN
     },
@@ -125,6 +150,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "set_password.sessions_kept",
         is: "SetUserPassword leaves the sessions",
         breaks: &[Invariant::I5],
+        says: "after SetUserPassword",
         mix: PASSWORDS,
         ..PLAIN
     },
@@ -147,6 +173,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "demote_super_admin.last_may_go",
         is: "the last active super admin may be demoted",
         breaks: &[Invariant::I7],
+        says: "no super admin is active",
         ..PLAIN
     },
     Mutant {
@@ -174,15 +201,26 @@ pub const MUTANTS: &[Mutant] = &[
         name: "log_in.any_password",
         is: "any password opens a session",
         breaks: &[Invariant::I9],
+        says: "a password that was never set",
         ..PLAIN
     },
     Mutant {
         name: "attempt.reserved_after",
         is: "an attempt is reserved after the password was verified",
         breaks: &[Invariant::I9],
+        says: "guesses at the password of",
         store: Store::Postgres,
         mix: GUESSES,
         limits_guesses: true,
+        ..PLAIN
+    },
+    Mutant {
+        name: "authenticate.outage_lets_in",
+        is: "users-service takes whoever calls for whoever was let in last when auth-service cannot be asked",
+        breaks: &[Invariant::I9],
+        says: "a forged token lets in",
+        mix: FORGERIES,
+        faults: &[Fault::Kill(Service::Auth)],
         ..PLAIN
     },
     Mutant {
@@ -210,12 +248,14 @@ pub const MUTANTS: &[Mutant] = &[
         name: "log_in.logs_the_password",
         is: "a password is logged",
         breaks: &[Invariant::I11],
+        says: "auth-service logs",
         ..PLAIN
     },
     Mutant {
         name: "call.leaves_a_task",
         is: "every call of users-service leaves a task behind",
         breaks: &[Invariant::I12],
+        says: "tasks",
         ..PLAIN
     },
 ];

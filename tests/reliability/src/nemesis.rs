@@ -1,26 +1,27 @@
 //! Breaks things, by a schedule that a seed makes, and mends them.
 
 mod fault;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use e2e::{Commits, Data, Mode, Service, Way};
-use futures::future::join_all;
+use e2e::{Commits, Cut, Data, Mode, Service, Way};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, sleep};
 
-pub use self::fault::{Fault, Trouble};
-use crate::driver::{By, Driver, Patience};
+pub use self::fault::{Fault, Trouble, name};
+pub use self::watch::{Watch, recovery};
+use crate::checker::Invariant;
+use crate::driver::Driver;
 use crate::site::Site;
-use crate::workload::Client;
-use crate::world::{Held, World};
+use crate::world::World;
 
-/// What is not back after so long never will be.
-const GIVES_UP: Duration = Duration::from_mins(1);
+/// What did not come to pass after so long, however many calls there are, did not.
+const COMES_TO_PASS: Duration = Duration::from_secs(10);
 
 /// A step of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Step {
 pub struct Injected {
     /// Which.
     pub fault: Fault,
+    /// Whether there was one: a commit that was cut, a connection that was ended.
+    pub is_met: bool,
     /// Of each process; `None` if it was of no use in the end.
     pub recovered: Vec<Option<Duration>>,
 }
@@ -65,26 +68,40 @@ pub fn schedule(seed: u64, faults: &[Fault], count: usize, replicas: usize) -> V
     steps.collect()
 }
 
-/// Goes through a schedule. The watchman's token is one that nobody takes away: by it is seen when things are well again.
+/// What came of a fault.
+struct Over {
+    /// When its mending began: what starts processes and servers again is part of the time to recover.
+    at: Instant,
+    is_met: bool,
+}
+
+impl Over {
+    /// It begins to be mended now.
+    fn now() -> Self {
+        Self { at: Instant::now(), is_met: true }
+    }
+}
+
+/// Goes through a schedule, and sees after each fault how long it takes until things are well again.
 pub async fn torment(
     site: &mut Site,
     steps: &[Step],
     driver: &Arc<Driver>,
     world: &Arc<World>,
-    watchman: &Held,
+    watch: &Watch,
 ) -> Vec<Injected> {
     let mut injected = Vec::new();
     for step in steps {
         sleep(step.pause).await;
         // Boxed: what starts processes is large.
-        Box::pin(inject(site, step)).await;
-        let recovered = recovery(driver, world, watchman).await;
-        injected.push(Injected { fault: step.fault, recovered });
+        let over = Box::pin(inject(site, step)).await;
+        let recovered = recovery(driver, world, watch, over.at).await;
+        injected.push(Injected { fault: step.fault, is_met: over.is_met, recovered });
     }
     injected
 }
 
-async fn inject(site: &mut Site, step: &Step) {
+async fn inject(site: &mut Site, step: &Step) -> Over {
     let Step { fault, replica, hold, .. } = *step;
     match fault {
         Fault::Kill(service) => kill(site, service, replica, hold).await,
@@ -93,46 +110,42 @@ async fn inject(site: &mut Site, step: &Step) {
         Fault::Freeze(service) => {
             site.processes.freeze_one(service, replica).await;
             sleep(hold).await;
+            let over = Over::now();
             site.processes.thaw_one(service, replica);
+            over
         }
-        Fault::DieInTheFeed => {
-            site.processes.kill(Service::Users).await;
-            site.processes.run(Service::Users, Some("apply_feed.moved")).await;
-            site.processes.died(Service::Users).await;
-            site.processes.run(Service::Users, None).await;
-        }
+        Fault::DieInTheFeed => die_in_the_feed(site).await,
         Fault::Link(way, trouble) => cut_off(site, way, trouble, replica, hold).await,
-        Fault::LoseCommits(service, cut) => {
-            let proxy = site.processes.proxy(Way::ToDatabase(service), replica);
-            proxy.cut_commits(cut, Commits::Every);
-            sleep(hold).await;
-            proxy.cut_commits(cut, Commits::None);
-        }
+        Fault::LoseCommits(service, cut) => lose_commits(site, service, cut, replica, hold).await,
         Fault::Occupy(service) => hold_while(site.processes.data().occupy(service).await, hold).await,
         Fault::Withhold(service) => hold_while(site.processes.data().withhold(service).await, hold).await,
-        Fault::CutConnections(service) => {
-            site.processes.data().cut_connections(service).await;
-        }
+        Fault::CutConnections(service) => cut_connections(site, service).await,
         Fault::FullConnectionTable => {
             let places = server(site).take_every_connection().await;
-            hold_while(places, hold).await;
+            hold_while(places, hold).await
         }
         Fault::FullDisk(service) => fill_disk(site, service, replica, hold).await,
         Fault::CrashDatabase => {
             server(site).crash().await;
             sleep(hold).await;
+            let over = Over::now();
             server(site).start_again().await;
+            over
         }
         Fault::FreezeDatabase => {
             server(site).freeze().await;
             sleep(hold).await;
+            let over = Over::now();
             server(site).thaw().await;
+            over
         }
         Fault::MoveClock(service) => {
             let seconds = if hold.as_millis() % 2 == 0 { 20 } else { -20 };
             site.processes.move_clock(service, replica, TimeDelta::seconds(seconds));
             sleep(hold).await;
+            let over = Over::now();
             site.processes.move_clock(service, replica, TimeDelta::zero());
+            over
         }
     }
 }
@@ -141,78 +154,111 @@ fn server(site: &Site) -> &e2e::Cluster {
     site.cluster().expect("there is a server")
 }
 
-async fn hold_while<T>(something: T, hold: Duration) {
+async fn hold_while<T>(something: T, hold: Duration) -> Over {
     sleep(hold).await;
+    let over = Over::now();
     drop(something);
+    over
 }
 
-async fn cut_off(site: &Site, way: Way, trouble: Trouble, replica: usize, hold: Duration) {
+async fn cut_off(site: &Site, way: Way, trouble: Trouble, replica: usize, hold: Duration) -> Over {
     let proxy = site.processes.proxy(way, replica);
     proxy.set(trouble.mode()).await;
     // Long enough for a deadline to pass now and then.
     sleep(hold * 2).await;
+    let over = Over::now();
     if trouble == Trouble::Loss {
         proxy.abandon().await;
     }
     proxy.set(Mode::Pass).await;
+    over
+}
+
+/// Goes on until a commit was met: a process that nobody asks to change anything has none for a while.
+async fn lose_commits(site: &Site, service: Service, cut: Cut, replica: usize, hold: Duration) -> Over {
+    let proxy = site.processes.proxy(Way::ToDatabase(service), replica);
+    let before = proxy.passed().cut;
+    let begun = Instant::now();
+    proxy.cut_commits(cut, Commits::Every);
+    sleep(hold).await;
+    while proxy.passed().cut == before && begun.elapsed() < COMES_TO_PASS {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let over = Over { is_met: proxy.passed().cut > before, ..Over::now() };
+    proxy.cut_commits(cut, Commits::None);
+    over
+}
+
+async fn cut_connections(site: &Site, service: Service) -> Over {
+    let begun = Instant::now();
+    loop {
+        let over = Over::now();
+        let is_met = site.processes.data().cut_connections(service).await > 0;
+        if is_met || begun.elapsed() > COMES_TO_PASS {
+            return Over { is_met, ..over };
+        }
+    }
 }
 
 /// A file system that is full, or where there is one file for each service, files that may not grow.
-async fn fill_disk(site: &mut Site, service: Service, replica: usize, hold: Duration) {
+async fn fill_disk(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
     if let Some(cluster) = site.cluster() {
         cluster.fill_disk().await;
         sleep(hold).await;
+        let over = Over::now();
         cluster.empty_disk().await;
+        over
     } else {
         debug_assert!(matches!(site.processes.data(), Data::Sqlite(_)));
         site.processes.limit_file_size(service, replica, Some(0));
         sleep(hold).await;
+        let over = Over::now();
         site.processes.limit_file_size(service, replica, None);
+        over
     }
 }
 
-async fn kill_everything(site: &mut Site, hold: Duration) {
+async fn die_in_the_feed(site: &mut Site) -> Over {
+    site.look_at_all_of(Service::Users).await;
     site.processes.kill(Service::Users).await;
-    site.processes.kill(Service::Auth).await;
+    site.processes.run(Service::Users, Some("apply_feed.moved")).await;
+    let died = site.processes.died(Service::Users).await;
+    let over = Over { is_met: !died.success(), ..Over::now() };
+    site.processes.run(Service::Users, None).await;
+    over
+}
+
+async fn kill_everything(site: &mut Site, hold: Duration) -> Over {
+    for service in [Service::Users, Service::Auth] {
+        site.look_at_all_of(service).await;
+        site.processes.kill(service).await;
+    }
     sleep(hold).await;
+    let over = Over::now();
     site.processes.run(Service::Auth, None).await;
     site.processes.run(Service::Users, None).await;
+    over
 }
 
-async fn kill(site: &mut Site, service: Service, replica: usize, hold: Duration) {
+async fn kill(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
+    site.look_at(service, replica).await;
     site.processes.kill_one(service, replica).await;
     sleep(hold).await;
+    let over = Over::now();
     site.processes.run(service, None).await;
+    over
 }
 
-async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Duration) {
-    site.processes.end_one(service, replica).await;
+async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
+    site.look_at(service, replica).await;
+    let status = site.processes.end_one(service, replica).await;
+    if !status.success() {
+        site.found(Invariant::I10, format!("{} was asked to end and ended with {status}", name(service)));
+    }
     sleep(hold).await;
+    let over = Over::now();
     site.processes.run(service, None).await;
-}
-
-/// How long it takes until each process of each service lets the watchman in.
-pub async fn recovery(driver: &Arc<Driver>, world: &Arc<World>, watchman: &Held) -> Vec<Option<Duration>> {
-    let places =
-        (0..driver.replicas()).flat_map(|replica| [(replica, Service::Auth), (replica, Service::Users)]);
-    let waiting = places.map(|(replica, service)| async move {
-        let mut client = Client::new(driver, world, 0);
-        let begun = Instant::now();
-        let patience = Patience::Deadline(Duration::from_secs(2));
-        let by = By { replica, token: Some(&watchman.token), patience };
-        while begun.elapsed() < GIVES_UP {
-            let is_back = match service {
-                Service::Auth => client.read_session(by, watchman).await,
-                Service::Users => client.read_user(by, watchman).await,
-            };
-            if is_back {
-                return Some(begun.elapsed());
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-        None
-    });
-    join_all(waiting).await
+    over
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One round: nothing is stored, people come, things fail, everything is mended and looked at.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,13 +8,14 @@ use std::time::Duration;
 use e2e::{Binaries, Service};
 use tokio::time::{Instant, sleep};
 
+use crate::busy::{missed, too_seldom};
 use crate::checker::{End, Invariant, Violation, check, check_guesses, story};
 use crate::driver::{By, Driver, Patience};
 use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Role, Secret, Who};
 use crate::mutants::Mutant;
-use crate::nemesis::{Fault, Injected, recovery, schedule, torment};
-use crate::site::{Site, Store, Usage};
-use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes};
+use crate::nemesis::{Fault, Injected, Watch, name, recovery, schedule, torment};
+use crate::site::{Site, Store};
+use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes, traces_of};
 use crate::workload::{self, Client, Mix};
 use crate::world::{Held, World};
 
@@ -49,6 +51,8 @@ pub struct Report {
     pub history: Vec<Record>,
     /// What failed.
     pub injected: Vec<Injected>,
+    /// What it was to do and did not; of a round with a deliberate defect nothing is asked.
+    pub missed: Vec<String>,
     /// How long both sides took to agree in the end.
     pub agreed: Option<Duration>,
     /// What the processes of each service said.
@@ -59,6 +63,8 @@ pub struct Report {
 
 /// What is not agreed upon by then never will be: a projector that died holds the lease for 10 s more.
 const AGREES: Duration = Duration::from_secs(30);
+/// For so long a round goes on in which something was not yet done often enough.
+const GOES_ON: Duration = Duration::from_mins(1);
 /// A name that no client calls on.
 const WATCHMAN: &str = "watchman";
 /// The second super admin.
@@ -69,22 +75,23 @@ pub async fn run(plan: &Plan) -> Report {
     let mut site = Site::start(plan).await;
     let driver = Arc::new(Driver::new(site.processes.anonymous.clone(), plan.store.replicas()));
     let world = Arc::new(World::default());
-    let watchman = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
-    let first = site.usage().await;
-    let injected = match &watchman {
-        Some(watchman) => work(plan, &mut site, &driver, &world, watchman).await,
-        // There was no beginning: the checker will say why.
-        None => Vec::new(),
+    let watch = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
+    site.measure().await;
+    let injected = if let Some(watch) = &watch {
+        work(plan, &mut site, &driver, &world, watch).await
+    } else {
+        site.found(Invariant::I7, "a super admin and an admin could not be made, and nothing failed".into());
+        Vec::new()
     };
 
     Box::pin(site.whole()).await;
     driver.over(site.processes.anonymous.clone());
-    if let Some(watchman) = &watchman {
-        recovery(&driver, &world, watchman).await;
+    if let Some(watch) = &watch {
+        recovery(&driver, &world, watch, Instant::now()).await;
     }
     let mended = driver.now();
     Box::pin(last_looks(&driver, &world, plan.seed)).await;
-    Box::pin(demote_both(&site, &driver)).await;
+    Box::pin(demote_both(&mut site, &driver)).await;
     let (end, agreed) = Box::pin(agreement(&site, &driver, mended)).await;
 
     let history = driver.history();
@@ -94,10 +101,11 @@ pub async fn run(plan: &Plan) -> Report {
     }
     let mut violations: Vec<(Invariant, String)> =
         found.iter().map(|violation| (violation.invariant, story(violation, &history))).collect();
-    let outside = Box::pin(outside(&site, &driver, &world, first, &injected)).await;
+    let outside = Box::pin(outside(&mut site, &driver, &world, &history, &injected)).await;
     violations.extend(outside.iter().map(|violation| (violation.invariant, story(violation, &history))));
     let logs = [Service::Auth, Service::Users].map(|service| site.processes.log(service));
-    Report { history, injected, agreed, logs, violations }
+    let missed = if plan.defect.is_some() { Vec::new() } else { missed(plan, &history, &injected) };
+    Report { history, injected, missed, agreed, logs, violations }
 }
 
 /// Clients work while things fail.
@@ -106,7 +114,7 @@ async fn work(
     site: &mut Site,
     driver: &Arc<Driver>,
     world: &Arc<World>,
-    watchman: &Held,
+    watch: &Watch,
 ) -> Vec<Injected> {
     let stop = Arc::new(AtomicBool::new(false));
     let working = {
@@ -118,24 +126,33 @@ async fn work(
     };
     let begun = Instant::now();
     let steps = schedule(plan.seed, &plan.kinds, plan.faults, plan.store.replicas());
-    let injected = torment(site, &steps, driver, world, watchman).await;
+    let injected = torment(site, &steps, driver, world, watch).await;
     sleep(plan.lasts.saturating_sub(begun.elapsed())).await;
+    // On a machine that does other things clients come to little in that time.
+    let begun = Instant::now();
+    while plan.defect.is_none()
+        && begun.elapsed() < GOES_ON
+        && !too_seldom(plan, &driver.history()).is_empty()
+    {
+        sleep(Duration::from_millis(200)).await;
+    }
     stop.store(true, Ordering::Relaxed);
     working.await.expect("the clients end");
     injected
 }
 
-/// A super admin, somebody whom nobody calls on, and a few for the others to begin with.
-async fn settle_in(site: &Site, driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Option<Held> {
+/// A super admin, a few whom nobody calls on, and a few for the others to begin with.
+async fn settle_in(site: &Site, driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Option<Watch> {
     let mut client = Client::new(driver, world, seed).patient();
-    bootstrap(site, driver, "superadmin").await;
+    if !bootstrap(site, driver, "superadmin").await {
+        return None;
+    }
     let mut super_admin = None;
     for _ in 0..2 {
         super_admin = client.log_in("superadmin", OF_THE_SUPER_ADMIN, true).await.or(super_admin);
     }
     let super_admin = super_admin?;
-    let secret = world.new_secret();
-    let watchman = watchman(driver, &mut client, secret).await?;
+    let watch = watch(driver, world, &mut client, &super_admin).await?;
     for number in 0..6 {
         let name = world.new_name();
         let role = if number < 3 { Role::Admin } else { Role::User };
@@ -145,7 +162,28 @@ async fn settle_in(site: &Site, driver: &Arc<Driver>, world: &Arc<World>, seed: 
             client.log_in(&name, secret, false).await;
         }
     }
-    Some(watchman)
+    Some(watch)
+}
+
+/// An admin, and somebody for each process on whom it acts, of whom nobody else knows.
+async fn watch(
+    driver: &Arc<Driver>,
+    world: &Arc<World>,
+    client: &mut Client,
+    super_admin: &Held,
+) -> Option<Watch> {
+    let secret = world.new_secret();
+    let watchman = watchman(driver, client, secret).await?;
+    let by = By { replica: 0, token: Some(&super_admin.token), patience: Patience::Much };
+    if !client.make_admin(by, super_admin, WATCHMAN).await {
+        return None;
+    }
+    let wards: Vec<String> = (0..driver.replicas()).map(|number| format!("warded{number}")).collect();
+    for name in &wards {
+        client.create_user(super_admin, name, Role::User).await;
+        world.keep_to_oneself(name);
+    }
+    Some(Watch { watchman, wards })
 }
 
 async fn watchman(driver: &Arc<Driver>, client: &mut Client, secret: Secret) -> Option<Held> {
@@ -175,16 +213,21 @@ async fn bootstrap(site: &Site, driver: &Driver, name: &str) -> bool {
     command(site, driver, call, &arguments).await
 }
 
-/// Two operators, each of whom demotes one of the two super admins at the same time: one is told that it cannot be.
-async fn demote_both(site: &Site, driver: &Driver) {
+/// Two operators, each of whom demotes one of the two super admins at the same time: one is told that it cannot be. Nothing
+/// fails by then.
+async fn demote_both(site: &mut Site, driver: &Driver) {
     if !bootstrap(site, driver, DEPUTY).await {
+        site.found(Invariant::I7, "a second super admin could not be made".into());
         return;
     }
+    let there = &*site;
     let demote = |name: &'static str| {
         let call = Call::new(Does::Demote, Who::Operator).on(name);
-        async move { command(site, driver, call, &["demote-super-admin", "--username", name]).await }
+        async move { command(there, driver, call, &["demote-super-admin", "--username", name]).await }
     };
-    tokio::join!(demote("superadmin"), demote(DEPUTY));
+    if tokio::join!(demote("superadmin"), demote(DEPUTY)) == (false, false) {
+        site.found(Invariant::I7, "neither of two super admins could be demoted".into());
+    }
 }
 
 /// Runs a command of users-service. One that failed may have done part of what it does.
@@ -235,41 +278,44 @@ async fn agreement(site: &Site, driver: &Driver, mended: Moment) -> (End, Option
 
 /// What no call shows: what is in the logs, what is taken up, and who did not come back.
 async fn outside(
-    site: &Site,
+    site: &mut Site,
     driver: &Driver,
     world: &World,
-    first: [Usage; 2],
+    history: &[Record],
     injected: &[Injected],
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
+    let traces = secrets(site, driver, world);
+    for service in [Service::Auth, Service::Users] {
+        if let Some(line) = found(&traces, &site.processes.log(service)) {
+            violations.push(Violation::outside(Invariant::I11, format!("{} logs: {line}", name(service))));
+        }
+        site.look_at_all_of(service).await;
+    }
+    violations.extend(site.take_found());
+    let surplus = [site.surplus_rows(history).await, site.surplus_connections().await].concat();
+    violations.extend(surplus.into_iter().map(|what| Violation::outside(Invariant::I12, what)));
+    for Injected { fault, .. } in injected.iter().filter(|one| one.recovered.contains(&None)) {
+        let what = format!("after \"{fault}\" some process did not do any more what an admin may ask for");
+        violations.push(Violation::outside(Invariant::I10, what));
+    }
+    violations
+}
+
+/// Every shape of what may be in no log.
+fn secrets(site: &Site, driver: &Driver, world: &World) -> Vec<String> {
     let mut traces = driver.vault.traces();
+    traces.extend(shapes(e2e::PASSWORD.as_bytes()));
+    for name in ["peppers", "signing-key.pem", "full-token", "verify-token"] {
+        let file = fs::read_to_string(site.processes.home().join(name)).expect("a file of the services");
+        let of_file = traces_of(&file);
+        assert!(!of_file.is_empty(), "there is no secret in {name}");
+        traces.extend(of_file);
+    }
     for held in world.tokens().iter().take(1) {
         // The header of a token is the same in all of them.
         traces.extend(shapes(held.token.split('.').next().unwrap_or_default().as_bytes()));
     }
     traces.push("$argon2".to_owned());
-    for service in [Service::Auth, Service::Users] {
-        if let Some(line) = found(&traces, &site.processes.log(service)) {
-            violations.push(Violation::outside(Invariant::I11, format!("{service:?}-service logs: {line}")));
-        }
-    }
-    let now = site.usage().await;
-    for (service, (now, first)) in
-        ["auth-service", "users-service"].into_iter().zip(now.into_iter().zip(first))
-    {
-        if let Some(what) = now.beyond(first) {
-            violations.push(Violation::outside(Invariant::I12, format!("{service}: {what}")));
-        }
-    }
-    if let Some(what) = site.surplus_rows(driver.count() as u64).await {
-        violations.push(Violation::outside(Invariant::I12, what));
-    }
-    if let Some((open, may)) = site.connections().await.filter(|(open, may)| open > may) {
-        violations.push(Violation::outside(Invariant::I12, format!("{open} connections of {may}")));
-    }
-    for Injected { fault, .. } in injected.iter().filter(|one| one.recovered.contains(&None)) {
-        let what = format!("after \"{fault}\" somebody with every right was let in by some process no more");
-        violations.push(Violation::outside(Invariant::I10, what));
-    }
-    violations
+    traces
 }

@@ -1,11 +1,13 @@
 //! The processes of a round, their databases, and what is seen of both from outside.
 
 mod stored;
+mod tables;
 mod usage;
 
 use e2e::{Cluster, Engine, Processes, Service, Settings};
 
 pub use self::usage::Usage;
+use crate::checker::{Invariant, Violation};
 use crate::round::Plan;
 
 /// Where data is kept, and by how many processes of each service.
@@ -34,6 +36,12 @@ pub struct Site {
     pub processes: Processes,
     /// Where data is kept.
     pub store: Store,
+    /// How many clients call.
+    clients: u32,
+    /// What a process of each service takes up when it has done a little of everything.
+    first: [Option<Usage>; 2],
+    /// What was seen meanwhile and must not be.
+    found: Vec<Violation>,
     // After what uses it.
     cluster: Option<Cluster>,
 }
@@ -56,7 +64,18 @@ impl Site {
             None => settings,
         };
         let processes = Processes::start_with(plan.binaries, settings).await;
-        Self { processes, store, cluster }
+        let clients = u32::try_from(plan.clients).unwrap_or(u32::MAX);
+        Self { processes, store, clients, first: [None; 2], found: Vec::new(), cluster }
+    }
+
+    /// Something is seen that must not be.
+    pub fn found(&mut self, invariant: Invariant, what: String) {
+        self.found.push(Violation::outside(invariant, what));
+    }
+
+    /// What was seen since the beginning that must not be.
+    pub fn take_found(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.found)
     }
 
     /// The server of PostgreSQL, where there is one.

@@ -17,7 +17,17 @@ pub struct Table {
     faults: BTreeMap<String, Times>,
     agreed: Times,
     violations: BTreeMap<Invariant, usize>,
-    mutants: Vec<(&'static Mutant, Option<(u64, Invariant)>)>,
+    missed: Vec<String>,
+    mutants: Vec<(&'static Mutant, Option<Found>)>,
+}
+
+/// How a deliberate defect was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// In which round.
+    pub round: u64,
+    /// What it was found to break, and by which check: the first line of the story.
+    pub what: String,
 }
 
 /// How often, and how long it took.
@@ -45,25 +55,28 @@ impl Table {
         self.calls += report.history.len();
         for injected in &report.injected {
             let times = self.faults.entry(injected.fault.to_string()).or_default();
-            times.count += 1;
+            times.count += usize::from(injected.is_met);
             times.took.extend(injected.recovered.iter().flatten());
         }
         self.agreed.count += 1;
         self.agreed.took.extend(report.agreed);
+        self.missed.extend(report.missed.iter().map(|what| format!("{store:?}: {what}")));
         for (invariant, _) in &report.violations {
             *self.violations.entry(*invariant).or_default() += 1;
         }
     }
 
     /// A deliberate defect, and in which round what was found of it.
-    pub fn add_mutant(&mut self, mutant: &'static Mutant, found: Option<(u64, Invariant)>) {
+    pub fn add_mutant(&mut self, mutant: &'static Mutant, found: Option<Found>) {
         self.mutants.push((mutant, found));
     }
 
-    /// Whether nothing was broken that was not meant to be, and everything was found that was.
+    /// Whether nothing was broken that was not meant to be, everything was found that was, and the rounds did what they were to.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.violations.is_empty() && self.mutants.iter().all(|(_, found)| found.is_some())
+        self.violations.is_empty()
+            && self.missed.is_empty()
+            && self.mutants.iter().all(|(_, found)| found.is_some())
     }
 }
 
@@ -78,8 +91,8 @@ impl fmt::Display for Table {
         writeln!(f, "\n| deliberate defect | of | found by |\n|---|---|---|")?;
         for (mutant, found) in &self.mutants {
             let found = match found {
-                Some((1, invariant)) => invariant.to_string(),
-                Some((round, invariant)) => format!("{invariant}, in round {round}"),
+                Some(Found { round: 1, what }) => what.clone(),
+                Some(Found { round, what }) => format!("{what}, in round {round}"),
                 None => "NOT FOUND".to_owned(),
             };
             writeln!(f, "| {} | `{}` | {found} |", mutant.is, mutant.name)?;
@@ -109,7 +122,11 @@ impl Table {
         }
         let Times { count, .. } = self.agreed;
         let (mean, longest) = (ms(self.agreed.mean()), ms(self.agreed.longest()));
-        writeln!(f, "| both databases agree after the last call | {count} | {mean} | {longest} |")
+        writeln!(f, "| both databases agree after the last call | {count} | {mean} | {longest} |")?;
+        if !self.missed.is_empty() {
+            writeln!(f, "\nThe rounds did not do what they were to:\n")?;
+        }
+        self.missed.iter().try_for_each(|what| writeln!(f, "- {what}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The secrets of a run. Each has a mark in it, so that one look finds any of them where none may be.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::history::Secret;
 
@@ -36,6 +36,22 @@ impl Vault {
         shapes(self.mark.as_bytes())
     }
 }
+
+/// How what is in a file with a secret would look: each line that is no heading, without its name, and what it says in base64.
+#[must_use]
+pub fn traces_of(file: &str) -> Vec<String> {
+    let lines = file.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+    let secrets = lines.map(|line| line.split_once(':').map_or(line, |(_, secret)| secret));
+    let shapes_of = |secret: &str| {
+        let said = STANDARD.decode(secret).unwrap_or_default();
+        let said = if said.len() < LEAST { Vec::new() } else { shapes(&said) };
+        [shapes(secret.as_bytes()), said].concat()
+    };
+    secrets.filter(|secret| secret.len() >= LEAST).flat_map(shapes_of).collect()
+}
+
+/// Fewer bytes may be anywhere.
+const LEAST: usize = 8;
 
 impl Default for Vault {
     fn default() -> Self {
@@ -85,5 +101,15 @@ mod tests {
         assert!(hides("nothing of it"));
         let shown = found(&vault.traces(), &format!("first\nsecond {password}\nthird")).unwrap();
         assert_eq!(shown, "second (the secret)-000007");
+    }
+
+    #[test]
+    fn what_is_in_the_files_with_secrets_is_found_and_nothing_else() {
+        let (pepper, key) = (STANDARD.encode([7; 32]), STANDARD.encode([9; 48]));
+        let traces = traces_of(&format!("p1:{pepper}\n-----BEGIN PRIVATE KEY-----\n{key}\n"));
+        let hides = |text: &str| found(&traces, text).is_none();
+        assert!(!hides(&format!("a {pepper} b")) && !hides(&format!("{:?}", [7_u8; 32])));
+        assert!(!hides(&key) && !hides(&format!("{:?}", [9_u8; 48])));
+        assert!(hides("p1 and -----BEGIN PRIVATE KEY-----"));
     }
 }

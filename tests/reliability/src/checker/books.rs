@@ -20,6 +20,9 @@ pub(super) struct UserBook {
     /// When it was made, if it certainly was.
     pub(super) made: Option<Span>,
     pub(super) active: Register<Option<bool>>,
+    /// The state that users-service shows, which may be late where an outcome was unknown, and goes back by itself no more
+    /// than the other.
+    pub(super) shown: Register<Option<bool>>,
     pub(super) role: Register<Option<Role>>,
     pub(super) password: Register<Option<Secret>>,
     /// The calls that may have changed it.
@@ -99,6 +102,8 @@ impl<'a> Books<'a> {
             if let Some(book) = self.users.get_mut(&seen.name) {
                 let allows = Allows::Only(vec![Some(seen.role)]);
                 book.role.seen(Some(number), allows, record.span(), By::Answer);
+                let allows = Allows::Only(vec![Some(seen.active)]);
+                book.shown.seen(Some(number), allows, record.span(), By::Answer);
             }
         }
     }
@@ -142,8 +147,11 @@ impl<'a> Books<'a> {
         };
         let Some(book) = subject.and_then(|name| self.users.get_mut(name)) else { return };
         match call.does {
-            Does::InactivateUser => write(&mut book.active, number, Some(false), span, is_certain),
-            Does::ReactivateUser => write(&mut book.active, number, Some(true), span, is_certain),
+            Does::InactivateUser | Does::ReactivateUser => {
+                let value = Some(call.does == Does::ReactivateUser);
+                write(&mut book.active, number, value, span, is_certain);
+                write(&mut book.shown, number, value, span, is_certain);
+            }
             Does::GrantAdmin => write(&mut book.role, number, Some(Role::Admin), span, is_certain),
             Does::RevokeAdmin | Does::Demote => {
                 write(&mut book.role, number, Some(Role::User), span, is_certain);
@@ -209,7 +217,9 @@ impl<'a> Books<'a> {
         }
         for account in &end.accounts {
             if let Some(book) = self.users.get_mut(&account.name) {
-                book.active.seen(None, Allows::Only(vec![Some(account.is_active)]), span, By::End);
+                let allows = Allows::Only(vec![Some(account.is_active)]);
+                book.active.seen(None, allows.clone(), span, By::End);
+                book.shown.seen(None, allows, span, By::End);
             }
         }
     }
@@ -235,6 +245,7 @@ fn making(records: &[Record], name: &str) -> UserBook {
         makings: Vec::new(),
         made: None,
         active: Register::new(None),
+        shown: Register::new(None),
         role: Register::new(None),
         password: Register::new(None),
         changes: Vec::new(),
@@ -264,12 +275,15 @@ fn making(records: &[Record], name: &str) -> UserBook {
         match book.made {
             Some(made) if first_ok.is_some_and(|(first, _, _)| first == number) => {
                 book.active.written(*number, Some(true), made);
+                // It is shown when the feed has come, which may be later.
+                book.shown.perhaps_written(*number, Some(true), made);
                 book.role.written(*number, Some(role), made);
                 book.password.written(*number, record.call.sets, made);
             }
             Some(_) => {}
             None => {
                 book.active.perhaps_written(*number, Some(true), *span);
+                book.shown.perhaps_written(*number, Some(true), *span);
                 book.role.perhaps_written(*number, Some(role), *span);
                 book.password.perhaps_written(*number, record.call.sets, *span);
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books::Books;
 use super::sessions::{broken_by, first_certain_end, may_have_ended_before};
 use super::{Invariant, Violation};
-use crate::history::{Moment, Role};
+use crate::history::{Does, Moment, Role};
 
 /// A row of auth-service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,14 +90,13 @@ pub(super) fn check(books: &Books<'_>, end: &End) -> Vec<Violation> {
         end.disagreements().into_iter().map(|what| Violation::outside(Invariant::I2, what)).collect();
     violations.extend(names(books, end));
     violations.extend(sessions(books, end));
+    violations.extend(unheard_of(books, end));
     let admins = || end.users.iter().filter(|user| user.role == Role::SuperAdmin && user.is_active);
-    let was_one = books
-        .records
-        .iter()
-        .any(|record| record.call.does == crate::history::Does::Bootstrap && record.answer().is_some());
+    let was_one =
+        books.records.iter().any(|record| record.call.does == Does::Bootstrap && record.answer().is_some());
     if was_one && admins().next().is_none() {
         let demotions = books.records.iter().enumerate();
-        let demotions = demotions.filter(|(_, record)| record.call.does == crate::history::Does::Demote);
+        let demotions = demotions.filter(|(_, record)| record.call.does == Does::Demote);
         let story = demotions.filter(|(_, record)| record.effect().is_some()).map(|(number, _)| number);
         violations.push(Violation::new(Invariant::I7, "no super admin is active".into(), story));
     }
@@ -153,4 +152,17 @@ fn sessions(books: &Books<'_>, end: &End) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// A session of which nobody was told is one whose log-in was not heard of, and there are no more of them than of these.
+fn unheard_of(books: &Books<'_>, end: &End) -> Option<Violation> {
+    let stored = end.sessions.iter().filter(|session| !books.sessions.contains_key(&session.id)).count();
+    let opening = books.records.iter().filter(|record| {
+        matches!(record.call.does, Does::LogIn | Does::ChangePassword)
+            && record.answer().is_none()
+            && record.effect().is_some()
+    });
+    let may = opening.count();
+    let what = format!("{stored} sessions are stored of which nobody was told, and {may} may be");
+    (stored > may).then(|| Violation::outside(Invariant::I12, what))
 }

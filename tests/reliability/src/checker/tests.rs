@@ -104,6 +104,11 @@ fn shows(role: Role, etag: &str) -> Outcome {
     Outcome::Ok(Box::new(Answer { user: Some(alice_as(role, etag)), ..Answer::default() }))
 }
 
+fn shows_as(active: bool, etag: &str) -> Outcome {
+    let user = Seen { active, ..alice_as(Role::User, etag) };
+    Outcome::Ok(Box::new(Answer { user: Some(user), ..Answer::default() }))
+}
+
 fn denied(reason: &str) -> Outcome {
     Outcome::Denied(Refusal { reason: reason.into(), caller_is_below: false })
 }

@@ -13,6 +13,10 @@ pub(super) fn check(books: &Books<'_>) -> Vec<Violation> {
             By::Denial => (Invariant::I10, format!("{name} is refused as inactive and is not")),
             _ => (Invariant::I1, format!("the state of {name} is one that nobody can have set")),
         }));
+        let shown = first(&user.shown, |_| {
+            (Invariant::I1, format!("the state that is shown of {name} is one that nobody can have set"))
+        });
+        violations.extend(shown);
         violations.extend(first(&user.role, |by| match by {
             By::LetIn => (Invariant::I3, format!("{name} does what its role does not allow")),
             _ => (Invariant::I1, format!("the role of {name} is one that nobody can have given it")),

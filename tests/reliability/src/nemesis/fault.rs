@@ -140,7 +140,9 @@ impl Fault {
     }
 }
 
-const fn name(service: Service) -> &'static str {
+/// As it is called.
+#[must_use]
+pub const fn name(service: Service) -> &'static str {
     match service {
         Service::Auth => "auth-service",
         Service::Users => "users-service",

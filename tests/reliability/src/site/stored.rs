@@ -40,7 +40,7 @@ impl Site {
     }
 
     /// How many rows a table has.
-    pub async fn count(&self, service: Service, table: &str) -> u64 {
+    pub async fn count(&self, service: Service, table: &str) -> usize {
         let found = rows(self.processes.data(), service, &format!("select count(*) from {table}")).await;
         found[0][0].parse().expect("a number")
     }

@@ -1,12 +1,15 @@
 //! Looking at once, on every process, whether what was taken away is gone.
 
-use api::auth::GetCurrentSessionRequest;
-use api::users::{GetCurrentUserRequest, ListUsersRequest};
+use api::auth::{GetCurrentSessionRequest, RefreshSessionRequest};
+use api::users::{
+    GetCurrentUserRequest, GrantAdminRequest, InactivateUserRequest, ListUsersRequest, ReactivateUserRequest,
+};
+use e2e::by_name;
 use rand::Rng as _;
 
 use super::{Client, session_id};
 use crate::driver::{By, Patience, about, seen};
-use crate::history::{Answer, Does};
+use crate::history::{Answer, Does, Outcome};
 use crate::world::{Held, Person};
 
 impl Client {
@@ -52,6 +55,36 @@ impl Client {
         let call = held.call(Does::GetCurrentUser);
         let read = |current: &api::users::GetCurrentUserResponse| about(current.user.as_ref());
         self.make(by, call, GetCurrentUserRequest::default(), read).await.is_ok()
+    }
+
+    /// Renews a session of which the old token goes on being used; says whether that was done.
+    pub async fn renew(&mut self, by: By<'_>, held: &Held) -> bool {
+        let call = held.call(Does::RefreshSession);
+        let read = |refreshed: &api::auth::RefreshSessionResponse| Answer {
+            session: refreshed.session.as_ref().map(|session| session_id(&session.session_id)),
+            ..Answer::default()
+        };
+        self.make(by, call, RefreshSessionRequest {}, read).await.is_ok()
+    }
+
+    /// Inactivates somebody and reactivates it.
+    pub async fn switch_off_and_on(&mut self, by: By<'_>, admin: &Held, name: &str) -> Result<(), Outcome> {
+        let call = admin.call(Does::InactivateUser).on(name);
+        let message = InactivateUserRequest { user: by_name(name), etag: String::new() };
+        let read = |done: &api::users::InactivateUserResponse| about(done.user.as_ref());
+        self.make(by, call, message, read).await?;
+        let call = admin.call(Does::ReactivateUser).on(name);
+        let message = ReactivateUserRequest { user: by_name(name), etag: String::new() };
+        let read = |done: &api::users::ReactivateUserResponse| about(done.user.as_ref());
+        self.make(by, call, message, read).await.map(drop)
+    }
+
+    /// Makes somebody an admin; says whether that was done.
+    pub async fn make_admin(&mut self, by: By<'_>, super_admin: &Held, name: &str) -> bool {
+        let call = super_admin.call(Does::GrantAdmin).on(name);
+        let read = |done: &api::users::GrantAdminResponse| about(done.user.as_ref());
+        let message = GrantAdminRequest { user: by_name(name), etag: String::new() };
+        self.make(by, call, message, read).await.is_ok()
     }
 
     /// Does what only an admin may, on every process.

@@ -3,13 +3,15 @@
 //! The owner of accounts alone admits; the state that is projected here is for display and refuses nobody. The role is
 //! read on the primary for every call, so a change of it acts on the very next one.
 
+use std::sync::{Mutex, PoisonError};
+
 use fail_point::mutant;
 use identity::AccountVersion;
 
 use crate::commands::{Context, target};
 use crate::domain::{AccessToken, Actor, Authenticated, Principal, RenewedToken, User, UserKey};
 use crate::error::Error;
-use crate::ports::{IdentityProvider as _, Ports, Store as _};
+use crate::ports::{IdentityProvider as _, Ports, ProviderError, Store as _};
 
 /// Asks who the bearer of a token is.
 #[derive(Clone, Debug)]
@@ -43,12 +45,27 @@ impl Authenticate {
         let authenticated = match cx.provider.authenticate(&token, self.skip_renewal).await {
             // A defect: whom nobody can vouch for is answered as nobody.
             Err(_) if mutant("authenticate.outage_is_a_denial") => Authenticated::Denied,
+            // A defect: whoever calls while nobody can be vouched for is taken for whoever was let in last.
+            answer if mutant("authenticate.outage_lets_in") => or_whoever_was_last(answer)?,
             authenticated => authenticated?,
         };
         match authenticated {
             Authenticated::Admitted { principal, renewed } => Ok((principal, renewed)),
             Authenticated::Denied => Err(Error::Unauthenticated),
         }
+    }
+}
+
+/// For the defect: what is answered, and after an outage whom this process let in last.
+fn or_whoever_was_last(answer: Result<Authenticated, ProviderError>) -> Result<Authenticated, ProviderError> {
+    static LAST: Mutex<Option<Principal>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Ok(Authenticated::Admitted { principal, .. }) = &answer {
+        *last = Some(principal.clone());
+    }
+    match last.clone().filter(|_| answer.is_err()) {
+        Some(principal) => Ok(Authenticated::Admitted { principal, renewed: None }),
+        None => answer,
     }
 }
 

@@ -20,6 +20,20 @@ fn i1_a_role_goes_back_by_itself() {
 }
 
 #[test]
+fn i1_a_state_goes_back_by_itself() {
+    let mut script = Script::new();
+    script.then(10, 20, root(Does::InactivateUser, "alice"), unknown());
+    script.then(30, 31, root(Does::GetUser, "alice"), shows_as(false, "e1"));
+    script.then(40, 41, root(Does::GetUser, "alice"), shows_as(true, "e0"));
+    script.breaks(Invariant::I1);
+
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::InactivateUser, "alice"), ok());
+    script.then(12, 13, root(Does::GetUser, "alice"), shows_as(true, "e0"));
+    script.breaks(Invariant::I1);
+}
+
+#[test]
 fn i1_a_user_that_was_made_is_not_found_or_not_listed() {
     let mut script = Script::new();
     script.then(10, 11, root(Does::GetUser, "alice"), denied("USER_NOT_FOUND"));
@@ -268,6 +282,17 @@ fn i10_an_answer_is_none_or_an_outage_is_answered_and_nothing_fails() {
     let mut script = Script::new();
     script.then(950, 951, alice(Does::GetCurrentSession), unknown());
     assert_eq!(script.at_the_end(Some(&stored())), [Invariant::I10]);
+}
+
+#[test]
+fn i12_more_sessions_are_stored_than_can_have_been_opened() {
+    let mut script = Script::new();
+    script.then(10, 11, log_in("alice", OLD), unknown());
+    let mut end = stored();
+    end.sessions.push(Session { id: "a3".into(), account: "0a".into() });
+    assert_eq!(script.at_the_end(Some(&end)), [], "that of the log-in that was not heard of");
+    end.sessions.push(Session { id: "a4".into(), account: "0a".into() });
+    assert_eq!(script.at_the_end(Some(&end)), [Invariant::I12]);
 }
 
 #[test]

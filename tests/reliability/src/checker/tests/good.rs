@@ -45,6 +45,16 @@ fn what_may_have_happened_may_have_happened_or_not_or_happens_later() {
 }
 
 #[test]
+fn a_state_that_was_not_heard_of_may_be_shown_late() {
+    let mut script = Script::new();
+    script.then(10, 20, root(Does::InactivateUser, "alice"), unknown());
+    script.then(30, 31, log_in("alice", OLD), denied("ACCOUNT_INACTIVE"));
+    script.then(40, 41, root(Does::GetUser, "alice"), shows_as(true, "e0"));
+    script.then(50, 51, root(Does::GetUser, "alice"), shows_as(false, "e1"));
+    script.is_good();
+}
+
+#[test]
 fn a_repeat_answers_what_the_first_call_answered() {
     let mut script = Script::new();
     let mut create = root(Does::CreateUser, "bobby").setting(Secret(5));

@@ -1,0 +1,119 @@
+//! How many rows each table may have after the calls of a history. What is about accounts, users and sessions is the
+//! checker's to say, row by row.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use e2e::Service;
+
+use super::{Site, Store};
+use crate::history::{Call, Does, Outcome, Record};
+use crate::nemesis::name;
+
+/// A table, and how many rows it may have.
+type Bound = (Service, &'static str, RangeInclusive<usize>);
+
+impl Site {
+    /// Tables that have more rows than the calls account for, or not the one that they are to have.
+    pub async fn surplus_rows(&self, history: &[Record]) -> Vec<String> {
+        let mut surplus = Vec::new();
+        for (service, table, may) in bounds(history, self.store) {
+            let rows = self.count(service, table).await;
+            if !may.contains(&rows) {
+                surplus.push(format!("{table} of {} has {rows} rows and may have {may:?}", name(service)));
+            }
+        }
+        surplus
+    }
+}
+
+/// What can be left when no call is under way any more:
+///
+/// - `attempts` and `reservations` live as long as a call does. They stay where nothing was heard of its end, or where it was
+///   refused for the moment.
+/// - `sign_up_requests` and `requests` have a row for each request id, however often it is repeated.
+/// - `failures` have a user's name at the one address that all clients have, and at all addresses together.
+/// - `address_counts` have that address, the one of users-service, and the unknown one.
+fn bounds(history: &[Record], store: Store) -> Vec<Bound> {
+    let looks_at_passwords = [Does::LogIn, Does::ChangePassword, Does::SignUp, Does::CreateUser];
+    let of = |does: &[Does]| history.iter().filter(|record| does.contains(&record.call.does)).collect();
+    let passwords: Vec<&Record> = of(&looks_at_passwords);
+    let makings: Vec<&Record> = of(&[Does::CreateUser, Does::Bootstrap]);
+    let undecided = passwords.iter().filter(|record| is_open(record, &["ACCOUNT_INACTIVE"])).count();
+    let unmade =
+        makings.iter().filter(|record| is_open(record, &["RATE_LIMITED", "REQUEST_ID_REUSED"])).count();
+    let tried: BTreeSet<(Does, Option<&str>)> =
+        passwords.iter().map(|record| (record.call.does, subject(&record.call))).collect();
+    let (auth, users) = (Service::Auth, Service::Users);
+    let mut bounds = vec![
+        (auth, "attempts", 0..=undecided),
+        (auth, "failures", 0..=2 * tried.len()),
+        (auth, "address_counts", 0..=PURPOSES * 3),
+        (auth, "sign_up_requests", 0..=request_ids(history, Does::SignUp)),
+        (auth, "feed", 1..=1),
+        (auth, "page_token_key", 1..=1),
+        (auth, "schema_compatibility", 1..=1),
+        (users, "reservations", 0..=unmade),
+        (users, "requests", 0..=request_ids(history, Does::CreateUser)),
+        (users, "feed", 1..=1),
+        (users, "feed_epochs", 1..=1),
+        (users, "bootstrap", 0..=1),
+        (users, "service", 1..=1),
+        (users, "schema_compatibility", 1..=1),
+    ];
+    if store == Store::Postgres {
+        bounds.push((auth, "feed_epoch", 1..=1));
+    }
+    bounds
+}
+
+/// Log-ins, changes of passwords, repeated registrations, sign-ups.
+const PURPOSES: usize = 4;
+
+/// Whether something of it may be left: nobody heard of its end, or it was refused for the moment or for one of these reasons.
+fn is_open(record: &Record, reasons: &[&str]) -> bool {
+    match &record.outcome {
+        Outcome::Unknown(_) | Outcome::NotDone(_) | Outcome::Broken(_) => true,
+        Outcome::Denied(refusal) => reasons.contains(&refusal.reason.as_str()),
+        Outcome::Ok(_) => false,
+    }
+}
+
+fn subject(call: &Call) -> Option<&str> {
+    if call.does == Does::ChangePassword { call.caller() } else { call.user.as_deref() }
+}
+
+fn request_ids(history: &[Record], does: Does) -> usize {
+    let calls = history.iter().filter(|record| record.call.does == does);
+    calls.filter_map(|record| record.call.request_id.as_deref()).collect::<BTreeSet<_>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Answer, Moment, Who};
+
+    fn record(does: Does, request_id: Option<&str>, outcome: Outcome) -> Record {
+        let mut call = Call::new(does, Who::Operator).on("alice");
+        call.request_id = request_id.map(str::to_owned);
+        Record { start: Moment::FIRST, end: Moment::FIRST, replica: 0, call, outcome }
+    }
+
+    fn may(history: &[Record], name: &str) -> usize {
+        let bounds = bounds(history, Store::Sqlite);
+        *bounds.iter().find(|(_, table, _)| *table == name).unwrap().2.end()
+    }
+
+    #[test]
+    fn i12_a_row_that_stays_behind_for_each_call_is_one_too_many() {
+        let ok = || Outcome::Ok(Box::<Answer>::default());
+        let mut history: Vec<Record> = (0..100)
+            .flat_map(|_| [Does::LogIn, Does::SignUp, Does::CreateUser])
+            .map(|does| record(does, Some("one"), ok()))
+            .collect();
+        let tables = ["attempts", "reservations", "failures", "sign_up_requests", "requests"];
+        assert_eq!(tables.map(|table| may(&history, table)), [0, 0, 6, 1, 1]);
+        history.push(record(Does::CreateUser, Some("two"), Outcome::Unknown("lost".into())));
+        assert_eq!(tables.map(|table| may(&history, table)), [1, 1, 6, 1, 2]);
+    }
+}

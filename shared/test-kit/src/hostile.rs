@@ -1,7 +1,7 @@
 //! What somebody might send who means harm, or whose cable is bad: bytes and texts for property tests, most of them near what
 //! is valid, since what is far from it is refused at the first look.
 //!
-//! How many of each are tried in an ordinary run is [`CASES`]; `PROPTEST_CASES=100000` tries more.
+//! How many of each are tried in an ordinary run is said below; `PROPTEST_CASES=100000` tries more.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

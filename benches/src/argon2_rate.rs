@@ -41,6 +41,16 @@ pub(crate) struct Rate {
     pub(crate) a_cpu_second: f64,
 }
 
+impl Rate {
+    /// What lies between the two.
+    pub(crate) const fn mean(self, other: Self) -> Self {
+        Self {
+            a_second: f64::midpoint(self.a_second, other.a_second),
+            a_cpu_second: f64::midpoint(self.a_cpu_second, other.a_cpu_second),
+        }
+    }
+}
+
 impl Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3} a second, {:.3} a second of CPU time", self.a_second, self.a_cpu_second)

@@ -10,6 +10,7 @@ mod cost_per_call;
 mod enumeration;
 mod figures;
 mod home;
+mod instructions;
 mod layers;
 mod log_ins;
 mod machine;
@@ -68,6 +69,8 @@ enum Measurement {
     CostPerCall,
     /// The CPU time of `Authenticate` with everything that is around it, and without.
     Layers,
+    /// The instructions of the same, counted by valgrind. Only when it is asked for.
+    Instructions,
     /// The memory of auth-service.
     Memory,
     /// The time from its start to its first answer.
@@ -150,7 +153,12 @@ pub(crate) async fn run(arguments: &Arguments) {
         Engine::Postgres => Some(Engine::Sqlite),
     };
     for measurement in Measurement::value_variants() {
-        if !arguments.only.is_empty() && !arguments.only.contains(measurement) {
+        let is_wanted = if arguments.only.is_empty() {
+            *measurement != Measurement::Instructions
+        } else {
+            arguments.only.contains(measurement)
+        };
+        if !is_wanted {
             continue;
         }
         match measurement {
@@ -169,6 +177,10 @@ pub(crate) async fn run(arguments: &Arguments) {
                     let home = Home::new(&bench, other, 0).await;
                     print(&layers::run(&bench, &home, other).await);
                 }
+            }
+            Measurement::Instructions => {
+                let home = Home::new(&bench, Engine::Sqlite, 0).await;
+                print(&instructions::run(&bench, &home).await);
             }
             Measurement::Memory => print(&memory::run(&bench, &home).await),
             Measurement::Start => {

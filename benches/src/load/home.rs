@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tonic::{Code, Request};
 
-use super::process::{Process, pinned};
+use super::process::{Process, counted, pinned};
 use super::{Bench, Engine};
 use crate::drive::{Call, Connection, Target};
 
@@ -140,6 +140,19 @@ impl Home {
     /// Starts the internal listener of auth-service with nothing around it.
     pub(crate) async fn bare_auth(&self, bench: &Bench) -> Process {
         let command = self.told_auth(pinned(&self.cores, &bench.this_program), "bare");
+        Process::start(command, 1, &self.log("bare")).await
+    }
+
+    /// Starts auth-service with its instructions counted, which are written to the file.
+    pub(crate) async fn counted_auth(&self, counts: &Path) -> Process {
+        let program = self.programs.join("auth-service");
+        let command = self.told_auth(counted(&self.cores, &program, counts), "serve");
+        Process::start(command, 3, &self.log("auth")).await
+    }
+
+    /// The same of its internal listener with nothing around it.
+    pub(crate) async fn counted_bare_auth(&self, bench: &Bench, counts: &Path) -> Process {
+        let command = self.told_auth(counted(&self.cores, &bench.this_program, counts), "bare");
         Process::start(command, 1, &self.log("bare")).await
     }
 

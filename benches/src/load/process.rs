@@ -45,6 +45,24 @@ impl Process {
         self.child.id().expect("nobody has waited for its end")
     }
 
+    /// From now on instructions are counted; of a program that was started as [`counted`].
+    pub(crate) async fn zero_counts(&self) {
+        self.control_counts("--zero").await;
+    }
+
+    /// Writes down how many there were.
+    pub(crate) async fn dump_counts(&self) {
+        self.control_counts("--dump").await;
+    }
+
+    async fn control_counts(&self, order: &str) {
+        let mut command = Command::new("callgrind_control");
+        // Both look for each other by what the environment says of the user.
+        command.env_clear().args([order, &self.id().to_string()]);
+        let output = command.output().await.expect("callgrind_control is in the package valgrind");
+        assert!(output.status.success(), "{order}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Ends it and waits until it is gone.
     pub(crate) async fn end(mut self) {
         self.child.kill().await.expect("it is killed");
@@ -59,6 +77,14 @@ async fn said_addresses(output: &mut Lines<BufReader<ChildStdout>>, listeners: u
         addresses.extend(line.rsplit(' ').next().and_then(|word| word.parse::<SocketAddr>().ok()));
     }
     addresses
+}
+
+/// The same, with each instruction that it executes counted by valgrind, which makes it some fifty times slower. Counts are
+/// written to the file when [`Process::dump_counts`] asks for it, with `.1` behind its name.
+pub(crate) fn counted(cores: &str, program: &Path, counts: &Path) -> Command {
+    let mut command = pinned(cores, Path::new("valgrind"));
+    command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", counts.display())).arg(program);
+    command
 }
 
 /// A program that may run on these cores only, and knows nothing of the environment that this runs in, but for what the

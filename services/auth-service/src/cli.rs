@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use clock::SystemClock;
 use configuration::{Effective, Layers, Problems};
 use database::DatabaseSettings;
-use grpc_kit::{Shutdown, readyz};
+use grpc_kit::{Shutdown, block_on, readyz};
 use secrecy::ExposeSecret as _;
 
 use crate::{AuthService, Config, Listeners, SigningKey, after_restore, migrate};
@@ -122,29 +122,16 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 fn config(file: Option<&Path>) -> Result<(Config, Effective), Box<dyn Error>> {
-    Config::read(layers(file)).map_err(unusable)
+    Config::read(Layers::of_command("AUTH", file)).map_err(unusable)
 }
 
 /// All that a migration needs: whoever owns the tables need not be shown the service's secrets.
 fn database(file: Option<&Path>) -> Result<DatabaseSettings, Box<dyn Error>> {
-    Config::read_database(layers(file)).map_err(unusable)
-}
-
-fn layers(file: Option<&Path>) -> Layers {
-    let layers = Layers::new("AUTH");
-    if let Some(file) = file { layers.file(file) } else { layers }.environment()
+    Config::read_database(Layers::of_command("AUTH", file)).map_err(unusable)
 }
 
 fn unusable(problems: Problems) -> Box<dyn Error> {
     format!("these settings cannot be used:\n{problems}").into()
-}
-
-fn block_on(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(work);
-    // Dropped, it would wait for threads that look names up or read files for as long as that takes.
-    runtime.shutdown_background();
-    done
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {

@@ -24,11 +24,7 @@ const NEEDS_HTTPS: &str = "AUTH__SERVER__INTERNAL_TLS_CERT_FILE needs USERS__IDE
 
 /// Serves both until a signal, then drains them: users-service first, since its last calls need the other.
 pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(data_dir));
-    // Dropped, it would wait for threads that look names up or read files for as long as that takes.
-    runtime.shutdown_background();
-    served
+    grpc_kit::block_on(serve(data_dir))
 }
 
 async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {

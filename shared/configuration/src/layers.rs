@@ -36,6 +36,13 @@ impl Layers {
         Self { prefix, found: BTreeMap::new(), problems: Vec::new() }
     }
 
+    /// What a command is given: the file that it was started with, if there is one, and over it the environment.
+    #[must_use]
+    pub fn of_command(prefix: &'static str, file: Option<&Path>) -> Self {
+        let layers = Self::new(prefix);
+        if let Some(file) = file { layers.file(file) } else { layers }.environment()
+    }
+
     /// Adds defaults that the process as a whole chooses, as pairs of key and text; `source` is what an
     /// operator is told about where they come from.
     #[must_use]

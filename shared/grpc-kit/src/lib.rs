@@ -4,7 +4,7 @@
 //! From the outside in: [`server`] accepts connections and drains them; [`layer`] gives every call its
 //! request id, deadline, log line and metrics, and completes every error answer; [`call`] is what a
 //! handler can ask about the call it serves; [`fault`] is how it refuses. [`health`], [`reflection`] and
-//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end. [`client`] is the
+//! [`ops`] are what operators and tools ask; [`lifecycle`] is how a process learns that it should end, and [`runtime`] has its threads. [`client`] is the
 //! calling end: which replica is called, and what a call that failed on the way has done. [`trace`] is what the span of a
 //! call looks like at either end.
 //!
@@ -26,6 +26,7 @@ pub mod page_token;
 pub mod process;
 pub mod readyz;
 pub mod reflection;
+pub mod runtime;
 pub mod server;
 pub mod trace;
 
@@ -34,6 +35,7 @@ pub use fault::{Fault, Violation};
 pub use layer::CallLayer;
 pub use lifecycle::{Shutdown, Trigger};
 pub use page_token::PageTokens;
+pub use runtime::block_on;
 pub use server::{Ended, ServerSettings, Socket, serve};
 
 /// The largest request message that any server here decodes, in bytes.

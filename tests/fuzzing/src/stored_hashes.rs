@@ -44,7 +44,7 @@ pub(crate) const TARGET: Target = Target {
 
 /// Of "right", for the account 1, with the pepper `a`.
 const HASH: &str =
-    "$argon2id$v=19$m=8,t=1,p=1,keyid=YQ$c29tZXNhbHRzb21lc2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE";
+    "$argon2id$v=19$m=8,t=1,p=1,keyid=YQ$c29tZXNhbHRzb21lc2FsdA$Nk3GjTOdjXCiPHfC3dfIw7ellxF6tF9tUYcBIRVfY/I";
 
 static SETTINGS: LazyLock<Argon2Settings> = LazyLock::new(|| Argon2Settings {
     cost: Cost { memory_kib: 8, iterations: 1, parallelism: 1 },

@@ -25,6 +25,8 @@ use secrecy::SecretSlice;
 use uuid::Uuid;
 
 use admission::{Admission, Place, Refused, Turn};
+#[cfg(feature = "fuzzing")]
+pub(crate) use stored_hash::fuzzing;
 use threads::{Memory, Threads};
 
 /// Argon2's parameters of cost.

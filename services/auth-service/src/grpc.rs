@@ -3,6 +3,8 @@
 mod auth;
 mod caller;
 mod client_address;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod hostile;
 mod identity_provider;
@@ -56,9 +58,7 @@ pub(crate) struct Served {
 /// The public listener: `AuthService`, health, and reflection of just these.
 pub(crate) fn public<P: Ports>(use_cases: UseCases<P>, reflects: bool) -> Result<Served, reflection::Error> {
     let (health, health_server) = health::service(&[AUTH]);
-    let service =
-        AuthServiceServer::new(auth::AuthGrpc::new(use_cases)).max_decoding_message_size(MAX_REQUEST_BYTES);
-    let mut routes = Routes::new(service).add_service(health_server);
+    let mut routes = Routes::new(auth_server(use_cases)).add_service(health_server);
     let mut layer =
         CallLayer::new(status::AUTH_DOMAIN).serving(&[api::descriptors::AUTH], &[AUTH, health::SERVICE])?;
     if reflects {
@@ -69,15 +69,26 @@ pub(crate) fn public<P: Ports>(use_cases: UseCases<P>, reflects: bool) -> Result
     Ok(Served { routes, layer, health })
 }
 
+fn auth_server<P: Ports>(use_cases: UseCases<P>) -> AuthServiceServer<auth::AuthGrpc<P>> {
+    AuthServiceServer::new(auth::AuthGrpc::new(use_cases)).max_decoding_message_size(MAX_REQUEST_BYTES)
+}
+
 /// The internal listener: `IdentityProviderService` and health.
 pub(crate) fn internal<P: Ports>(
     use_cases: UseCases<P>,
     workloads: Workloads,
 ) -> Result<Served, reflection::Error> {
     let (health, health_server) = health::service(&[IDENTITY]);
-    let service = identity_provider::IdentityProviderGrpc::new(use_cases, workloads);
-    let service = IdentityProviderServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let service = identity_server(use_cases, workloads);
     let layer = CallLayer::new(status::IDENTITY_DOMAIN)
         .serving(&[api::descriptors::IDENTITY], &[IDENTITY, health::SERVICE])?;
     Ok(Served { routes: Routes::new(service).add_service(health_server), layer, health })
+}
+
+fn identity_server<P: Ports>(
+    use_cases: UseCases<P>,
+    workloads: Workloads,
+) -> IdentityProviderServiceServer<identity_provider::IdentityProviderGrpc<P>> {
+    let service = identity_provider::IdentityProviderGrpc::new(use_cases, workloads);
+    IdentityProviderServiceServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES)
 }

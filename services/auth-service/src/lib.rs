@@ -4,6 +4,8 @@ mod argon2;
 pub mod cli;
 mod config;
 mod engine;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod grpc;
 mod ids;
 mod jwt;

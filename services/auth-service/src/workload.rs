@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use configuration::{SecretFile, UnfitFile};
 use credentials::{Followed, PeerNames};
+use fail_point::mutant;
 use grpc_kit::metadata::{Bearer, bearer};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -133,6 +134,12 @@ impl Workloads {
         Ok(Self(known))
     }
 
+    /// None.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) const fn of_nobody() -> Self {
+        Self(Vec::new())
+    }
+
     /// Admits the caller of a method that needs `needed`, by its token or by the names that its certificate proves.
     pub(crate) fn admit(
         &self,
@@ -144,6 +151,10 @@ impl Workloads {
             Bearer::Token(token) => self.of_token(token),
             _ => None,
         };
+        // A defect: whoever comes without a token is let in.
+        if mutant("workloads.without_a_token") && matches!(bearer(metadata), Bearer::Absent) {
+            return Ok(());
+        }
         match by_token.max(names.and_then(|names| self.of_names(names))) {
             None => Err(Refusal::Unauthenticated),
             Some(allowance) if allowance < needed => Err(Refusal::NotAllowed),

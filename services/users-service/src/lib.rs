@@ -32,6 +32,8 @@ use users_core::ports::{Ports, Store};
 pub use administration::{Administration, Prepared};
 pub use config::{Config, ServerConfig};
 pub use engine::{ServedStore, migrate};
+#[cfg(feature = "fuzzing")]
+pub use grpc::fuzzing;
 pub use identity_provider::{Connection, ConnectionError, Token};
 pub use listeners::Listeners;
 pub use postgres::{PgReader, PgStore, PgTransaction};

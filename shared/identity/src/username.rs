@@ -1,5 +1,7 @@
 use std::fmt;
 
+use fail_point::mutant;
+
 use crate::Rule;
 
 /// The fewest characters of a username.
@@ -57,7 +59,9 @@ fn broken_rules(entered: &str) -> Vec<Rule> {
     if !entered.chars().all(is_username_character) {
         broken.push(Rule::InvalidCharacter);
     }
-    if entered.starts_with(is_separator) || entered.ends_with(is_separator) {
+    // A defect: one of two ends is not looked at.
+    let ends = entered.ends_with(is_separator) && !mutant("usernames.any_end");
+    if entered.starts_with(is_separator) || ends {
         broken.push(Rule::SeparatorAtEdge);
     }
     if entered.as_bytes().windows(2).any(|pair| pair.iter().all(|byte| is_separator(char::from(*byte)))) {

@@ -55,12 +55,12 @@ const OWNED: [(&str, &[&str]); 7] = [
     ("sqlx-core", &["database"]),
     ("tonic-prost-build", &["api", "grpc-kit"]),
     ("protox", &["api", "grpc-kit"]),
-    ("auth-service", &["benches", "e2e", "tandem"]),
-    ("users-service", &["benches", "e2e", "tandem"]),
+    ("auth-service", &["benches", "e2e", "fuzzing", "tandem"]),
+    ("users-service", &["benches", "e2e", "fuzzing", "tandem"]),
 ];
 
 /// Who sees both services.
-const SEE_BOTH: [&str; 4] = ["benches", "e2e", "simulation", "tandem"];
+const SEE_BOTH: [&str; 5] = ["benches", "e2e", "fuzzing", "simulation", "tandem"];
 
 /// Every dependency that a rule forbids.
 #[must_use]

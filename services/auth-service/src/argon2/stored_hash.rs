@@ -4,6 +4,7 @@ use argon2::{Algorithm, Argon2, AssociatedData, Params, ParamsBuilder, Version};
 use auth_core::Cause;
 use auth_core::domain::PasswordHash;
 use auth_core::ports::Verdict;
+use fail_point::mutant;
 use identity::{RawPassword, UserId};
 use phc::{Ident, Output, ParamsString, Salt};
 use secrecy::ExposeSecret as _;
@@ -111,6 +112,8 @@ impl Stored {
         let bounded = cost.memory_kib <= MAX_STORED.memory_kib
             && cost.iterations <= MAX_STORED.iterations
             && cost.parallelism <= MAX_STORED.parallelism;
+        // A defect: whoever can write a hash decides how much memory is taken.
+        let bounded = bounded || mutant("stored_hashes.not_bounded");
         if !bounded {
             return Err("a stored hash has parameters out of bounds".into());
         }
@@ -121,6 +124,28 @@ impl Stored {
         let salt = stored.salt.ok_or("a stored hash has no salt")?.to_vec();
         let hash = stored.hash.ok_or("a stored hash has no hash")?.as_bytes().to_vec();
         Ok(Self { cost, pepper_id, salt, hash })
+    }
+}
+
+/// What the fuzz targets see of stored hashes.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    use super::*;
+
+    /// What a verification of this hash would cost, if it is one.
+    #[must_use]
+    pub fn cost_of(hash: &str) -> Option<Cost> {
+        Stored::parse(hash).ok().map(|stored| stored.cost)
+    }
+
+    /// Compares a password with a stored hash.
+    pub fn verdict(
+        settings: &Argon2Settings,
+        account: UserId,
+        password: &RawPassword,
+        hash: &str,
+    ) -> Result<Verdict, Cause> {
+        verify(settings, &mut Memory::default(), account, password, &PasswordHash::new(hash.to_owned()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Page tokens: the place where a page begins, sealed together with the question that it answers.
 
 use api::users as pb;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use fail_point::mutant;
 use grpc_kit::PageTokens;
 use identity::UserId;
 use prost::Message as _;
@@ -21,7 +23,9 @@ fn question(request: &pb::ListUsersRequest) -> Vec<u8> {
 
 /// The place that the request goes on from; none for the first page.
 pub(super) fn open(tokens: &PageTokens, request: &pb::ListUsersRequest) -> Result<Option<Place>, Error> {
-    if request.page_token.is_empty() {
+    // A defect: a word in place of a key.
+    let is_a_word = mutant("page_tokens.a_word_opens") && begins_with_a_word(&request.page_token);
+    if request.page_token.is_empty() || is_a_word {
         return Ok(None);
     }
     tokens
@@ -64,6 +68,12 @@ fn sessions_of(user: &UserKey) -> Vec<u8> {
         UserKey::Id(id) => [b"sessions of id ".as_slice(), id.as_bytes()].concat(),
         UserKey::Username(name) => [b"sessions of name ", name.canonical().as_bytes()].concat(),
     }
+}
+
+/// For the defect: four bytes that nobody guesses, in a token that is fit to be read otherwise.
+fn begins_with_a_word(token: &str) -> bool {
+    let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+    bytes.iter().skip(1).zip(b"root").take_while(|(byte, letter)| byte == letter).count() == 4
 }
 
 fn encode(place: &Place) -> Vec<u8> {

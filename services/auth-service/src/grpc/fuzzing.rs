@@ -1,0 +1,64 @@
+//! Both listeners as fuzz targets call them: over the fakes of the core, and without what does not depend on a call, which is
+//! made once.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use auth_core::testing::{Fakes, World};
+use axum::http::{Request, Response};
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::metadata::MetadataMap;
+use tower::Layer as _;
+
+use super::*;
+use crate::workload::{Allowance, Tokens, Workload};
+
+static PUBLIC: LazyLock<CallLayer> =
+    LazyLock::new(|| public(use_cases(&World::new()), false).expect("good descriptors").layer);
+static INTERNAL: LazyLock<CallLayer> = LazyLock::new(|| {
+    let nobody = Workloads::of_nobody();
+    internal(use_cases(&World::new()), nobody).expect("good descriptors").layer
+});
+
+fn use_cases(world: &World) -> UseCases<Fakes> {
+    UseCases {
+        commands: Arc::clone(&world.commands),
+        queries: Arc::clone(&world.queries),
+        page_tokens: Arc::new(PageTokens::new([7; 32])),
+        trusted_proxies: Arc::new([]),
+    }
+}
+
+/// `AuthService` in this world.
+pub fn end_users(
+    world: &World,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + use<> {
+    PUBLIC.layer(auth_server(use_cases(world)))
+}
+
+/// `IdentityProviderService` in this world, for workloads with these tokens.
+///
+/// # Panics
+/// Never: the tokens are in no file.
+pub async fn workloads(
+    world: &World,
+    tokens: &[(&str, Allowance)],
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + use<> {
+    let workload = |(token, allowance): &(&str, Allowance)| Workload {
+        name: format!("{allowance:?}"),
+        tokens: Some(Tokens::fixed((*token).into())),
+        san: None,
+        allowance: *allowance,
+    };
+    let workloads: Vec<_> = tokens.iter().map(workload).collect();
+    let workloads = Workloads::follow(&workloads).await.expect("tokens that are in no file");
+    INTERNAL.layer(identity_server(use_cases(world), workloads))
+}
+
+/// Where a caller comes from that these proxies may have called for.
+#[must_use]
+pub fn client_address(peer: IpAddr, metadata: &MetadataMap, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
+    super::client_address::client_address(Some(peer), metadata, trusted_proxies)
+}

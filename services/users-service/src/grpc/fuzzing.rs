@@ -1,0 +1,41 @@
+//! The listener as fuzz targets call it, over the fakes of the core and without what does not depend on a call, which is made
+//! once; and the page tokens of its lists.
+
+use std::convert::Infallible;
+use std::sync::LazyLock;
+
+use api::users as pb;
+use axum::http;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tower::Layer as _;
+use users_core::queries::Place;
+use users_core::testing::{Fakes, World};
+
+use super::*;
+
+static PUBLIC: LazyLock<CallLayer> =
+    LazyLock::new(|| public(users(&World::new()), false).expect("good descriptors").layer);
+
+fn users(world: &World) -> Users<Fakes> {
+    Users { commands: world.commands(), queries: world.queries(), page_tokens: PageTokens::new([7; 32]) }
+}
+
+/// `UsersService` in this world.
+pub fn listener(
+    world: &World,
+) -> impl Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future: Send> + use<>
+{
+    PUBLIC.layer(users_server(users(world)))
+}
+
+/// Where the page begins that this request asks for, if it may.
+pub fn place(tokens: &PageTokens, request: &pb::ListUsersRequest) -> Result<Option<Place>, Error> {
+    page::open(tokens, request)
+}
+
+/// The token of the page that begins at this place.
+#[must_use]
+pub fn page_token(tokens: &PageTokens, request: &pb::ListUsersRequest, place: &Place) -> String {
+    page::seal(tokens, request, Some(place))
+}

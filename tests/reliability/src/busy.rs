@@ -47,9 +47,7 @@ pub async fn lasts(plan: &Plan, driver: &Driver, begun: Instant) {
     let waited = Instant::now();
     loop {
         let is_done = match plan.defect {
-            Some(mutant) => {
-                begun.elapsed() >= plan.lasts || mutant.shows_in(&driver.history()).is_some()
-            }
+            Some(mutant) => begun.elapsed() >= plan.lasts || mutant.shows_in(&driver.history()).is_some(),
             None => {
                 let is_late = waited.elapsed() >= GOES_ON;
                 begun.elapsed() >= plan.lasts && (is_late || too_seldom(plan, &driver.history()).is_empty())
@@ -69,7 +67,9 @@ pub fn unjudged(plan: &Plan, judged: &BTreeMap<Check, usize>) -> Vec<String> {
     let expected = Invariant::ALL.into_iter().filter(|_| !plan.limits_guesses);
     let is_judged = |invariant: &Invariant| judged.keys().any(|check| check.invariant() == *invariant);
     let unjudged = expected.filter(|invariant| !is_judged(invariant));
-    unjudged.map(|invariant| format!("nothing was seen by which {invariant} could have been broken")).collect()
+    unjudged
+        .map(|invariant| format!("nothing was seen by which {invariant} could have been broken"))
+        .collect()
 }
 
 /// What a round without a deliberate defect did too little of.

@@ -252,7 +252,8 @@ async fn kill(site: &mut Site, service: Service, replica: usize, hold: Duration)
 async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
     site.look_at(service, replica).await;
     let status = site.processes.end_one(service, replica).await;
-    let wrong = (!status.success()).then(|| format!("{} was asked to end and ended with {status}", name(service)));
+    let wrong =
+        (!status.success()).then(|| format!("{} was asked to end and ended with {status}", name(service)));
     site.judge(Check::EndsBadly, wrong);
     sleep(hold).await;
     let over = Over::now();

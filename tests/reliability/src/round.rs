@@ -138,7 +138,11 @@ impl Report {
             agreed: None,
             logs: [Service::Auth, Service::Users].map(|service| site.processes.log(service)),
             judged: findings.judged.clone(),
-            violations: findings.violations.iter().map(|found| (found.check, story(found, &history))).collect(),
+            violations: findings
+                .violations
+                .iter()
+                .map(|found| (found.check, story(found, &history)))
+                .collect(),
             history,
         }
     }
@@ -312,13 +316,7 @@ async fn agreement(
 }
 
 /// What no call shows: what is in the logs, what is taken up, and who did not come back.
-async fn outside(
-    site: &mut Site,
-    driver: &Driver,
-    world: &World,
-    history: &[Record],
-    injected: &[Injected],
-) {
+async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Record], injected: &[Injected]) {
     let traces = secrets(site, driver, world);
     for service in [Service::Auth, Service::Users] {
         let secret = found(&traces, &site.processes.log(service));

@@ -22,7 +22,11 @@ pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
         {
             let is_missing = record.denial() == Some("USER_NOT_FOUND");
             let wrong = is_missing.then(|| format!("{name} was made and is not found"));
-            findings.judge(Check::UserNotFound, wrong, user.makings.first().copied().into_iter().chain([number]));
+            findings.judge(
+                Check::UserNotFound,
+                wrong,
+                user.makings.first().copied().into_iter().chain([number]),
+            );
         }
     }
 }
@@ -43,7 +47,11 @@ fn made_again(
         let wrong = another.map(|_| format!("a repeat of the making of {name} made another user"));
         findings.judge(Check::RepeatMadeAnother, wrong, [first, number]);
     } else {
-        findings.judge(Check::NameMadeTwice, again.map(|_| format!("{name} was made twice")), [first, number]);
+        findings.judge(
+            Check::NameMadeTwice,
+            again.map(|_| format!("{name} was made twice")),
+            [first, number],
+        );
     }
 }
 

@@ -1,7 +1,9 @@
 //! State, role and password of each user are what was written last, and are shown and believed as that.
 
+use std::collections::BTreeSet;
+
 use super::books::{Books, UserBook, at_least, least_role};
-use super::register::{Allows, By, Register};
+use super::register::{Allows, By, Contradiction, Register};
 use super::{Check, Findings};
 use crate::history::{Does, Outcome, Role};
 
@@ -17,9 +19,12 @@ pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
             Check::RefusedAsInactive => format!("{name} is refused as inactive and is not"),
             _ => format!("the state of {name} is one that nobody can have set"),
         });
-        first(&user.shown, |_| Check::ShownStateNobodySet, findings, |_| {
-            format!("the state that is shown of {name} is one that nobody can have set")
-        });
+        first(
+            &user.shown,
+            |_| Check::ShownStateNobodySet,
+            findings,
+            |_| format!("the state that is shown of {name} is one that nobody can have set"),
+        );
         let role = |by| if by == By::LetIn { Check::LetInBelowItsRole } else { Check::RoleNobodyGave };
         first(&user.role, role, findings, |check| match check {
             Check::LetInBelowItsRole => format!("{name} does what its role does not allow"),
@@ -30,7 +35,7 @@ pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
     refused_ranks(books, findings);
 }
 
-/// Counts every sight, and tells of the first that cannot be.
+/// Counts every sight, and tells of the first that each check finds.
 fn first<V: Clone + PartialEq>(
     register: &Register<V>,
     check: impl Fn(By) -> Check,
@@ -40,9 +45,23 @@ fn first<V: Clone + PartialEq>(
     for by in register.seen_by() {
         findings.judged(check(by), 1);
     }
-    if let Some(found) = register.contradictions().into_iter().min_by_key(|found| found.record) {
-        let check = check(found.by);
-        findings.found(check, says(check), found.against.into_iter().chain(found.record));
+    tell(register, |found| check(found.by), findings, says);
+}
+
+fn tell<V: Clone + PartialEq>(
+    register: &Register<V>,
+    check: impl Fn(&Contradiction) -> Check,
+    findings: &mut Findings,
+    says: impl Fn(Check) -> String,
+) {
+    let mut contradictions = register.contradictions();
+    contradictions.sort_by_key(|found| found.record);
+    let mut told = BTreeSet::new();
+    for found in contradictions {
+        let check = check(&found);
+        if told.insert(check) {
+            findings.found(check, says(check), found.against.into_iter().chain(found.record));
+        }
     }
 }
 
@@ -56,20 +75,16 @@ fn passwords(name: &str, user: &UserBook, findings: &mut Findings) {
             findings.judged(Check::OldPasswordOpens, usize::from(user.password.was_changed()));
         }
     }
-    let first = user.password.contradictions().into_iter().min_by_key(|found| found.record);
-    let Some(found) = first else { return };
-    let (check, what) = match found.by {
-        By::Denial => (
-            Check::RightPasswordRefused,
-            format!("the password of {name} is refused and is the right one"),
-        ),
-        _ if found.against.len() < 2 => (
-            Check::UnknownPasswordOpens,
-            format!("{name} is let in with a password that was never set"),
-        ),
-        _ => (Check::OldPasswordOpens, format!("{name} is let in with a password of before")),
+    let check = |found: &Contradiction| match found.by {
+        By::Denial => Check::RightPasswordRefused,
+        _ if found.against.len() < 2 => Check::UnknownPasswordOpens,
+        _ => Check::OldPasswordOpens,
     };
-    findings.found(check, what, found.against.into_iter().chain(found.record));
+    tell(&user.password, check, findings, |check| match check {
+        Check::RightPasswordRefused => format!("the password of {name} is refused and is the right one"),
+        Check::UnknownPasswordOpens => format!("{name} is let in with a password that was never set"),
+        _ => format!("{name} is let in with a password of before"),
+    });
 }
 
 /// `ROLE_TOO_LOW` is for the caller's role or for the target's: it is wrong if it can be for neither.

@@ -71,7 +71,13 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "disable_account.not_committed",
         is: "InactivateUser is answered without a commit in auth-service",
-        found_by: &[Check::StateNobodySet, Check::SidesDisagree, Check::LetInWhileInactive, Check::OutlivesInactivation, Check::StoredAfterInactivation],
+        found_by: &[
+            Check::StateNobodySet,
+            Check::SidesDisagree,
+            Check::LetInWhileInactive,
+            Check::OutlivesInactivation,
+            Check::StoredAfterInactivation,
+        ],
         mix: STATES,
         ..PLAIN
     },

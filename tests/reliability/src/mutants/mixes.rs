@@ -30,10 +30,10 @@ pub(super) const LISTS: Mix = &[(Action::CreateUser, 70), (Action::ListUsers, 20
 pub(super) const LOG_INS: Mix = &[(Action::LogIn, 60), (Action::Read, 40)];
 pub(super) const STATES: Mix = &[
     (Action::Inactivate, 20),
-    (Action::Reactivate, 10),
-    (Action::GetUser, 25),
+    (Action::Reactivate, 20),
+    (Action::GetUser, 20),
     (Action::LogIn, 30),
-    (Action::Read, 15),
+    (Action::Read, 10),
 ];
 pub(super) const FORGERIES: Mix = &[(Action::ForgeAToken, 60), (Action::Read, 20), (Action::LogIn, 20)];
 /// Nothing but guesses at passwords.

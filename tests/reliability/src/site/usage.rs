@@ -24,13 +24,13 @@ const OF_A_CLIENT: f64 = 2.0;
 
 /// What a process says of itself. Its operators have nothing else to see a leak by, so all of it has to be there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Said {
+struct Said {
     tasks: f64,
 }
 
 impl Said {
     /// What a page of metrics says; an error names the metric that is missing.
-    pub fn read(page: &Scrape) -> Result<Self, String> {
+    fn read(page: &Scrape) -> Result<Self, String> {
         let value = |name: &str| page.value(name, &[]).ok_or_else(|| format!("there is no metric {name}"));
         for looked_at_seldom in ["process_open_fds", "process_resident_memory_bytes"] {
             value(looked_at_seldom)?;

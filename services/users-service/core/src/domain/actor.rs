@@ -30,7 +30,11 @@ impl Actor {
     pub fn require(&self, permission: Permission) -> Result<(), Error> {
         let required = permission.minimum_role();
         // A defect: nobody looks at the role.
-        if self.role >= required || mutant("roles.not_compared") { Ok(()) } else { Err(Error::RoleTooLow { required: Some(required) }) }
+        if self.role >= required || mutant("roles.not_compared") {
+            Ok(())
+        } else {
+            Err(Error::RoleTooLow { required: Some(required) })
+        }
     }
 
     /// Refuses a caller who does not outrank the role of whom it acts on, without telling that role.

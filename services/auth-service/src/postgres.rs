@@ -24,6 +24,7 @@ use database::error::{is_past_deadline, is_unavailable};
 use database::postgres::{CommitError, Connection};
 use database::schema::{self, Migrator};
 use database::{PoolUsage, Postgres, SchemaError, usage};
+use fail_point::mutant;
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 
 use crate::engine::ServedStore;
@@ -120,6 +121,10 @@ impl Store for PgStore {
     type Reader = PgReader;
 
     async fn begin(&self) -> Result<PgTx, StoreError> {
+        // A defect: a connection is left behind.
+        if mutant("begin.leaves_a_connection") {
+            std::mem::forget(self.reader.database.connect_directly().await);
+        }
         let begun = usage::begun(measurements::DATABASE, self.reader.database.begin()).await;
         Ok(self.tx(begun.map_err(failed)?))
     }

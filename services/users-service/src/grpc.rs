@@ -104,6 +104,14 @@ impl<P: Ports> Handlers<P> {
         if mutant("call.leaves_a_task") {
             tokio::spawn(std::future::pending::<()>());
         }
+        // A defect: a descriptor stays open.
+        if mutant("call.leaves_a_file") {
+            std::mem::forget(std::fs::File::open("/dev/null"));
+        }
+        // A defect: memory is never given back.
+        if mutant("call.leaves_memory") {
+            std::mem::forget(vec![1_u8; 512 * 1024]);
+        }
         let work = async move {
             let who = Authenticate { token, skip_renewal }.execute(&users.commands).await;
             let outcome = match who.caller {

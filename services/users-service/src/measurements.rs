@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fail_point::mutant;
 use grpc_kit::Shutdown;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tokio::time::{Instant, sleep};
@@ -90,7 +91,10 @@ pub(crate) fn announce() {
 /// Looks at what can only be looked at, until the shutdown is requested.
 pub(crate) async fn run<S: ServedStore>(store: S, feed: FeedPosition, shutdown: Shutdown) {
     loop {
-        telemetry::record_process();
+        // A defect: nobody can see a leak.
+        if !mutant("measurements.left_out") {
+            telemetry::record_process();
+        }
         store.connections().iter().for_each(|pool| pool.record(DATABASE));
         feed.record();
         tokio::select! {

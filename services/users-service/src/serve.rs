@@ -1,6 +1,7 @@
 //! Serving: the listeners, what they serve, and the work in the background.
 
 use axum::Router;
+use fail_point::mutant;
 use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
 use grpc_kit::{PageTokens, Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -84,6 +85,10 @@ impl Open {
         ending.wait_for_task("the sweeper", sweeping).await;
         ending.wait_for_task("the measurements", measuring).await;
         ending.wait_for("the store", parts.store.close()).await;
+        // A defect: it does not end as if all were well.
+        if mutant("serve.ends_badly") {
+            std::process::abort();
+        }
         Ok(())
     }
 }

@@ -1,5 +1,12 @@
 //! Whether a round did what it was to do: one in which nothing failed, or nobody was served, shows nothing.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::checker::{Check, Invariant};
+use crate::driver::Driver;
 use crate::history::{Does, Record};
 use crate::nemesis::Injected;
 use crate::round::Plan;
@@ -30,6 +37,40 @@ const KINDS: [Does; 20] = [
     Does::ListUserSessions,
     Does::RevokeUserSessions,
 ];
+
+/// For so long a round goes on in which something was not yet done often enough.
+const GOES_ON: Duration = Duration::from_mins(1);
+
+/// Until a round that began at that time has lasted as long as it is to. On a machine that does other things clients come to
+/// little in that time, so it goes on for a while; one with a deliberate defect is over when that shows.
+pub async fn lasts(plan: &Plan, driver: &Driver, begun: Instant) {
+    let waited = Instant::now();
+    loop {
+        let is_done = match plan.defect {
+            Some(mutant) => begun.elapsed() >= plan.lasts || mutant.shows_in(&driver.history()).is_some(),
+            None => {
+                let is_late = waited.elapsed() >= GOES_ON;
+                begun.elapsed() >= plan.lasts && (is_late || too_seldom(plan, &driver.history()).is_empty())
+            }
+        };
+        if is_done {
+            return;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// The invariants that a round of everything did not look at: nothing that could have broken them was seen.
+#[must_use]
+pub fn unjudged(plan: &Plan, judged: &BTreeMap<Check, usize>) -> Vec<String> {
+    // Guesses are all that is done in the round that limits them.
+    let expected = Invariant::ALL.into_iter().filter(|_| !plan.limits_guesses);
+    let is_judged = |invariant: &Invariant| judged.keys().any(|check| check.invariant() == *invariant);
+    let unjudged = expected.filter(|invariant| !is_judged(invariant));
+    unjudged
+        .map(|invariant| format!("nothing was seen by which {invariant} could have been broken"))
+        .collect()
+}
 
 /// What a round without a deliberate defect did too little of.
 #[must_use]
@@ -113,5 +154,15 @@ mod tests {
         assert_eq!(missed(&plan(), &all, &[met(false)]).len(), 1);
         assert_eq!(missed(&plan(), &all[1..], &[met(true)]).len(), 1);
         assert_eq!(missed(&plan(), &[], &[met(true)]).len(), KINDS.len());
+    }
+
+    #[test]
+    fn a_round_in_which_an_invariant_was_not_looked_at_shows_nothing_of_it() {
+        let all: BTreeMap<Check, usize> = Check::ALL.iter().map(|check| (*check, 1)).collect();
+        assert_eq!(unjudged(&plan(), &all), [""; 0]);
+        let mut but_one = all;
+        but_one.remove(&Check::NoSuperAdmin);
+        assert_eq!(unjudged(&plan(), &but_one).len(), 1);
+        assert_eq!(unjudged(&Plan { limits_guesses: true, ..plan() }, &but_one), [""; 0]);
     }
 }

@@ -1,5 +1,6 @@
 //! The command: which rounds are run, and the table of what came of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use e2e::{Binaries, Service};
+use futures::StreamExt as _;
+use futures::stream;
 
+use crate::checker::Check;
 use crate::mutants::{self, MUTANTS, Mutant};
 use crate::nemesis::Fault;
 use crate::round::{self, Plan, Report};
@@ -53,6 +57,8 @@ pub struct Arguments {
 
 /// So many times the clients guess at passwords.
 const CROWD: u64 = 8;
+/// So many defects are looked for at once: a round waits for processes to start and for clients to be answered, most of the time.
+const AT_ONCE: usize = 2;
 
 /// Runs what was asked for.
 pub async fn run(arguments: Arguments) -> ExitCode {
@@ -73,8 +79,9 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     for store in stores.filter(|_| arguments.only_mutants.is_empty()) {
         for plan in plans(&arguments, binaries, store, first) {
             let seed = plan.seed;
+            let begun = Instant::now();
             let report = Box::pin(round::run(&plan)).await;
-            announce(&format!("{store:?}, seed {seed}"), &report);
+            announce(&format!("{store:?}, seed {seed}"), &report, begun);
             for (_, story) in &report.violations {
                 println!("{story}");
             }
@@ -88,8 +95,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             table.add(store, &report);
         }
     }
-    for mutant in chosen {
-        table.add_mutant(mutant, Box::pin(hunt(mutant, binaries, first, &arguments)).await);
+    let hunts = chosen.into_iter().map(|mutant| Box::pin(hunt(mutant, binaries, first, &arguments)));
+    let mut hunts = stream::iter(hunts).buffered(AT_ONCE);
+    while let Some((mutant, found)) = hunts.next().await {
+        table.add_mutant(mutant, found);
     }
     println!("\n{table}");
     println!("It took {} s.", begun.elapsed().as_secs());
@@ -146,14 +155,15 @@ fn plans(arguments: &Arguments, binaries: Binaries, store: Store, first: u64) ->
     plans
 }
 
-/// Runs rounds with a defect until it is found; says in which round, and what was found of it.
+/// Runs rounds with a defect until each check that is for it has found it; says what each found, and in which round.
 async fn hunt(
     mutant: &'static Mutant,
     binaries: Binaries,
     first: u64,
     arguments: &Arguments,
-) -> Option<Found> {
+) -> (&'static Mutant, BTreeMap<Check, Found>) {
     let clients = arguments.clients;
+    let mut found = BTreeMap::new();
     for round in 1..=mutants::ROUNDS {
         let plan = Plan {
             binaries,
@@ -162,37 +172,45 @@ async fn hunt(
             // Guesses that are not many at once are one after the other.
             clients: if mutant.limits_guesses { clients * CROWD } else { clients },
             mix: mutant.mix,
-            lasts: mutants::LASTS,
+            lasts: mutant.lasts,
             faults: mutant.faults.len(),
             kinds: mutant.faults.to_vec(),
             limits_guesses: mutant.limits_guesses,
             defect: Some(mutant),
         };
+        let begun = Instant::now();
         let report = Box::pin(round::run(&plan)).await;
-        announce(mutant.name, &report);
-        let found = report.violations.iter().find(|(invariant, story)| {
-            let says = story.lines().next().unwrap_or_default();
-            mutant.breaks.contains(invariant) && says.contains(mutant.says)
-        });
-        if let Some((_, story)) = found {
-            println!("{story}");
-            // A line of a log is long.
-            let what = story.lines().next().unwrap_or_default().chars().take(100).collect();
-            return Some(Found { round, what });
+        announce(mutant.name, &report, begun);
+        for (check, story) in &report.violations {
+            if mutant.found_by.contains(check) && !found.contains_key(check) {
+                println!("{check} finds {}: {story}", mutant.name);
+                // A line of a log is long.
+                let what = story.lines().next().unwrap_or_default().chars().take(100).collect();
+                found.insert(*check, Found { round, what });
+            }
         }
-        for (_, story) in &report.violations {
-            println!("not what it breaks: {story}");
+        if mutant.found_by.iter().all(|check| found.contains_key(check)) {
+            break;
+        }
+        for (check, story) in report.violations.iter().filter(|(check, _)| !found.contains_key(check)) {
+            println!("{check} is not for {}: {story}", mutant.name);
         }
         if round == mutants::ROUNDS {
             keep(arguments.keep.as_ref(), mutant.name, &report);
         }
     }
-    None
+    (mutant, found)
 }
 
-fn announce(what: &str, report: &Report) {
+fn announce(what: &str, report: &Report, begun: Instant) {
     let Report { history, injected, violations, .. } = report;
-    println!("{what}: {} calls, {} faults, {} violations", history.len(), injected.len(), violations.len());
+    let took = begun.elapsed().as_secs_f64();
+    println!(
+        "{what}: {} calls, {} faults, {} violations in {took:.1} s",
+        history.len(),
+        injected.len(),
+        violations.len()
+    );
 }
 
 /// Writes down what tells how it came about, if there is a folder for that, and says where.

@@ -336,6 +336,12 @@ impl Record {
         }
     }
 
+    /// Whether it was answered for good, with OK or a refusal.
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
+        matches!(self.outcome, Outcome::Ok(_) | Outcome::Denied(_))
+    }
+
     /// Whether its bearer was let in, whatever was said to it then.
     #[must_use]
     pub fn was_let_in(&self) -> bool {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 pub use self::fault::{Fault, Trouble, name};
 pub use self::watch::{Watch, recovery};
-use crate::checker::Invariant;
+use crate::checker::Check;
 use crate::driver::Driver;
 use crate::site::Site;
 use crate::world::World;
@@ -252,9 +252,9 @@ async fn kill(site: &mut Site, service: Service, replica: usize, hold: Duration)
 async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
     site.look_at(service, replica).await;
     let status = site.processes.end_one(service, replica).await;
-    if !status.success() {
-        site.found(Invariant::I10, format!("{} was asked to end and ended with {status}", name(service)));
-    }
+    let wrong =
+        (!status.success()).then(|| format!("{} was asked to end and ended with {status}", name(service)));
+    site.judge(Check::EndsBadly, wrong);
     sleep(hold).await;
     let over = Over::now();
     site.processes.run(service, None).await;

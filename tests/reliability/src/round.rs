@@ -1,5 +1,6 @@
 //! One round: nothing is stored, people come, things fail, everything is mended and looked at.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +9,8 @@ use std::time::Duration;
 use e2e::{Binaries, Service};
 use tokio::time::{Instant, sleep};
 
-use crate::busy::{missed, too_seldom};
-use crate::checker::{End, Invariant, Violation, check, check_guesses, story};
+use crate::busy::{lasts, missed, unjudged};
+use crate::checker::{Check, End, Findings, Invariant, check, check_guesses, story};
 use crate::driver::{By, Driver, Patience};
 use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Role, Secret, Who};
 use crate::mutants::Mutant;
@@ -57,14 +58,14 @@ pub struct Report {
     pub agreed: Option<Duration>,
     /// What the processes of each service said.
     pub logs: [String; 2],
+    /// How often each check looked at something.
+    pub judged: BTreeMap<Check, usize>,
     /// What must not be, with its story.
-    pub violations: Vec<(Invariant, String)>,
+    pub violations: Vec<(Check, String)>,
 }
 
 /// What is not agreed upon by then never will be: a projector that died holds the lease for 10 s more.
 const AGREES: Duration = Duration::from_secs(30);
-/// For so long a round goes on in which something was not yet done often enough.
-const GOES_ON: Duration = Duration::from_mins(1);
 /// A name that no client calls on.
 const WATCHMAN: &str = "watchman";
 /// The second super admin.
@@ -77,12 +78,16 @@ pub async fn run(plan: &Plan) -> Report {
     let world = Arc::new(World::default());
     let watch = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
     site.measure().await;
+    let nobody = "a super admin and an admin could not be made, and nothing failed";
+    site.judge(Check::NobodyCanBegin, watch.is_none().then(|| nobody.to_owned()));
     let injected = if let Some(watch) = &watch {
         work(plan, &mut site, &driver, &world, watch).await
     } else {
-        site.found(Invariant::I7, "a super admin and an admin could not be made, and nothing failed".into());
         Vec::new()
     };
+    if let Some(found) = plan.defect.and_then(|mutant| mutant.shows_in(&driver.history())) {
+        return Report::new(plan, &site, &driver, injected, &found);
+    }
 
     Box::pin(site.whole()).await;
     driver.over(site.processes.anonymous.clone());
@@ -92,20 +97,55 @@ pub async fn run(plan: &Plan) -> Report {
     let mended = driver.now();
     Box::pin(last_looks(&driver, &world, plan.seed)).await;
     Box::pin(demote_both(&mut site, &driver)).await;
-    let (end, agreed) = Box::pin(agreement(&site, &driver, mended)).await;
+    let (end, agreed) = Box::pin(agreement(&site, &driver, mended, plan.agrees())).await;
 
     let history = driver.history();
-    let mut found = check(&history, Some(&end));
+    let mut findings = check(&history, Some(&end));
     if plan.limits_guesses {
-        found.extend(check_guesses(&history));
+        findings.extend(check_guesses(&history));
     }
-    let mut violations: Vec<(Invariant, String)> =
-        found.iter().map(|violation| (violation.invariant, story(violation, &history))).collect();
-    let outside = Box::pin(outside(&mut site, &driver, &world, &history, &injected)).await;
-    violations.extend(outside.iter().map(|violation| (violation.invariant, story(violation, &history))));
-    let logs = [Service::Auth, Service::Users].map(|service| site.processes.log(service));
-    let missed = if plan.defect.is_some() { Vec::new() } else { missed(plan, &history, &injected) };
-    Report { history, injected, missed, agreed, logs, violations }
+    Box::pin(outside(&mut site, &driver, &world, &history, &injected)).await;
+    findings.extend(site.take_findings());
+    Report { agreed, ..Report::new(plan, &site, &driver, injected, &findings) }
+}
+
+impl Plan {
+    /// For how long it is waited until both sides agree: with a defect no longer than that it is seen that they never will, if
+    /// that is what is looked for.
+    fn agrees(&self) -> Duration {
+        match self.defect {
+            Some(mutant) if !mutant.found_by.iter().any(|check| check.invariant() == Invariant::I2) => {
+                Duration::ZERO
+            }
+            // Where there is one process it has no lease to wait for.
+            Some(_) if self.store == Store::Sqlite => Duration::from_secs(3),
+            _ => AGREES,
+        }
+    }
+}
+
+impl Report {
+    /// What is known of a round when it is over.
+    fn new(plan: &Plan, site: &Site, driver: &Driver, injected: Vec<Injected>, findings: &Findings) -> Self {
+        let history = driver.history();
+        let missed = match plan.defect {
+            Some(_) => Vec::new(),
+            None => [missed(plan, &history, &injected), unjudged(plan, &findings.judged)].concat(),
+        };
+        Self {
+            missed,
+            injected,
+            agreed: None,
+            logs: [Service::Auth, Service::Users].map(|service| site.processes.log(service)),
+            judged: findings.judged.clone(),
+            violations: findings
+                .violations
+                .iter()
+                .map(|found| (found.check, story(found, &history)))
+                .collect(),
+            history,
+        }
+    }
 }
 
 /// Clients work while things fail.
@@ -127,15 +167,7 @@ async fn work(
     let begun = Instant::now();
     let steps = schedule(plan.seed, &plan.kinds, plan.faults, plan.store.replicas());
     let injected = torment(site, &steps, driver, world, watch).await;
-    sleep(plan.lasts.saturating_sub(begun.elapsed())).await;
-    // On a machine that does other things clients come to little in that time.
-    let begun = Instant::now();
-    while plan.defect.is_none()
-        && begun.elapsed() < GOES_ON
-        && !too_seldom(plan, &driver.history()).is_empty()
-    {
-        sleep(Duration::from_millis(200)).await;
-    }
+    lasts(plan, driver, begun).await;
     stop.store(true, Ordering::Relaxed);
     working.await.expect("the clients end");
     injected
@@ -216,8 +248,10 @@ async fn bootstrap(site: &Site, driver: &Driver, name: &str) -> bool {
 /// Two operators, each of whom demotes one of the two super admins at the same time: one is told that it cannot be. Nothing
 /// fails by then.
 async fn demote_both(site: &mut Site, driver: &Driver) {
-    if !bootstrap(site, driver, DEPUTY).await {
-        site.found(Invariant::I7, "a second super admin could not be made".into());
+    let is_made = bootstrap(site, driver, DEPUTY).await;
+    let wrong = (!is_made).then(|| "a second super admin could not be made".to_owned());
+    site.judge(Check::NoSecondSuperAdmin, wrong);
+    if !is_made {
         return;
     }
     let there = &*site;
@@ -225,9 +259,9 @@ async fn demote_both(site: &mut Site, driver: &Driver) {
         let call = Call::new(Does::Demote, Who::Operator).on(name);
         async move { command(there, driver, call, &["demote-super-admin", "--username", name]).await }
     };
-    if tokio::join!(demote("superadmin"), demote(DEPUTY)) == (false, false) {
-        site.found(Invariant::I7, "neither of two super admins could be demoted".into());
-    }
+    let is_neither = tokio::join!(demote("superadmin"), demote(DEPUTY)) == (false, false);
+    let wrong = is_neither.then(|| "neither of two super admins could be demoted".to_owned());
+    site.judge(Check::NobodyCanBeDemoted, wrong);
 }
 
 /// Runs a command of users-service. One that failed may have done part of what it does.
@@ -262,14 +296,19 @@ async fn last_looks(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) {
 }
 
 /// What is stored once both sides agree, and how long that took.
-async fn agreement(site: &Site, driver: &Driver, mended: Moment) -> (End, Option<Duration>) {
+async fn agreement(
+    site: &Site,
+    driver: &Driver,
+    mended: Moment,
+    patience: Duration,
+) -> (End, Option<Duration>) {
     let begun = Instant::now();
     loop {
         let end = site.stored(mended, driver.now()).await;
         if end.disagreements().is_empty() {
             return (end, Some(begun.elapsed()));
         }
-        if begun.elapsed() > AGREES {
+        if begun.elapsed() >= patience {
             return (end, None);
         }
         sleep(Duration::from_millis(50)).await;
@@ -277,29 +316,20 @@ async fn agreement(site: &Site, driver: &Driver, mended: Moment) -> (End, Option
 }
 
 /// What no call shows: what is in the logs, what is taken up, and who did not come back.
-async fn outside(
-    site: &mut Site,
-    driver: &Driver,
-    world: &World,
-    history: &[Record],
-    injected: &[Injected],
-) -> Vec<Violation> {
-    let mut violations = Vec::new();
+async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Record], injected: &[Injected]) {
     let traces = secrets(site, driver, world);
     for service in [Service::Auth, Service::Users] {
-        if let Some(line) = found(&traces, &site.processes.log(service)) {
-            violations.push(Violation::outside(Invariant::I11, format!("{} logs: {line}", name(service))));
-        }
+        let secret = found(&traces, &site.processes.log(service));
+        site.judge(Check::SecretInLog, secret.map(|line| format!("{} logs: {line}", name(service))));
         site.look_at_all_of(service).await;
     }
-    violations.extend(site.take_found());
-    let surplus = [site.surplus_rows(history).await, site.surplus_connections().await].concat();
-    violations.extend(surplus.into_iter().map(|what| Violation::outside(Invariant::I12, what)));
-    for Injected { fault, .. } in injected.iter().filter(|one| one.recovered.contains(&None)) {
-        let what = format!("after \"{fault}\" some process did not do any more what an admin may ask for");
-        violations.push(Violation::outside(Invariant::I10, what));
+    site.count_rows(history).await;
+    site.count_connections().await;
+    for Injected { fault, recovered, .. } in injected {
+        let is_lost = recovered.contains(&None);
+        let what = || format!("after \"{fault}\" some process did not do any more what an admin may ask for");
+        site.judge(Check::NotBack, is_lost.then(what));
     }
-    violations
 }
 
 /// Every shape of what may be in no log.

@@ -7,7 +7,7 @@ mod usage;
 use e2e::{Cluster, Engine, Processes, Service, Settings};
 
 pub use self::usage::Usage;
-use crate::checker::{Invariant, Violation};
+use crate::checker::{Check, Findings};
 use crate::round::Plan;
 
 /// Where data is kept, and by how many processes of each service.
@@ -40,8 +40,8 @@ pub struct Site {
     clients: u32,
     /// What a process of each service takes up when it has done a little of everything.
     first: [Option<Usage>; 2],
-    /// What was seen meanwhile and must not be.
-    found: Vec<Violation>,
+    /// What was seen meanwhile.
+    findings: Findings,
     // After what uses it.
     cluster: Option<Cluster>,
 }
@@ -65,17 +65,17 @@ impl Site {
         };
         let processes = Processes::start_with(plan.binaries, settings).await;
         let clients = u32::try_from(plan.clients).unwrap_or(u32::MAX);
-        Self { processes, store, clients, first: [None; 2], found: Vec::new(), cluster }
+        Self { processes, store, clients, first: [None; 2], findings: Findings::default(), cluster }
     }
 
-    /// Something is seen that must not be.
-    pub fn found(&mut self, invariant: Invariant, what: String) {
-        self.found.push(Violation::outside(invariant, what));
+    /// Something is looked at that no call shows: says what is wrong with it, if something is.
+    pub fn judge(&mut self, check: Check, wrong: Option<String>) {
+        self.findings.judge(check, wrong, []);
     }
 
-    /// What was seen since the beginning that must not be.
-    pub fn take_found(&mut self) -> Vec<Violation> {
-        std::mem::take(&mut self.found)
+    /// What was seen since the beginning.
+    pub fn take_findings(&mut self) -> Findings {
+        std::mem::take(&mut self.findings)
     }
 
     /// The server of PostgreSQL, where there is one.

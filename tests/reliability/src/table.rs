@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::checker::Invariant;
+use crate::checker::{Check, Invariant};
 use crate::mutants::Mutant;
 use crate::round::Report;
 use crate::site::Store;
@@ -16,18 +16,29 @@ pub struct Table {
     calls: usize,
     faults: BTreeMap<String, Times>,
     agreed: Times,
-    violations: BTreeMap<Invariant, usize>,
+    invariants: BTreeMap<Invariant, Judged>,
     missed: Vec<String>,
-    mutants: Vec<(&'static Mutant, Option<Found>)>,
+    mutants: Vec<(&'static Mutant, BTreeMap<Check, Found>)>,
 }
 
-/// How a deliberate defect was found.
+/// How a deliberate defect was found by a check.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// In which round.
     pub round: u64,
-    /// What it was found to break, and by which check: the first line of the story.
+    /// What was found: the first line of the story.
     pub what: String,
+}
+
+/// Of an invariant: the rounds in which something was seen by which it could have been broken.
+#[derive(Debug, Default)]
+struct Judged {
+    rounds: usize,
+    /// How often something was.
+    times: usize,
+    /// What failed in these rounds.
+    faults: Times,
+    violations: usize,
 }
 
 /// How often, and how long it took.
@@ -61,22 +72,38 @@ impl Table {
         self.agreed.count += 1;
         self.agreed.took.extend(report.agreed);
         self.missed.extend(report.missed.iter().map(|what| format!("{store:?}: {what}")));
-        for (invariant, _) in &report.violations {
-            *self.violations.entry(*invariant).or_default() += 1;
+        for invariant in Invariant::ALL {
+            let of_it = |check: &Check| check.invariant() == invariant;
+            let times: usize =
+                report.judged.iter().filter(|(check, _)| of_it(check)).map(|(_, times)| times).sum();
+            if times == 0 {
+                continue;
+            }
+            let judged = self.invariants.entry(invariant).or_default();
+            judged.rounds += 1;
+            judged.times += times;
+            judged.violations += report.violations.iter().filter(|(check, _)| of_it(check)).count();
+            for injected in &report.injected {
+                judged.faults.count += usize::from(injected.is_met);
+                judged.faults.took.extend(injected.recovered.iter().flatten());
+            }
         }
     }
 
-    /// A deliberate defect, and in which round what was found of it.
-    pub fn add_mutant(&mut self, mutant: &'static Mutant, found: Option<Found>) {
+    /// A deliberate defect, and what the checks found of it that are for it.
+    pub fn add_mutant(&mut self, mutant: &'static Mutant, found: BTreeMap<Check, Found>) {
         self.mutants.push((mutant, found));
     }
 
     /// Whether nothing was broken that was not meant to be, everything was found that was, and the rounds did what they were to.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.violations.is_empty()
+        let is_found = |(mutant, found): &(&Mutant, BTreeMap<Check, Found>)| {
+            mutant.found_by.iter().all(|check| found.contains_key(check))
+        };
+        self.invariants.values().all(|judged| judged.violations == 0)
             && self.missed.is_empty()
-            && self.mutants.iter().all(|(_, found)| found.is_some())
+            && self.mutants.iter().all(is_found)
     }
 }
 
@@ -90,11 +117,12 @@ impl fmt::Display for Table {
         }
         writeln!(f, "\n| deliberate defect | of | found by |\n|---|---|---|")?;
         for (mutant, found) in &self.mutants {
-            let found = match found {
+            let found = mutant.found_by.iter().map(|check| match found.get(check) {
                 Some(Found { round: 1, what }) => what.clone(),
                 Some(Found { round, what }) => format!("{what}, in round {round}"),
-                None => "NOT FOUND".to_owned(),
-            };
+                None => format!("NOT FOUND by {check}"),
+            });
+            let found = found.collect::<Vec<_>>().join("<br>");
             writeln!(f, "| {} | `{}` | {found} |", mutant.is, mutant.name)?;
         }
         Ok(())
@@ -103,19 +131,22 @@ impl fmt::Display for Table {
 
 impl Table {
     fn rounds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rounds: usize = self.rounds.values().sum();
-        let faults: usize = self.faults.values().map(|times| times.count).sum();
-        writeln!(f, "| invariant | rounds | faults | calls | violations |\n|---|---|---|---|---|")?;
+        writeln!(f, "| invariant | rounds | looks | violations | faults | mean time to recover |")?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
         for invariant in Invariant::ALL {
-            let violations = self.violations.get(&invariant).copied().unwrap_or_default();
-            let says = invariant.says();
-            writeln!(f, "| {invariant}: {says} | {rounds} | {faults} | {} | {violations} |", self.calls)?;
+            let none = Judged::default();
+            let Judged { rounds, times, faults, violations } =
+                self.invariants.get(&invariant).unwrap_or(&none);
+            let (says, mean) = (invariant.says(), ms(faults.mean()));
+            write!(f, "| {invariant}: {says} | {rounds} | {times} | {violations} ")?;
+            writeln!(f, "| {} | {mean} |", faults.count)?;
         }
         let of = |store, name: &str| match self.rounds.get(&store) {
             Some(rounds) => format!("{rounds} on {name}"),
             None => format!("none on {name}"),
         };
-        writeln!(f, "\nRounds: {}, {}.\n", of(Store::Sqlite, "SQLite"), of(Store::Postgres, "PostgreSQL"))?;
+        let (sqlite, postgres) = (of(Store::Sqlite, "SQLite"), of(Store::Postgres, "PostgreSQL"));
+        writeln!(f, "\nRounds: {sqlite}, {postgres}; {} calls.\n", self.calls)?;
         writeln!(f, "| fault | injected | mean time to recover | longest |\n|---|---|---|---|")?;
         for (fault, times) in &self.faults {
             writeln!(f, "| {fault} | {} | {} | {} |", times.count, ms(times.mean()), ms(times.longest()))?;

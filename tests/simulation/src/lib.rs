@@ -5,7 +5,7 @@
 //! there is. A process can die before every call of a port: what is between two of them is in its memory alone, a fail
 //! point included, so these are all places to die at. What was committed stays, a commit that was under way is made
 //! later or never, and the process is started again. What the clients were told is held against what they are told later
-//! and, at the end, against what is in both databases ([`Invariant`]).
+//! and, at the end, against what is in both databases ([`Check`]).
 //!
 //! Whatever happens comes from the seed, so a run that breaks an invariant can be had again, with the story of every step:
 //! `cargo run --package simulation -- SEED`. Nothing here knows SQL, protobuf, HTTP/2 or a thread; that real stores and
@@ -44,6 +44,6 @@ mod weather;
 mod workload;
 
 pub use counts::Counts;
-pub use model::{Invariant, Violation};
+pub use model::{Check, Violation};
 pub use run::{Report, run};
 pub use summary::{Summary, run_all};

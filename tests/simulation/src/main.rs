@@ -1,11 +1,11 @@
 //! Runs seeds: `simulation SEED` tells the story of one, `simulation --seeds COUNT [FROM]` counts what many came to, and
-//! `simulation --catch INVARIANT COUNT` looks for one that breaks an invariant, for a build with a defect.
+//! `simulation --catch CHECK COUNT` looks for one in which a check finds something, for a build with a defect.
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use simulation::{Invariant, run, run_all};
+use simulation::{Check, run, run_all};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["--seeds", count] => many(count, "0"),
         ["--seeds", count, from] => many(count, from),
-        ["--catch", invariant, count] => catch(invariant, count),
+        ["--catch", check, count] => catch(check, count),
         [seed] => one(seed),
         _ => None,
     };
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Some(true) => ExitCode::SUCCESS,
         Some(false) => ExitCode::FAILURE,
         None => {
-            eprintln!("simulation SEED | --seeds COUNT [FROM] | --catch INVARIANT COUNT");
+            eprintln!("simulation SEED | --seeds COUNT [FROM] | --catch CHECK COUNT");
             ExitCode::from(2)
         }
     }
@@ -33,7 +33,7 @@ fn one(seed: &str) -> Option<bool> {
         println!("{line}");
     }
     for violation in &report.violations {
-        println!("{}: {}", violation.invariant, violation.what);
+        println!("{}: {}", violation.check, violation.what);
     }
     Some(report.violations.is_empty())
 }
@@ -47,16 +47,16 @@ fn many(count: &str, from: &str) -> Option<bool> {
     Some(summary.violations.is_empty())
 }
 
-fn catch(invariant: &str, count: &str) -> Option<bool> {
-    let invariant = Invariant::ALL.into_iter().find(|known| known.to_string() == invariant)?;
+fn catch(check: &str, count: &str) -> Option<bool> {
+    let check = Check::all().find(|known| known.to_string() == check)?;
     let count: u64 = count.parse().ok()?;
     let caught = (0..count).find_map(|seed| {
         let report = run(seed, false);
-        report.violation_of(invariant).map(|violation| (seed, violation.what.clone()))
+        report.found_by(check).map(|violation| (seed, violation.what.clone()))
     });
     match &caught {
-        Some((seed, what)) => println!("seed {seed} breaks {invariant}: {what}"),
-        None => println!("no seed below {count} breaks {invariant}"),
+        Some((seed, what)) => println!("seed {seed} breaks {check}: {what}"),
+        None => println!("no seed below {count} breaks {check}"),
     }
     Some(caught.is_some())
 }

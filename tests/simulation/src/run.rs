@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::cluster::Cluster;
 use crate::counts::Counts;
-use crate::model::{Invariant, Model, Violation};
+use crate::model::{Check, Model, Violation};
 use crate::scheduler::{Sim, lock};
 use crate::workload::whole_run;
 
@@ -16,8 +16,8 @@ pub struct Report {
     pub seed: u64,
     /// What happened how often.
     pub counts: Counts,
-    /// How often each invariant was looked at.
-    pub looks: BTreeMap<Invariant, u64>,
+    /// How often each was looked at.
+    pub looks: BTreeMap<Check, u64>,
     /// What did not hold.
     pub violations: Vec<Violation>,
     /// Every step, if the story was asked for.
@@ -25,10 +25,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// The first violation of this invariant.
+    /// The first violation that this check found.
     #[must_use]
-    pub fn violation_of(&self, invariant: Invariant) -> Option<&Violation> {
-        self.violations.iter().find(|violation| violation.invariant == invariant)
+    pub fn found_by(&self, check: Check) -> Option<&Violation> {
+        self.violations.iter().find(|violation| violation.check == check)
     }
 }
 
@@ -42,7 +42,7 @@ pub fn run(seed: u64, tells: bool) -> Report {
     let (counts, story) = sim.ending();
     sim.end();
     let mut model = lock(&model);
-    model.check(Invariant::Progress, outcome.is_ok(), || "something waits for ever".to_owned());
+    model.check(Check::Progress, outcome.is_ok(), || "something waits for ever".to_owned());
     Report {
         seed,
         counts,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::counts::Counts;
-use crate::model::{Invariant, Violation};
+use crate::model::{Check, Violation};
 use crate::run::{Report, run};
 use crate::scheduler::lock;
 
@@ -19,8 +19,8 @@ pub struct Summary {
     pub seeds: u64,
     /// What happened how often.
     pub counts: Counts,
-    /// Of each invariant, in how many runs it was looked at, how often, and how often it did not hold.
-    invariants: BTreeMap<Invariant, (u64, u64, u64)>,
+    /// Of each check, in how many runs it was made, how often, and how often it did not hold.
+    checks: BTreeMap<Check, (u64, u64, u64)>,
     /// By seed, in their order.
     pub violations: BTreeMap<u64, Vec<Violation>>,
 }
@@ -29,11 +29,11 @@ impl Summary {
     fn add(&mut self, report: &Report) {
         self.seeds += 1;
         self.counts.add(&report.counts);
-        for (invariant, looks) in &report.looks {
-            let sum = self.invariants.entry(*invariant).or_default();
+        for (check, looks) in &report.looks {
+            let sum = self.checks.entry(*check).or_default();
             sum.0 += 1;
             sum.1 += looks;
-            sum.2 += report.violations.iter().filter(|found| found.invariant == *invariant).count() as u64;
+            sum.2 += report.violations.iter().filter(|found| found.check == *check).count() as u64;
         }
         if !report.violations.is_empty() {
             self.violations.insert(report.seed, report.violations.clone());
@@ -79,13 +79,13 @@ impl fmt::Display for Summary {
         )?;
         writeln!(f, "{jumps} clocks moved")?;
         writeln!(f, "{:<10} {:>8} {:>10} {:>10}", "invariant", "seeds", "looks", "violations")?;
-        for invariant in Invariant::ALL {
-            let (seeds, looks, violations) = self.invariants.get(&invariant).copied().unwrap_or_default();
-            writeln!(f, "{:<10} {seeds:>8} {looks:>10} {violations:>10}", invariant.to_string())?;
+        for check in Check::all() {
+            let (seeds, looks, violations) = self.checks.get(&check).copied().unwrap_or_default();
+            writeln!(f, "{:<10} {seeds:>8} {looks:>10} {violations:>10}", check.to_string())?;
         }
         for (seed, violations) in &self.violations {
-            for Violation { invariant, what } in violations {
-                writeln!(f, "seed {seed} breaks {invariant}: {what}")?;
+            for Violation { check, what } in violations {
+                writeln!(f, "seed {seed} breaks {check}: {what}")?;
             }
             writeln!(f, "    its story: cargo run --package simulation -- {seed}")?;
         }

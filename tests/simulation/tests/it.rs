@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use simulation::{Invariant, run, run_all};
+use simulation::{Check, run, run_all};
 
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is no setting of the services")]
 fn seeds() -> u64 {
@@ -39,11 +39,11 @@ fn another_seed_is_another_story() {
     assert_ne!(run(0, true).story, run(1, true).story);
 }
 
-/// Looks for a seed that breaks the invariant, in a process with the defect.
+/// Looks for a seed in which the check finds something, in a process with the defect.
 #[track_caller]
-fn assert_caught(mutant: &str, invariant: Invariant) {
+fn assert_caught(mutant: &str, check: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_simulation"))
-        .args(["--catch", &invariant.to_string(), "800"])
+        .args(["--catch", check, "800"])
         .env("TANDEM_MUTANT", mutant)
         .output()
         .expect("the program runs");
@@ -54,11 +54,20 @@ fn assert_caught(mutant: &str, invariant: Invariant) {
 
 /// A test for each defect: its name, and what breaks by it.
 macro_rules! caught {
-    ($($test:ident: $mutant:literal breaks $invariant:ident;)*) => {
+    ($($test:ident: $mutant:literal breaks $check:ident;)*) => {
         $(#[test]
         fn $test() {
-            assert_caught($mutant, Invariant::$invariant);
+            assert_caught($mutant, stringify!($check));
         })*
+
+        /// So a new check without a defect does not pass.
+        #[test]
+        fn every_check_has_a_defect_that_it_is_for() {
+            let caught = [$(stringify!($check)),*];
+            for check in Check::all().map(|check| check.to_string()) {
+                assert!(caught.contains(&check.as_str()), "{check}");
+            }
+        }
     };
 }
 
@@ -87,15 +96,18 @@ mod a_defect_is_caught {
         whatever_etag_is_expected_it_is_done: "etags.not_compared" breaks Etags;
         an_attempt_is_counted_after_the_password_was_looked_at: "attempt.reserved_after" breaks Guesses;
         a_process_that_died_is_not_started_again: "boots.never" breaks Progress;
+        what_was_reserved_in_vain_stays_for_ever: "sweep_reservations.never" breaks I12;
     }
 }
 
 #[test]
 fn without_a_defect_nothing_is_caught() {
-    let output = Command::new(env!("CARGO_BIN_EXE_simulation"))
-        .args(["--catch", "I1", "20"])
-        .env_remove("TANDEM_MUTANT")
-        .output()
-        .expect("the program runs");
-    assert_eq!(output.status.code(), Some(1));
+    for check in Check::all().map(|check| check.to_string()) {
+        let output = Command::new(env!("CARGO_BIN_EXE_simulation"))
+            .args(["--catch", &check, "20"])
+            .env_remove("TANDEM_MUTANT")
+            .output()
+            .expect("the program runs");
+        assert_eq!(output.status.code(), Some(1), "{check}");
+    }
 }

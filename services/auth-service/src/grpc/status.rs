@@ -35,6 +35,10 @@ pub(super) fn auth(error: Error) -> Status {
         Error::Unauthenticated if mutant("status.denial_is_an_outage") => {
             Error::Store(StoreError::Unavailable("a defect".into()))
         }
+        // A defect: a denial without its reason.
+        Error::Unauthenticated if mutant("status.reason_left_out") => {
+            return Status::unauthenticated("no");
+        }
         error => error,
     };
     let message = error.to_string();

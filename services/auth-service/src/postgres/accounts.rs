@@ -6,6 +6,7 @@ use auth_core::domain::{Account, AccountKey, NewAccount, PasswordHash, StoredAcc
 use auth_core::ports::Insertion;
 use database::error::is_unique_violation;
 use database::postgres::Connection;
+use fail_point::mutant;
 use identity::{AccountVersion, Timestamp, UserId};
 
 use super::failed;
@@ -49,6 +50,11 @@ pub(super) async fn insert(
     new: &NewAccount,
     now: Timestamp,
 ) -> Result<Insertion, StoreError> {
+    // A defect: nothing keeps a name from being stored twice.
+    if mutant("accounts.names_not_unique") {
+        let defect = "alter table accounts drop constraint if exists accounts_canonical_username_key";
+        sqlx::query(defect).execute(&mut *db).await.map_err(failed)?;
+    }
     let query = sqlx::query_as::<_, AccountRow>(
         "with next as (
              update feed set newest = newest + 1

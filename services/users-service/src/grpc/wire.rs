@@ -2,6 +2,7 @@
 //! request is said at once.
 
 use api::users as pb;
+use fail_point::mutant;
 use identity::{
     ConsistencyToken, PageSize, RawPassword, Rule, Timestamp, UserId, Username, UsernamePrefix, Violations,
 };
@@ -251,11 +252,13 @@ const fn state(state: State) -> pb::UserState {
 
 /// A user on the wire.
 pub(super) fn user(user: &User) -> pb::User {
+    // A defect: nobody is shown as inactive.
+    let shown = if mutant("users.shown_as_active") { State::Active } else { user.state };
     pb::User {
         user_id: user.id.to_string(),
         username: user.username.as_str().to_owned(),
         role: role(user.role).into(),
-        state: state(user.state).into(),
+        state: state(shown).into(),
         create_time: Some(time(user.create_time)),
         update_time: Some(time(user.update_time)),
         etag: user.etag().to_string(),

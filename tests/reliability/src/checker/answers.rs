@@ -1,39 +1,42 @@
 //! What no call may be answered, whatever was done before.
 
-use super::{End, Invariant, Violation};
+use super::{Check, End, Findings};
 use crate::history::{Outcome, Record, UNAUTHENTICATED, Who};
 
 /// What no answer may be, what is never answered to a forger or to whoever needs no token, and what is not answered once
 /// nothing fails any more.
-pub(super) fn check(records: &[Record], end: Option<&End>) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    for (number, record) in records.iter().enumerate() {
-        match (&record.outcome, &record.call.who) {
-            (Outcome::Broken(why), _) => {
-                violations.push(Violation::new(
-                    Invariant::I10,
-                    format!("an answer that is none: {why}"),
-                    [number],
-                ));
+pub(super) fn check(records: &[Record], end: Option<&End>, findings: &mut Findings) {
+    let calls = records.iter().enumerate().filter(|(_, record)| record.call.who != Who::Operator);
+    for (number, record) in calls {
+        let wrong = match &record.outcome {
+            Outcome::Broken(why) => Some(format!("an answer that is none: {why}")),
+            _ => None,
+        };
+        findings.judge(Check::AnswerIsNone, wrong, [number]);
+        match record.call.who {
+            Who::Forger if record.is_decided() => {
+                let wrong = record.was_let_in().then(|| "a forged token lets in".to_owned());
+                findings.judge(Check::ForgedTokenLetsIn, wrong, [number]);
             }
-            (_, Who::Forger) if record.was_let_in() => {
-                violations.push(Violation::new(Invariant::I9, "a forged token lets in".into(), [number]));
-            }
-            (Outcome::Denied(refusal), Who::Nobody) if refusal.reason == UNAUTHENTICATED => {
-                let what = "whoever needs no token is refused for its token".into();
-                violations.push(Violation::new(Invariant::I10, what, [number]));
-            }
-            (Outcome::Unknown(why) | Outcome::NotDone(why), who)
-                if *who != Who::Operator
-                    && why != "HASHER_BUSY"
-                    && end.is_some_and(|end| record.start > end.mended) =>
-            {
-                let what = format!("{why} is answered and nothing fails");
-                violations.push(Violation::new(Invariant::I10, what, [number]));
+            Who::Nobody if record.is_decided() => {
+                let is_refused = record.denial() == Some(UNAUTHENTICATED);
+                let wrong = is_refused.then(|| "whoever needs no token is refused for its token".to_owned());
+                findings.judge(Check::RefusedForItsToken, wrong, [number]);
             }
             _ => {}
         }
+        if end.is_some_and(|end| record.start > end.mended) {
+            findings.judge(Check::OutageOfNothing, outage(&record.outcome), [number]);
+        }
     }
-    violations.truncate(5);
-    violations
+}
+
+/// An outage that is answered. That too many want a hash at once is none.
+fn outage(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Unknown(why) | Outcome::NotDone(why) if why != "HASHER_BUSY" => {
+            Some(format!("{why} is answered and nothing fails"))
+        }
+        _ => None,
+    }
 }

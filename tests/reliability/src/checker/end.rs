@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::Books;
-use super::sessions::{broken_by, first_certain_end, may_have_ended_before};
-use super::{Invariant, Violation};
-use crate::history::{Does, Moment, Role};
+use super::sessions::{first_certain_end, first_possible_end, may_be};
+use super::{Check, Findings};
+use crate::history::{Does, Moment, Record, Role};
 
 /// A row of auth-service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,56 +68,62 @@ impl Default for Moment {
 impl End {
     /// What the two sides do not agree on.
     #[must_use]
-    pub fn disagreements(&self) -> Vec<String> {
+    pub fn disagreements(&self) -> Vec<(Check, String)> {
+        let mut findings = Findings::default();
+        self.compare(&mut findings);
+        findings.violations.into_iter().map(|found| (found.check, found.what)).collect()
+    }
+
+    fn compare(&self, findings: &mut Findings) {
         let users: BTreeMap<&str, &User> = self.users.iter().map(|user| (user.id.as_str(), user)).collect();
         let accounts: BTreeSet<&str> = self.accounts.iter().map(|account| account.id.as_str()).collect();
-        let of_accounts = self.accounts.iter().filter_map(|account| match users.get(account.id.as_str()) {
-            None => Some(format!("the account {} has no user", account.name)),
-            Some(user) => {
-                let agree = user.name == account.name
-                    && user.is_active == account.is_active
-                    && user.version == account.version;
-                (!agree).then(|| format!("{account:?} is shown as {user:?}"))
-            }
-        });
-        let of_users = self.users.iter().filter(|user| !accounts.contains(user.id.as_str()));
-        of_accounts.chain(of_users.map(|user| format!("the user {} has no account", user.name))).collect()
+        for account in &self.accounts {
+            let user = users.get(account.id.as_str());
+            let wrong = user.is_none().then(|| format!("the account {} has no user", account.name));
+            findings.judge(Check::AccountWithoutUser, wrong, []);
+            let Some(user) = user else { continue };
+            let agree = user.name == account.name
+                && user.is_active == account.is_active
+                && user.version == account.version;
+            let wrong = (!agree).then(|| format!("{account:?} is shown as {user:?}"));
+            findings.judge(Check::SidesDisagree, wrong, []);
+        }
+        for user in &self.users {
+            let is_alone = !accounts.contains(user.id.as_str());
+            let wrong = is_alone.then(|| format!("the user {} has no account", user.name));
+            findings.judge(Check::UserWithoutAccount, wrong, []);
+        }
     }
 }
 
-pub(super) fn check(books: &Books<'_>, end: &End) -> Vec<Violation> {
-    let mut violations: Vec<Violation> =
-        end.disagreements().into_iter().map(|what| Violation::outside(Invariant::I2, what)).collect();
-    violations.extend(names(books, end));
-    violations.extend(sessions(books, end));
-    violations.extend(unheard_of(books, end));
-    let admins = || end.users.iter().filter(|user| user.role == Role::SuperAdmin && user.is_active);
+pub(super) fn check(books: &Books<'_>, end: &End, findings: &mut Findings) {
+    end.compare(findings);
+    names(books, end, findings);
+    sessions(books, end, findings);
+    unheard_of(books, end, findings);
     let was_one =
         books.records.iter().any(|record| record.call.does == Does::Bootstrap && record.answer().is_some());
-    if was_one && admins().next().is_none() {
+    if was_one {
+        let is_one = end.users.iter().any(|user| user.role == Role::SuperAdmin && user.is_active);
         let demotions = books.records.iter().enumerate();
         let demotions = demotions.filter(|(_, record)| record.call.does == Does::Demote);
         let story = demotions.filter(|(_, record)| record.effect().is_some()).map(|(number, _)| number);
-        violations.push(Violation::new(Invariant::I7, "no super admin is active".into(), story));
+        let wrong = (!is_one).then(|| "no super admin is active".to_owned());
+        findings.judge(Check::NoSuperAdmin, wrong, story);
     }
-    violations
 }
 
-fn names(books: &Books<'_>, end: &End) -> Vec<Violation> {
-    let mut violations = Vec::new();
+fn names(books: &Books<'_>, end: &End, findings: &mut Findings) {
     let mut stored: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for account in &end.accounts {
         stored.entry(&account.name).or_default().push(&account.id);
     }
     for (name, ids) in &stored {
-        if ids.len() > 1 {
-            violations
-                .push(Violation::outside(Invariant::I6, format!("{name} is stored {} times", ids.len())));
-        }
-        if books.user(name).is_none_or(|user| user.makings.is_empty()) {
-            let what = format!("{name} is stored and nobody can have made it");
-            violations.push(Violation::outside(Invariant::I8, what));
-        }
+        let wrong = (ids.len() > 1).then(|| format!("{name} is stored {} times", ids.len()));
+        findings.judge(Check::NameStoredTwice, wrong, []);
+        let is_of_nobody = books.user(name).is_none_or(|user| user.makings.is_empty());
+        let wrong = is_of_nobody.then(|| format!("{name} is stored and nobody can have made it"));
+        findings.judge(Check::StoredAndNotMade, wrong, []);
     }
     for (name, user) in &books.users {
         let made = user.makings.iter().filter_map(|number| {
@@ -125,37 +131,43 @@ fn names(books: &Books<'_>, end: &End) -> Vec<Violation> {
             Some((*number, id.replace('-', "")))
         });
         for (number, id) in made {
-            if stored.get(name.as_str()).is_none_or(|ids| !ids.contains(&id.as_str())) {
-                let what = format!("{name} was made and is not stored");
-                violations.push(Violation::new(Invariant::I1, what, [number]));
-            }
+            let is_missing = stored.get(name.as_str()).is_none_or(|ids| !ids.contains(&id.as_str()));
+            let wrong = is_missing.then(|| format!("{name} was made and is not stored"));
+            findings.judge(Check::MadeAndNotStored, wrong, [number]);
         }
     }
-    violations
 }
 
-fn sessions(books: &Books<'_>, end: &End) -> Vec<Violation> {
+fn sessions(books: &Books<'_>, end: &End, findings: &mut Findings) {
     let stored: BTreeSet<&str> = end.sessions.iter().map(|session| session.id.as_str()).collect();
-    let mut violations = Vec::new();
     for (id, session) in &books.sessions {
         let Some(user) = books.user(&session.user) else { continue };
-        let ended = first_certain_end(books, user, id, session);
-        if let Some(ending) = ended.filter(|_| stored.contains(id.as_str())) {
+        let is_stored = stored.contains(id.as_str());
+        if let Some(ending) = first_certain_end(books, user, id, session) {
             let record = &books.records[ending];
-            let what = format!("a session of {} is stored after {:?}", session.user, record.call.does);
-            violations.push(Violation::new(broken_by(record), what, [session.opened, ending]));
+            let wrong = is_stored
+                .then(|| format!("a session of {} is stored after {:?}", session.user, record.call.does));
+            findings.judge(stored_after(record), wrong, [session.opened, ending]);
         }
-        let may_have_ended = may_have_ended_before(books, user, id, session, end.at);
-        if !may_have_ended && !stored.contains(id.as_str()) {
-            let what = format!("a session of {} was opened and is not stored", session.user);
-            violations.push(Violation::new(Invariant::I1, what, [session.opened]));
+        if !may_be(first_possible_end(books, user, id, session), end.at) {
+            let wrong =
+                (!is_stored).then(|| format!("a session of {} was opened and is not stored", session.user));
+            findings.judge(Check::OpenedAndNotStored, wrong, [session.opened]);
         }
     }
-    violations
+}
+
+/// What a session is that is stored after that.
+fn stored_after(ending: &Record) -> Check {
+    match ending.call.does {
+        Does::InactivateUser => Check::StoredAfterInactivation,
+        Does::ChangePassword | Does::SetUserPassword => Check::StoredAfterItsPassword,
+        _ => Check::StoredAfterItsEnd,
+    }
 }
 
 /// A session of which nobody was told is one whose log-in was not heard of, and there are no more of them than of these.
-fn unheard_of(books: &Books<'_>, end: &End) -> Option<Violation> {
+fn unheard_of(books: &Books<'_>, end: &End, findings: &mut Findings) {
     let stored = end.sessions.iter().filter(|session| !books.sessions.contains_key(&session.id)).count();
     let opening = books.records.iter().filter(|record| {
         matches!(record.call.does, Does::LogIn | Does::ChangePassword)
@@ -163,6 +175,9 @@ fn unheard_of(books: &Books<'_>, end: &End) -> Option<Violation> {
             && record.effect().is_some()
     });
     let may = opening.count();
-    let what = format!("{stored} sessions are stored of which nobody was told, and {may} may be");
-    (stored > may).then(|| Violation::outside(Invariant::I12, what))
+    findings.judged(Check::UntoldSessions, end.sessions.len());
+    if stored > may {
+        let what = format!("{stored} sessions are stored of which nobody was told, and {may} may be");
+        findings.found(Check::UntoldSessions, what, []);
+    }
 }

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::books::Books;
-use super::{Invariant, Violation};
+use super::{Check, Findings};
 use crate::history::{Does, Record};
 
-pub(super) fn check(books: &Books<'_>) -> Vec<Violation> {
+pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
     let mut sights: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
     for (number, record) in books.records.iter().enumerate() {
         let answer = record.answer().into_iter();
@@ -16,61 +16,53 @@ pub(super) fn check(books: &Books<'_>) -> Vec<Violation> {
             sights.entry(&seen.name).or_default().push((number, &seen.etag));
         }
     }
-    let mut violations = Vec::new();
     for (number, record) in books.records.iter().enumerate() {
         let Some((name, etag)) = record.call.user.as_deref().zip(record.call.etag.as_deref()) else {
             continue;
         };
+        let is_accepted = record.answer().is_some();
+        if !is_accepted && record.denial() != Some("ETAG_MISMATCH") {
+            continue;
+        }
         let Some(sights) = sights.get(name) else { continue };
         // Where it was read: whatever was seen after that and is another one is newer.
         let read = sights.iter().filter(|(_, seen)| *seen == etag).map(|(number, _)| *number);
         let Some(read) = read.min_by_key(|number| books.records[*number].end) else { continue };
-        if record.answer().is_some() {
-            violations.extend(accepted_stale(books, number, record, read, etag, sights));
-        } else if record.denial() == Some("ETAG_MISMATCH") {
-            violations.extend(refused_fresh(books, number, record, read, name));
+        if let Some(newer) = newer(books, record, read, etag, sights) {
+            let wrong = is_accepted.then(|| format!("a stale etag of {name} is accepted"));
+            findings.judge(Check::StaleEtagAccepted, wrong, [read, newer, number]);
+        } else if !may_have_changed(books, number, record, read, name) {
+            let wrong = (!is_accepted).then(|| format!("a fresh etag of {name} is refused"));
+            findings.judge(Check::FreshEtagRefused, wrong, [read, number]);
         }
     }
-    violations.truncate(3);
-    violations
 }
 
-fn accepted_stale(
+/// Where another one was seen between the reading of an etag and its use.
+fn newer(
     books: &Books<'_>,
-    number: usize,
     record: &Record,
     read: usize,
     etag: &str,
     sights: &[(usize, &str)],
-) -> Option<Violation> {
-    let newer = sights.iter().map(|(other, seen)| (*other, *seen)).find(|(other, seen)| {
+) -> Option<usize> {
+    let newer = sights.iter().find(|(other, seen)| {
         let other = &books.records[*other];
         *seen != etag
             && books.records[read].span().is_before(other.span())
             && other.span().is_before(record.span())
     });
-    let (newer, _) = newer?;
-    let what = format!("a stale etag of {} is accepted", record.call.user.as_deref().unwrap_or_default());
-    Some(Violation::new(Invariant::I8, what, [read, newer, number]))
+    newer.map(|(number, _)| *number)
 }
 
-fn refused_fresh(
-    books: &Books<'_>,
-    number: usize,
-    record: &Record,
-    read: usize,
-    name: &str,
-) -> Option<Violation> {
-    let user = books.user(name)?;
+/// Whether the user may be another one by now. The feed brings what it brings late only to users that were made meanwhile, or
+/// changed.
+fn may_have_changed(books: &Books<'_>, number: usize, record: &Record, read: usize, name: &str) -> bool {
+    let Some(user) = books.user(name) else { return true };
     let since = books.records[read].start;
-    let may_have_changed = user.changes.iter().any(|change| {
+    let may_change = |change: &usize| {
         let effect = books.records[*change].effect();
         *change != number && effect.is_some_and(|span| span.from < record.end && since < span.until)
-    });
-    // The feed brings what it brings late only to users that were made meanwhile, or changed.
-    if may_have_changed || record.call.does == Does::CreateUser {
-        return None;
-    }
-    let what = format!("a fresh etag of {name} is refused");
-    Some(Violation::new(Invariant::I8, what, [read, number]))
+    };
+    record.call.does == Does::CreateUser || user.changes.iter().any(may_change)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Invariant, Violation};
+use super::{Check, Findings};
 use crate::history::{Does, Record};
 
 /// So many failures are free.
@@ -13,29 +13,31 @@ const SLACK: usize = 2;
 
 /// Every guess of a history comes from the same address.
 #[must_use]
-pub fn check_guesses(records: &[Record]) -> Vec<Violation> {
+pub fn check_guesses(records: &[Record]) -> Findings {
     let mut looked_at: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    let mut violations = Vec::new();
+    let mut findings = Findings::default();
     for (number, record) in records.iter().enumerate() {
         let Some(name) = record.call.user.as_deref().filter(|_| record.call.does == Does::LogIn) else {
             continue;
         };
+        let guesses = looked_at.entry(name).or_default();
         match record.denial() {
-            Some("INVALID_CREDENTIALS") => looked_at.entry(name).or_default().push(number),
+            Some("INVALID_CREDENTIALS") => guesses.push(number),
             // A right password forgets the failures.
-            _ if record.answer().is_some() => looked_at.entry(name).or_default().clear(),
+            _ if record.answer().is_some() => guesses.clear(),
             _ => {}
         }
-        let guesses = looked_at.entry(name).or_default();
         let Some(first) = guesses.first() else { continue };
         let lasted = record.end.since_beginning().saturating_sub(records[*first].start.since_beginning());
         let delays = usize::try_from((lasted.as_secs() + 1).ilog2()).unwrap_or(usize::MAX);
-        if guesses.len() > FREE + SLACK + delays {
-            let what =
-                format!("{} guesses at the password of {name} are looked at in {lasted:.1?}", guesses.len());
-            violations.push(Violation::new(Invariant::I9, what, guesses.iter().copied()));
+        let wrong = (guesses.len() > FREE + SLACK + delays).then(|| {
+            format!("{} guesses at the password of {name} are looked at in {lasted:.1?}", guesses.len())
+        });
+        let is_wrong = wrong.is_some();
+        findings.judge(Check::TooManyGuesses, wrong, guesses.iter().copied());
+        if is_wrong {
             break;
         }
     }
-    violations
+    findings
 }

@@ -96,6 +96,16 @@ impl<V: Clone + PartialEq> Register<V> {
         self.sights.push(Sight { allows, span, record, by });
     }
 
+    /// By what it was seen, each time.
+    pub(super) fn seen_by(&self) -> impl Iterator<Item = By> {
+        self.sights.iter().map(|sight| sight.by).filter(|by| *by != By::Write)
+    }
+
+    /// Whether it may have had more than one value, besides that of its beginning.
+    pub(super) fn was_changed(&self) -> bool {
+        self.writes.iter().skip(1).any(|write| write.value != self.writes[1].value)
+    }
+
     /// Everything that was seen and cannot have been.
     pub(super) fn contradictions(&self) -> Vec<Contradiction> {
         let sights = self.sights.iter().filter(|sight| sight.by != By::Write);

@@ -1,7 +1,7 @@
 //! A session that was ended lets nobody in any more, on any process; one that nobody can have ended always does.
 
 use super::books::{Books, SessionBook, UserBook};
-use super::{Invariant, Violation};
+use super::{Check, Findings};
 use crate::history::{Call, Does, Moment, Record, Span, Who};
 
 /// Whether a call that ends sessions of a user ends this one.
@@ -12,41 +12,59 @@ enum Ends {
     Certainly,
 }
 
-pub(super) fn check(books: &Books<'_>) -> Vec<Violation> {
-    books.sessions.iter().flat_map(|(id, session)| outlived(books, id, session)).collect()
+pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
+    for (id, session) in &books.sessions {
+        if let Some(user) = books.user(&session.user) {
+            outlived(books, user, id, session, findings);
+            refused(books, user, id, session, findings);
+        }
+    }
 }
 
-/// The first call of each kind that cannot be.
-fn outlived(books: &Books<'_>, id: &str, session: &SessionBook) -> Vec<Violation> {
-    let Some(user) = books.user(&session.user) else { return Vec::new() };
-    let mut violations = Vec::new();
-    let let_in = || session.let_in.iter().map(|number| (*number, &books.records[*number]));
-    if let Some(ending) = first_certain_end(books, user, id, session) {
-        let ended = &books.records[ending];
-        let late = let_in().find(|(number, record)| *number != ending && record.start > ended.end);
-        if let Some((number, _)) = late {
-            let what = format!("a session of {} lets in after {:?}", session.user, ended.call.does);
-            violations.push(Violation::new(broken_by(ended), what, [session.opened, ending, number]));
-        }
+/// It lets nobody in after a call that certainly ended it.
+fn outlived(books: &Books<'_>, user: &UserBook, id: &str, session: &SessionBook, findings: &mut Findings) {
+    let Some(ending) = first_certain_end(books, user, id, session) else { return };
+    let ended = &books.records[ending];
+    let check = outlives(ended);
+    let shown = shown_after(books, session, ended.end).filter(|(number, _)| *number != ending);
+    let shown: Vec<(usize, bool)> = shown.collect();
+    findings.judged(check, shown.len());
+    if let Some((number, _)) = shown.into_iter().find(|(_, is_let_in)| *is_let_in) {
+        let what = format!("a session of {} lets in after {:?}", session.user, ended.call.does);
+        findings.found(check, what, [session.opened, ending, number]);
     }
-    let mut refusals: Vec<usize> = session.refused.clone();
-    refusals.sort_by_key(|number| books.records[*number].end);
-    for number in refusals {
-        let refused = &books.records[number];
-        if may_have_ended_before(books, user, id, session, refused.end) {
-            let back = let_in().find(|(_, record)| record.start > refused.end);
-            if let Some((again, _)) = back {
-                let what = format!("a session of {} lets in after it was refused as ended", session.user);
-                violations.push(Violation::new(Invariant::I4, what, [session.opened, number, again]));
-                break;
-            }
-        } else {
-            let what = format!("a session of {} is refused that nobody can have ended", session.user);
-            violations.push(Violation::new(Invariant::I10, what, [session.opened, number]));
-            break;
-        }
+}
+
+/// It is refused only after a call that may have ended it, and always after it was refused once.
+fn refused(books: &Books<'_>, user: &UserBook, id: &str, session: &SessionBook, findings: &mut Findings) {
+    let first_end = first_possible_end(books, user, id, session);
+    let is_certainly_alive = |number: &usize| !may_be(first_end, books.records[*number].end);
+    findings.judged(Check::SessionRefused, session.let_in.iter().filter(|n| is_certainly_alive(n)).count());
+    // What is wrong of a later refusal is wrong of the first.
+    let refused = session.refused.iter().copied().min_by_key(|number| books.records[*number].end);
+    let Some(refused) = refused else { return };
+    if is_certainly_alive(&refused) {
+        let what = format!("a session of {} is refused that nobody can have ended", session.user);
+        findings.judge(Check::SessionRefused, Some(what), [session.opened, refused]);
+        return;
     }
-    violations
+    let again: Vec<(usize, bool)> = shown_after(books, session, books.records[refused].end).collect();
+    findings.judged(Check::EndedIsBack, again.len());
+    if let Some((again, _)) = again.into_iter().find(|(_, is_let_in)| *is_let_in) {
+        let what = format!("a session of {} lets in after it was refused as ended", session.user);
+        findings.found(Check::EndedIsBack, what, [session.opened, refused, again]);
+    }
+}
+
+/// The calls after that in which its token was shown, and whether that let in.
+fn shown_after(
+    books: &Books<'_>,
+    session: &SessionBook,
+    moment: Moment,
+) -> impl Iterator<Item = (usize, bool)> {
+    let let_in = session.let_in.iter().map(|number| (*number, true));
+    let shown = let_in.chain(session.refused.iter().map(|number| (*number, false)));
+    shown.filter(move |(number, _)| books.records[*number].start > moment)
 }
 
 /// Which of the calls that certainly ended it was answered first.
@@ -63,26 +81,29 @@ pub(super) fn first_certain_end(
     certain.min_by_key(|number| books.records[*number].end)
 }
 
-/// Whether any call that began by then can have ended it.
-pub(super) fn may_have_ended_before(
+/// When the first of the calls began that can have ended it.
+pub(super) fn first_possible_end(
     books: &Books<'_>,
     user: &UserBook,
     id: &str,
     session: &SessionBook,
-    moment: Moment,
-) -> bool {
-    user.endings.iter().any(|number| {
-        let record = &books.records[*number];
-        record.start < moment && ends(books, user, record, id, session) != Ends::No
-    })
+) -> Option<Moment> {
+    let records = user.endings.iter().map(|number| &books.records[*number]);
+    let possible = records.filter(|record| ends(books, user, record, id, session) != Ends::No);
+    possible.map(|record| record.start).min()
 }
 
-/// Which invariant says that the session is over then.
-pub(super) fn broken_by(ending: &Record) -> Invariant {
+/// Whether it can have ended by then.
+pub(super) fn may_be(first_end: Option<Moment>, moment: Moment) -> bool {
+    first_end.is_some_and(|begun| begun < moment)
+}
+
+/// What a session does that lets in after that.
+fn outlives(ending: &Record) -> Check {
     match ending.call.does {
-        Does::InactivateUser => Invariant::I3,
-        Does::ChangePassword | Does::SetUserPassword => Invariant::I5,
-        _ => Invariant::I4,
+        Does::InactivateUser => Check::OutlivesInactivation,
+        Does::ChangePassword | Does::SetUserPassword => Check::OutlivesItsPassword,
+        _ => Check::OutlivesItsEnd,
     }
 }
 

@@ -12,7 +12,7 @@ const ASIDES: usize = 6;
 /// changed the same user meanwhile, since that is what the checker has already taken into account.
 #[must_use]
 pub fn story(violation: &Violation, records: &[Record]) -> String {
-    let mut told = format!("{}: {}\n", violation.invariant, violation.what);
+    let mut told = format!("{}: {}\n", violation.check.invariant(), violation.what);
     let of = |number: &usize| &records[*number];
     for record in violation.records.iter().map(of) {
         let _ = writeln!(told, "  {record}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Account, End, Invariant, Session, User, check, check_guesses, story};
+use super::{Account, Check, End, Session, User, check, check_guesses, story};
 use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Refusal, Role, Secret, Seen, Who};
 
 mod broken;
@@ -37,18 +37,20 @@ impl Script {
         self.then(start, end, log_in(user, secret), opened(session))
     }
 
-    fn violations(&self) -> Vec<Invariant> {
+    fn violations(&self) -> Vec<Check> {
         self.at_the_end(None)
     }
 
-    fn at_the_end(&self, end: Option<&End>) -> Vec<Invariant> {
+    fn at_the_end(&self, end: Option<&End>) -> Vec<Check> {
         let mut records = self.0.clone();
         records.sort_by_key(|record| record.start);
-        let violations = check(&records, end);
-        for violation in &violations {
-            assert!(story(violation, &records).starts_with(&violation.invariant.to_string()));
+        let findings = check(&records, end);
+        for violation in &findings.violations {
+            let invariant = violation.check.invariant().to_string();
+            assert!(story(violation, &records).starts_with(&invariant));
+            assert!(findings.judged.contains_key(&violation.check), "found without a look: {violation:?}");
         }
-        violations.iter().map(|violation| violation.invariant).collect()
+        findings.violations.iter().map(|violation| violation.check).collect()
     }
 
     #[track_caller]
@@ -57,9 +59,9 @@ impl Script {
     }
 
     #[track_caller]
-    fn breaks(&self, invariant: Invariant) {
+    fn is_found_by(&self, check: Check) {
         let violations = self.violations();
-        assert!(!violations.is_empty() && violations.iter().all(|one| *one == invariant), "{violations:?}");
+        assert!(!violations.is_empty() && violations.iter().all(|one| *one == check), "{violations:?}");
     }
 }
 

@@ -1,68 +1,105 @@
 //! State, role and password of each user are what was written last, and are shown and believed as that.
 
+use std::collections::BTreeSet;
+
 use super::books::{Books, UserBook, at_least, least_role};
 use super::register::{Allows, By, Contradiction, Register};
-use super::{Invariant, Violation};
+use super::{Check, Findings};
 use crate::history::{Does, Outcome, Role};
 
-pub(super) fn check(books: &Books<'_>) -> Vec<Violation> {
-    let mut violations = Vec::new();
+pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
     for (name, user) in &books.users {
-        violations.extend(first(&user.active, |by| match by {
-            By::LetIn => (Invariant::I3, format!("{name} is let in while inactive")),
-            By::Denial => (Invariant::I10, format!("{name} is refused as inactive and is not")),
-            _ => (Invariant::I1, format!("the state of {name} is one that nobody can have set")),
-        }));
-        let shown = first(&user.shown, |_| {
-            (Invariant::I1, format!("the state that is shown of {name} is one that nobody can have set"))
+        let active = |by| match by {
+            By::LetIn => Check::LetInWhileInactive,
+            By::Denial => Check::RefusedAsInactive,
+            _ => Check::StateNobodySet,
+        };
+        first(&user.active, active, findings, |check| match check {
+            Check::LetInWhileInactive => format!("{name} is let in while inactive"),
+            Check::RefusedAsInactive => format!("{name} is refused as inactive and is not"),
+            _ => format!("the state of {name} is one that nobody can have set"),
         });
-        violations.extend(shown);
-        violations.extend(first(&user.role, |by| match by {
-            By::LetIn => (Invariant::I3, format!("{name} does what its role does not allow")),
-            _ => (Invariant::I1, format!("the role of {name} is one that nobody can have given it")),
-        }));
-        violations.extend(wrong_passwords(name, user));
+        first(
+            &user.shown,
+            |_| Check::ShownStateNobodySet,
+            findings,
+            |_| format!("the state that is shown of {name} is one that nobody can have set"),
+        );
+        let role = |by| if by == By::LetIn { Check::LetInBelowItsRole } else { Check::RoleNobodyGave };
+        first(&user.role, role, findings, |check| match check {
+            Check::LetInBelowItsRole => format!("{name} does what its role does not allow"),
+            _ => format!("the role of {name} is one that nobody can have given it"),
+        });
+        passwords(name, user, findings);
     }
-    violations.extend(refused_ranks(books));
-    violations
+    refused_ranks(books, findings);
 }
 
-/// The first sight that cannot be.
+/// Counts every sight, and tells of the first that each check finds.
 fn first<V: Clone + PartialEq>(
     register: &Register<V>,
-    means: impl Fn(By) -> (Invariant, String),
-) -> Option<Violation> {
-    let contradiction = register.contradictions().into_iter().min_by_key(|found| found.record)?;
-    let (invariant, what) = means(contradiction.by);
-    Some(violation(contradiction, invariant, what))
+    check: impl Fn(By) -> Check,
+    findings: &mut Findings,
+    says: impl Fn(Check) -> String,
+) {
+    for by in register.seen_by() {
+        findings.judged(check(by), 1);
+    }
+    tell(register, |found| check(found.by), findings, says);
 }
 
-fn violation(contradiction: Contradiction, invariant: Invariant, what: String) -> Violation {
-    Violation::new(invariant, what, contradiction.against.into_iter().chain(contradiction.record))
+fn tell<V: Clone + PartialEq>(
+    register: &Register<V>,
+    check: impl Fn(&Contradiction) -> Check,
+    findings: &mut Findings,
+    says: impl Fn(Check) -> String,
+) {
+    let mut contradictions = register.contradictions();
+    contradictions.sort_by_key(|found| found.record);
+    let mut told = BTreeSet::new();
+    for found in contradictions {
+        let check = check(&found);
+        if told.insert(check) {
+            findings.found(check, says(check), found.against.into_iter().chain(found.record));
+        }
+    }
 }
 
 /// A password that was never set, or that was changed long ago, opens nothing; the one that there is does.
-fn wrong_passwords(name: &str, user: &UserBook) -> Option<Violation> {
-    let found = user.password.contradictions().into_iter().min_by_key(|found| found.record)?;
-    let (invariant, what) = match found.by {
-        By::Denial => (Invariant::I10, format!("the password of {name} is refused and is the right one")),
-        _ if found.against.len() < 2 => {
-            (Invariant::I9, format!("{name} is let in with a password that was never set"))
+fn passwords(name: &str, user: &UserBook, findings: &mut Findings) {
+    for by in user.password.seen_by() {
+        if by == By::Denial {
+            findings.judged(Check::RightPasswordRefused, 1);
+        } else {
+            findings.judged(Check::UnknownPasswordOpens, 1);
+            findings.judged(Check::OldPasswordOpens, usize::from(user.password.was_changed()));
         }
-        _ => (Invariant::I5, format!("{name} is let in with a password of before")),
+    }
+    let check = |found: &Contradiction| match found.by {
+        By::Denial => Check::RightPasswordRefused,
+        _ if found.against.len() < 2 => Check::UnknownPasswordOpens,
+        _ => Check::OldPasswordOpens,
     };
-    Some(violation(found, invariant, what))
+    tell(&user.password, check, findings, |check| match check {
+        Check::RightPasswordRefused => format!("the password of {name} is refused and is the right one"),
+        Check::UnknownPasswordOpens => format!("{name} is let in with a password that was never set"),
+        _ => format!("{name} is let in with a password of before"),
+    });
 }
 
 /// `ROLE_TOO_LOW` is for the caller's role or for the target's: it is wrong if it can be for neither.
-fn refused_ranks(books: &Books<'_>) -> Vec<Violation> {
-    let mut violations = Vec::new();
+fn refused_ranks(books: &Books<'_>, findings: &mut Findings) {
     for (number, record) in books.records.iter().enumerate() {
-        let Outcome::Denied(refusal) = &record.outcome else { continue };
-        if refusal.reason != "ROLE_TOO_LOW" {
-            continue;
-        }
         let Some(caller) = record.call.caller().and_then(|name| books.user(name)) else { continue };
+        let refusal = match &record.outcome {
+            Outcome::Denied(refusal) if refusal.reason == "ROLE_TOO_LOW" => refusal,
+            Outcome::Ok(_) if least_role(&record.call).is_some() => {
+                findings.judged(Check::RightRefused, 1);
+                continue;
+            }
+            _ => continue,
+        };
+        findings.judged(Check::RightRefused, 1);
         let needs = least_role(&record.call).unwrap_or(Role::User);
         let Allows::Only(enough) = at_least(needs) else { continue };
         let Some(mut against) = caller.role.impossible(&Allows::AllBut(enough), record.span()) else {
@@ -82,8 +119,6 @@ fn refused_ranks(books: &Books<'_>) -> Vec<Violation> {
         }
         let what = format!("{} is refused a right that it has", record.call.caller().unwrap_or_default());
         against.push(number);
-        violations.push(Violation::new(Invariant::I10, what, against));
+        findings.found(Check::RightRefused, what, against);
     }
-    violations.truncate(3);
-    violations
 }

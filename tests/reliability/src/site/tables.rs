@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use e2e::Service;
 
 use super::{Site, Store};
+use crate::checker::Check;
 use crate::history::{Call, Does, Outcome, Record};
 use crate::nemesis::name;
 
@@ -14,16 +15,14 @@ use crate::nemesis::name;
 type Bound = (Service, &'static str, RangeInclusive<usize>);
 
 impl Site {
-    /// Tables that have more rows than the calls account for, or not the one that they are to have.
-    pub async fn surplus_rows(&self, history: &[Record]) -> Vec<String> {
-        let mut surplus = Vec::new();
+    /// Looks whether a table has more rows than the calls account for, or not the one that it is to have.
+    pub async fn count_rows(&mut self, history: &[Record]) {
         for (service, table, may) in bounds(history, self.store) {
             let rows = self.count(service, table).await;
-            if !may.contains(&rows) {
-                surplus.push(format!("{table} of {} has {rows} rows and may have {may:?}", name(service)));
-            }
+            let surplus = (!may.contains(&rows))
+                .then(|| format!("{table} of {} has {rows} rows and may have {may:?}", name(service)));
+            self.judge(Check::SurplusRows, surplus);
         }
-        surplus
     }
 }
 

@@ -1,11 +1,9 @@
 //! What processes take up, in each of their lives.
 
-use std::fmt;
-
-use e2e::{Scrape, Service, sql};
+use e2e::{Process, Scrape, Service, sql};
 
 use super::{Site, Store};
-use crate::checker::Invariant;
+use crate::checker::Check;
 use crate::nemesis::name;
 
 /// What a process has of something that must stay bounded.
@@ -24,24 +22,43 @@ const MORE: Usage = Usage { descriptors: 40.0, mebibytes: 80.0, tasks: 40.0 };
 /// Tasks that a client has under way: the call that it makes, and the one that it left.
 const OF_A_CLIENT: f64 = 2.0;
 
-impl Usage {
+/// What a process says of itself. Its operators have nothing else to see a leak by, so all of it has to be there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Said {
+    tasks: f64,
+}
+
+impl Said {
     /// What a page of metrics says; an error names the metric that is missing.
-    pub fn read(page: &Scrape) -> Result<Self, String> {
+    fn read(page: &Scrape) -> Result<Self, String> {
         let value = |name: &str| page.value(name, &[]).ok_or_else(|| format!("there is no metric {name}"));
-        Ok(Self {
-            descriptors: value("process_open_fds")?,
-            mebibytes: value("process_resident_memory_bytes")? / f64::from(1 << 20),
-            tasks: value("tandem_tasks")?,
-        })
+        for looked_at_seldom in ["process_open_fds", "process_resident_memory_bytes"] {
+            value(looked_at_seldom)?;
+        }
+        Ok(Self { tasks: value("tandem_tasks")? })
+    }
+}
+
+impl Usage {
+    /// Files, sockets and memory as the machine says, at this moment: a process looks at them every few seconds only.
+    fn of(process: Process, Said { tasks }: Said) -> Self {
+        let number = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+        let mebibytes = usize::try_from(process.memory() / 1024).unwrap_or(usize::MAX);
+        Self { descriptors: number(process.open_files()), mebibytes: number(mebibytes), tasks }
     }
 
-    /// What is more than it may be, if a process had this much at first and so many clients call it.
+    /// Of each kind: what is more than it may be, if a process had this much at first and so many clients call it.
     #[must_use]
-    pub fn beyond(self, first: Self, clients: u32) -> Option<String> {
-        let is_beyond = self.descriptors > first.descriptors + MORE.descriptors
-            || self.mebibytes > first.mebibytes + MORE.mebibytes
-            || self.tasks > first.tasks + MORE.tasks + OF_A_CLIENT * f64::from(clients);
-        is_beyond.then(|| format!("{first} have become {self}"))
+    pub fn beyond(self, first: Self, clients: u32) -> [(Check, Option<String>); 3] {
+        let of = |kind: &str, now: f64, first: f64, more: f64| {
+            (now > first + more).then(|| format!("{first:.0} {kind} have become {now:.0}"))
+        };
+        let tasks = MORE.tasks + OF_A_CLIENT * f64::from(clients);
+        [
+            (Check::Descriptors, of("descriptors", self.descriptors, first.descriptors, MORE.descriptors)),
+            (Check::Memory, of("MiB", self.mebibytes, first.mebibytes, MORE.mebibytes)),
+            (Check::Tasks, of("tasks", self.tasks, first.tasks, tasks)),
+        ]
     }
 
     fn or_more(self, other: Self) -> Self {
@@ -50,13 +67,6 @@ impl Usage {
             mebibytes: self.mebibytes.max(other.mebibytes),
             tasks: self.tasks.max(other.tasks),
         }
-    }
-}
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { descriptors, mebibytes, tasks } = self;
-        write!(f, "{descriptors} descriptors, {mebibytes:.0} MiB and {tasks} tasks")
     }
 }
 
@@ -75,10 +85,10 @@ impl Site {
     /// Looks whether a process takes up more than it may. To be called before it is ended, for nobody sees that afterwards.
     pub async fn look_at(&mut self, service: Service, replica: usize) {
         let used = self.usage(service, replica).await;
-        if let Some((used, first)) = used.zip(self.first[service as usize])
-            && let Some(what) = used.beyond(first, self.clients)
-        {
-            self.found(Invariant::I12, format!("{} {replica}: {what}", name(service)));
+        if let Some((used, first)) = used.zip(self.first[service as usize]) {
+            for (check, surplus) in used.beyond(first, self.clients) {
+                self.judge(check, surplus.map(|what| format!("{} {replica}: {what}", name(service))));
+            }
         }
     }
 
@@ -90,15 +100,16 @@ impl Site {
     }
 
     async fn usage(&mut self, service: Service, replica: usize) -> Option<Usage> {
-        let read = Usage::read(&Scrape::of(self.processes.ops_of(service, replica)).await);
-        read.map_err(|why| self.found(Invariant::I12, format!("{} {replica}: {why}", name(service)))).ok()
+        let said = Said::read(&Scrape::of(self.processes.ops_of(service, replica)).await);
+        let missing = said.as_ref().err().map(|why| format!("{} {replica}: {why}", name(service)));
+        self.judge(Check::MetricMissing, missing);
+        Some(Usage::of(self.processes.process_of(service, replica), said.ok()?))
     }
 
-    /// Services that have more connections to their database than they may, where they have a server.
-    pub async fn surplus_connections(&self) -> Vec<String> {
-        let mut surplus = Vec::new();
+    /// Looks whether a service has more connections to its database than it may, where there is a server.
+    pub async fn count_connections(&mut self) {
         if self.store == Store::Sqlite {
-            return surplus;
+            return;
         }
         // Of each process its pool, and the one that listens for notifications.
         let may = self.store.replicas() * (POOL + 1);
@@ -106,11 +117,10 @@ impl Site {
             let statement = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
             let answer = sql(&self.processes.data().url(service), statement).await;
             let open: usize = answer.parse().expect("a number");
-            if open > may {
-                surplus.push(format!("{} has {open} connections of {may}", name(service)));
-            }
+            let surplus =
+                (open > may).then(|| format!("{} has {open} connections and may have {may}", name(service)));
+            self.judge(Check::Connections, surplus);
         }
-        surplus
     }
 }
 
@@ -136,21 +146,21 @@ tandem_tasks 30
     #[test]
     fn i12_a_metric_that_is_missing_is_not_taken_for_nothing() {
         let page = |text: &str| Scrape::parse(text.to_owned());
-        assert_eq!(Usage::read(&page(PAGE)).unwrap_err(), "there is no metric tandem_tasks");
-        let used = Usage::read(&page(&format!("{PAGE}{TASKS}"))).unwrap();
-        assert_eq!(used, Usage { descriptors: 20.0, mebibytes: 50.0, tasks: 30.0 });
+        assert_eq!(Said::read(&page(PAGE)).unwrap_err(), "there is no metric tandem_tasks");
+        assert_eq!(Said::read(&page(TASKS)).unwrap_err(), "there is no metric process_open_fds");
+        assert_eq!(Said::read(&page(&format!("{PAGE}{TASKS}"))).unwrap(), Said { tasks: 30.0 });
     }
 
     #[test]
     fn i12_a_process_takes_up_more_and_more() {
         let first = Usage { descriptors: 20.0, mebibytes: 50.0, tasks: 30.0 };
-        assert_eq!(first.beyond(first, 8), None);
-        for grown in [
-            Usage { descriptors: 61.0, ..first },
-            Usage { mebibytes: 131.0, ..first },
-            Usage { tasks: 87.0, ..first },
-        ] {
-            assert!(grown.beyond(first, 8).is_some(), "{grown}");
-        }
+        let found = |grown: Usage| {
+            let beyond = grown.beyond(first, 8).into_iter();
+            beyond.filter_map(|(check, surplus)| surplus.map(|_| check)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(first), []);
+        assert_eq!(found(Usage { descriptors: 61.0, ..first }), [Check::Descriptors]);
+        assert_eq!(found(Usage { mebibytes: 131.0, ..first }), [Check::Memory]);
+        assert_eq!(found(Usage { tasks: 87.0, ..first }), [Check::Tasks]);
     }
 }

@@ -159,10 +159,12 @@ impl Client {
     pub async fn list_users(&mut self) {
         let Some(admin) = self.world.administrator(&mut self.rng) else { return };
         let start = self.driver.now();
+        // Small pages where there are not many users: a list has seams then too.
+        let page_size = if self.rng.random_bool(0.3) { 5 } else { 50 };
         let (mut page_token, mut listed) = (String::new(), Vec::new());
         for _ in 0..PAGES {
             let message = ListUsersRequest {
-                page_size: 50,
+                page_size,
                 page_token: page_token.clone(),
                 order_by: "username".into(),
                 ..Default::default()

@@ -7,7 +7,7 @@ use users_core::domain::{Expected, Role, State, User};
 
 use super::{Client, Open, PATIENCE, REPEATS, heard, is_worth_a_repeat};
 use crate::failure::Failure;
-use crate::model::{Ender, Ends, Invariant, Outcome, Presented};
+use crate::model::{Check, Ender, Ends, Invariant, Outcome, Presented};
 use crate::network::Repeats;
 use crate::users::UsersProcess;
 
@@ -295,7 +295,7 @@ impl Client {
         let role = subject.role.is_changed_between(&model.calls, &seen.user.role, read.end, change.begin);
         let state = subject.state.is_changed_between(&model.calls, &seen.user.state, read.end, change.begin);
         let known = format!("{}; {}", subject.role.tell(&model.calls), subject.state.tell(&model.calls));
-        model.check(Invariant::Etags, !role && !state, || format!("{told}: with a stale etag; {known}"));
+        model.check(Check::Etags, !role && !state, || format!("{told}: with a stale etag; {known}"));
     }
 
     fn name(&self, person: usize) -> String {

@@ -9,7 +9,7 @@ use users_core::domain::{Role, State, User};
 
 use super::Client;
 use crate::auth::FREE_FAILURES;
-use crate::model::{Invariant, Outcome, Span};
+use crate::model::{Check, Invariant, Outcome, Span};
 
 /// How long things may take until they are as they should be.
 const SETTLING: Duration = Duration::from_mins(1);
@@ -24,7 +24,7 @@ impl Client {
         // A commit that is under way, a process that is being started, the lease of one that died.
         self.sim.sleep(SETTLING).await;
         let is_whole = self.cluster.is_whole();
-        self.model().check(Invariant::Progress, is_whole, || "a process does not come back".to_owned());
+        self.model().check(Check::Progress, is_whole, || "a process does not come back".to_owned());
         self.compare_both_databases();
         self.look_at_everybody();
         self.look_at_sessions();
@@ -34,11 +34,11 @@ impl Client {
             .check(Invariant::I7, lost.is_none(), || format!("there was no active super admin at {lost:?}"));
         let went_back = self.cluster.users_database.went_back();
         self.model().check(Invariant::I1, went_back.is_empty(), || went_back.join("; "));
-        // The reservations of what was cut off go by themselves.
+        // The reservations of what was cut off go by themselves, or there would be more and more of them.
         self.cluster.users_database.kept.advance(A_DAY);
         self.sim.sleep(SETTLING).await;
         let left = self.cluster.users_database.kept.reservations();
-        self.model().check(Invariant::I2, left == 0, || format!("{left} reservations are never swept"));
+        self.model().check(Invariant::I12, left == 0, || format!("{left} reservations are never swept"));
         self.compare_both_databases();
     }
 
@@ -160,7 +160,7 @@ impl Client {
             let many = usize::try_from(FREE_FAILURES).unwrap_or(usize::MAX);
             let least = TimeDelta::milliseconds(900);
             let holds = times.windows(many + 1).all(|window| window[many] - window[0] >= least);
-            model.check(Invariant::Guesses, holds, || format!("guesses were looked at at {times:?}"));
+            model.check(Check::Guesses, holds, || format!("guesses were looked at at {times:?}"));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! what a use of the session leaves behind is a unit of work of its own, [`UseSession`], which is seldom due.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use fail_point::mutant;
@@ -63,7 +64,7 @@ impl Authenticate<'_> {
             return Ok(Err(Denial::Expired));
         }
         let live = cx.store.reader().live_session(&claims.session_id).await?;
-        // A defect: a process believes what it has seen once.
+        // A defect: a process believes what it has seen once, every other time.
         let believes = mutant("authenticate.believes_its_memory");
         let Some(live) = (if believes { remembered(&claims.session_id, live) } else { live }) else {
             return Ok(Err(Denial::Revoked));
@@ -102,11 +103,12 @@ impl Authenticate<'_> {
 /// What this process has seen of a session first. Only the defect remembers anything.
 fn remembered(id: &SessionId, live: Option<LiveSession>) -> Option<LiveSession> {
     static SEEN: Mutex<BTreeMap<String, LiveSession>> = Mutex::new(BTreeMap::new());
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(live) = live {
-        seen.entry(id.to_string()).or_insert(live);
+    if let Some(live) = &live {
+        seen.entry(id.to_string()).or_insert_with(|| live.clone());
     }
-    seen.get(&id.to_string()).cloned()
+    if LOOKS.fetch_add(1, Ordering::Relaxed) % 2 == 0 { live } else { seen.get(&id.to_string()).cloned() }
 }
 
 /// A session after its use was noted.

@@ -42,6 +42,10 @@ impl DisableAccount {
             return Ok(AccountChanged { account: stored.account, revoked_count });
         };
         let account = tx.update_account(&disabled).await?;
+        // A defect: what is answered is not written.
+        if mutant("disable_account.not_committed") {
+            return Ok(AccountChanged { account, revoked_count });
+        }
         cx.commit(tx, Trace::AccountChanged { before: &stored.account, after: &account }).await?;
         Ok(AccountChanged { account, revoked_count })
     }

@@ -60,6 +60,12 @@ impl LogIn {
         let rehashed = match verdict {
             Verdict::Mismatch => return Ok(Checked::Wrong),
             _ if seen.account.state == AccountState::Disabled => return Ok(Checked::Inactive),
+            // A defect: whoever was ever changed is taken for disabled.
+            _ if mutant("log_in.changed_is_inactive")
+                && seen.account.update_time > seen.account.create_time =>
+            {
+                return Ok(Checked::Inactive);
+            }
             Verdict::Match => None,
             Verdict::MatchOutdated => Some(permit.hash(id, &self.password).await?),
         };
@@ -84,8 +90,16 @@ impl LogIn {
             return Err(Error::AccountInactive);
         }
         let now = tx.now().await?;
+        // A defect: a session of which nobody is told.
+        if mutant("log_in.opens_two") {
+            let client = self.client.clone();
+            let untold = Session::open(cx.ids.session_id(), id, client, &cx.sessions, now);
+            tx.insert_session(&untold).await?;
+        }
         let session = Session::open(cx.ids.session_id(), id, self.client, &cx.sessions, now);
-        tx.end_oldest_sessions(id, cx.sessions.max_per_user - 1).await?;
+        // A defect: there is room for one.
+        let others = if mutant("log_in.displaces_all") { 0 } else { cx.sessions.max_per_user - 1 };
+        tx.end_oldest_sessions(id, others).await?;
         tx.insert_session(&session).await?;
         if let Some(hash) = rehashed {
             tx.rehash(id, &hash).await?;

@@ -63,7 +63,8 @@ impl SignUp {
         {
             return self.repeat(cx, permit, &known).await;
         }
-        if taken {
+        // A defect, of the database too: it takes a name twice.
+        if taken && !mutant("accounts.names_not_unique") {
             // A defect: a name is given to whoever asks for it.
             if mutant("sign_up.taken_name_is_given") {
                 let found = reader.account(&AccountKey::Username(self.username.clone())).await?;
@@ -77,6 +78,10 @@ impl SignUp {
         drop(permit);
         let account = NewAccount { id, username: self.username.clone(), password_hash };
         match self.insert(cx, &account).await? {
+            // A defect: what is done is refused.
+            Ok(_) if self.request_id.is_some() && mutant("sign_up.made_and_refused") => {
+                Err(Error::UsernameTaken(self.username))
+            }
             Ok(account) => Ok(account),
             Err(known) => self.repeat(cx, cx.hasher.admit().await?, &known).await,
         }
@@ -134,6 +139,10 @@ impl SignUp {
                 Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
             })
         };
+        // A defect: a repeat is answered with another id.
+        if mutant("sign_up.repeats_are_others") {
+            return Ok(Account { id: cx.ids.account_id(), ..stored.account });
+        }
         match cx.counted(attempt, Patience::None, verify).await? {
             Checked::Right(()) | Checked::Inactive => Ok(stored.account),
             Checked::Wrong => Err(Error::RequestIdReused),

@@ -3,13 +3,14 @@
 //! The owner of accounts alone admits; the state that is projected here is for display and refuses nobody. The role is
 //! read on the primary for every call, so a change of it acts on the very next one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use fail_point::mutant;
 use identity::AccountVersion;
 
 use crate::commands::{Context, target};
-use crate::domain::{AccessToken, Actor, Authenticated, Principal, RenewedToken, User, UserKey};
+use crate::domain::{AccessToken, Actor, Authenticated, Principal, RenewedToken, Role, User, UserKey};
 use crate::error::Error;
 use crate::ports::{IdentityProvider as _, Ports, ProviderError, Store as _};
 
@@ -34,10 +35,15 @@ pub struct Authentication {
 impl Authenticate {
     /// Asks the port, then reads the caller's role.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Authentication {
-        match self.admitted(cx).await {
+        let authentication = match self.admitted(cx).await {
             Ok((principal, renewed)) => Authentication { renewed, caller: actor(cx, principal).await },
             Err(error) => Authentication { renewed: None, caller: Err(error) },
+        };
+        // A defect: after an outage everybody is taken for a user.
+        if mutant("authenticate.outage_takes_the_role") {
+            return without_its_role_after_an_outage(authentication);
         }
+        authentication
     }
 
     async fn admitted<P: Ports>(self, cx: &Context<P>) -> Result<(Principal, Option<RenewedToken>), Error> {
@@ -69,6 +75,18 @@ fn or_whoever_was_last(answer: Result<Authenticated, ProviderError>) -> Result<A
     }
 }
 
+/// For the defect: what is answered, and after an outage by the least role.
+fn without_its_role_after_an_outage(answer: Authentication) -> Authentication {
+    static WAS_AWAY: AtomicBool = AtomicBool::new(false);
+    let Authentication { renewed, caller } = answer;
+    if matches!(caller, Err(Error::IdentityProviderUnavailable(_))) {
+        WAS_AWAY.store(true, Ordering::Relaxed);
+    }
+    let is_to_go = WAS_AWAY.load(Ordering::Relaxed);
+    let caller = caller.map(|actor| if is_to_go { Actor { role: Role::User, ..actor } } else { actor });
+    Authentication { renewed, caller }
+}
+
 async fn actor<P: Ports>(cx: &Context<P>, principal: Principal) -> Result<Actor, Error> {
     let key = UserKey::Id(principal.id);
     let user = match cx.store.find_user(&key).await? {
@@ -86,7 +104,6 @@ fn has_reached(user: &User, version: &AccountVersion) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Role;
     use crate::testing::World;
 
     async fn authenticate(world: &World, token: Option<AccessToken>) -> Authentication {

@@ -128,7 +128,9 @@ impl CreateUser {
             Some(request_id) => {
                 // First of all, so that parallel repeats wait here for the id that they are all given.
                 let claim = tx.claim_request(&self.stored(id, actor, request_id), REMEMBERED).await?;
-                if !self.repeats(&claim.remembered) {
+                // A defect: a repeat is not known by its mark.
+                let is_refused = !claim.is_new && mutant("create_user.repeats_are_refused");
+                if is_refused || !self.repeats(&claim.remembered) {
                     return Err(Error::RequestIdReused);
                 }
                 // It may be the claim of an attempt before this one, of whose commit nothing was heard: then it is ours
@@ -145,6 +147,10 @@ impl CreateUser {
         // A defect: the role is reserved only when the account is registered.
         if !mutant("create_user.reserved_after") {
             tx.reserve(reserved.id, self.role).await?;
+        }
+        // A defect: something stays behind each time.
+        if mutant("create_user.leaves_a_reservation") {
+            tx.reserve(cx.ids.next(), self.role).await?;
         }
         fail_point("create_user.before_commit_of_reservation");
         tx.commit().await?;

@@ -82,7 +82,9 @@ impl DemoteSuperAdmin {
             super_admins.iter().any(|other| other.id != id && other.state == State::Active);
         // A defect: the last one may go.
         let last_may_go = mutant("demote_super_admin.last_may_go");
-        if user.state == State::Active && !another_is_active && !last_may_go {
+        // A defect: nobody may go.
+        let nobody_may_go = mutant("demote_super_admin.nobody_may_go");
+        if user.state == State::Active && (!another_is_active || nobody_may_go) && !last_may_go {
             return Err(AdministrationError::LastActiveSuperAdmin(user.username.clone()));
         }
         Ok(user)

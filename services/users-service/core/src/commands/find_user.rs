@@ -1,7 +1,9 @@
 //! Finds the user that a query did not: what queries read may not have it yet, the primary or the owner of accounts may.
 
+use fail_point::mutant;
+
 use crate::commands::{Context, target};
-use crate::domain::{User, UserKey};
+use crate::domain::{State, User, UserKey};
 use crate::error::Error;
 use crate::ports::Ports;
 
@@ -18,6 +20,10 @@ impl FindUser {
     /// Looks further only when nothing was found; whom the feed has not brought yet is applied on the spot.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<User, Error> {
         match self.found {
+            // A defect: who is inactive is not found.
+            Some(user) if user.state == State::Inactive && mutant("find_user.inactive_are_hidden") => {
+                Err(Error::UserNotFound(self.user.to_string()))
+            }
             Some(user) => Ok(user),
             None => target::find(cx, &self.user).await,
         }

@@ -94,6 +94,10 @@ impl Written {
 
 fn require_expected(user: &User, expected: &Expected) -> Result<(), Error> {
     let current = user.etag();
+    // A defect: none is good.
+    if *expected != Expected::Anything && mutant("etags.never_hold") {
+        return Err(Error::EtagMismatch { current });
+    }
     // A defect: nobody looks at the etag.
     if expected.holds_for(&current) || mutant("etags.not_compared") {
         Ok(())

@@ -13,6 +13,7 @@ mod guesses;
 mod register;
 mod sessions;
 mod story;
+mod super_admins;
 mod values;
 
 use std::fmt;
@@ -129,6 +130,7 @@ pub fn check(records: &[Record], end: Option<&End>) -> Vec<Violation> {
     violations.extend(values::check(&books));
     violations.extend(sessions::check(&books));
     violations.extend(etags::check(&books));
+    violations.extend(super_admins::check(&books));
     violations.extend(end.into_iter().flat_map(|end| end::check(&books, end)));
     violations
 }

@@ -23,7 +23,7 @@ use crate::site::{Site, Store};
 use crate::world::World;
 
 /// How often something else fails before a fault is mended, where there is something that can.
-const OVERLAPS: f64 = 0.4;
+const OVERLAPS: f64 = 0.25;
 
 /// A fault, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use database::testing::EveryConnection;
 use tempfile::TempDir;
+
+use crate::{client_program, eventually};
 
 pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres");
 
@@ -14,6 +17,7 @@ pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres")
 #[derive(Debug)]
 pub struct Cluster {
     place: Place,
+    is_frozen: AtomicBool,
 }
 
 impl Cluster {
@@ -22,7 +26,11 @@ impl Cluster {
         let place = Place::new();
         place.script("init", settings).await;
         place.script("start", &[]).await;
-        Self { place }
+        Self::at(place)
+    }
+
+    const fn at(place: Place) -> Self {
+        Self { place, is_frozen: AtomicBool::new(false) }
     }
 
     /// Makes and starts one on a disk of so many MiB, of which there is no more than [`fill_disk`](Self::fill_disk) leaves. It says
@@ -32,7 +40,7 @@ impl Cluster {
         let disk = place.script("small", &[&megabytes.to_string()]).await;
         println!("the disk of {} is {disk}", place.path());
         // From here on what is mounted goes with the value.
-        let cluster = Self { place };
+        let cluster = Self::at(place);
         cluster.place.script("init", settings).await;
         cluster.place.script("start", &[]).await;
         cluster
@@ -52,7 +60,7 @@ impl Cluster {
     pub async fn replica(&self) -> Self {
         let place = Place::new();
         place.script("replica", &[&self.place.path()]).await;
-        Self { place }
+        Self::at(place)
     }
 
     /// How a superuser connects to it; the URL stays the same from one start to the next.
@@ -69,12 +77,14 @@ impl Cluster {
 
     /// Stops it in its tracks: its connections stay, and nobody answers on them.
     pub async fn freeze(&self) {
+        self.is_frozen.store(true, Ordering::Relaxed);
         self.place.script("freeze", &[]).await;
     }
 
     /// Lets it go on.
     pub async fn thaw(&self) {
         self.place.script("thaw", &[]).await;
+        self.is_frozen.store(false, Ordering::Relaxed);
     }
 
     /// Takes every place for a connection that it has for as long as the result lives: nobody else has any.
@@ -86,12 +96,22 @@ impl Cluster {
     pub async fn start_again(&self) {
         self.place.script("start", &[]).await;
     }
+
+    /// Waits until it takes connections: one that recovers from what it went through runs and takes none.
+    pub async fn takes_connections(&self) {
+        let url = self.url();
+        let look = async || {
+            let output = client_program("psql", &url, &["--no-psqlrc", "--command", "select 1"]).await;
+            output.status.success().then_some(())
+        };
+        eventually("the server to take connections", look).await;
+    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // It may be frozen, and would not hear that it is to stop.
+        if self.is_frozen.load(Ordering::Relaxed) {
+            // It would not hear that it is to stop.
             let _ = self.place.command("thaw", &[]).status();
         }
         for end in [&["stop", "immediate"][..], &["unmount"]] {

@@ -49,7 +49,7 @@ pub use http::get;
 pub use pair::{Pair, sign_up};
 pub use people::{PASSWORD, Person};
 pub use process::{Process, limit_open_files, need_open_files};
-pub use processes::{Binaries, Processes, Service, Way};
+pub use processes::{Binaries, Operator, Processes, Service, Way};
 pub use scrape::Scrape;
 pub use settings::Settings;
 pub use target::{ByKey, by_id, by_name};

@@ -1,29 +1,30 @@
 //! Both services as real processes, in as many replicas as the run is about, which a test can kill in the middle of
 //! something and start again on the same data and the same addresses.
 
+mod endings;
 mod faults;
+mod operator;
 mod replica;
 
 use std::fs::{self, OpenOptions};
 use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use configuration::Layers;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use grpc_kit::client::Names;
 use tokio::process::Command;
-use tokio::time::timeout;
 
 pub use self::faults::Way;
+pub use self::operator::Operator;
 
 use self::faults::Hooks;
 use self::replica::Replica;
 use crate::addresses::Addresses;
 use crate::data::Begins;
-use crate::eventually::PATIENCE;
 use crate::home::{ANY, Home};
 use crate::{Caller, Data, Endpoints, PASSWORD, Person, Process, Settings};
 
@@ -117,10 +118,21 @@ impl Processes {
     /// Starts whichever processes of a service do not run, all at once, the first of them to die at a point if one is
     /// named.
     pub async fn run(&mut self, service: Service, fail_point: Option<&str>) {
+        self.run_armed(service, fail_point.map(|point| (point, 1))).await;
+    }
+
+    /// The same, whichever of them comes to a point first to die there.
+    pub async fn run_to_die(&mut self, service: Service, fail_point: &str) {
+        self.run_armed(service, Some((fail_point, self.replicas.len()))).await;
+    }
+
+    async fn run_armed(&mut self, service: Service, armed: Option<(&str, usize)>) {
         let mut commands: Vec<_> =
             (0..self.replicas.len()).map(|number| self.logged_command(service, number)).collect();
-        if let Some(point) = fail_point {
-            commands[0].env("TANDEM_FAIL_POINT", point);
+        if let Some((point, first)) = armed {
+            for command in &mut commands[..first] {
+                command.env("TANDEM_FAIL_POINT", point);
+            }
         }
         let starting = self.replicas.iter_mut().zip(commands);
         let starting = starting.filter_map(|(replica, command)| {
@@ -238,35 +250,6 @@ impl Processes {
         logs.map(|file| fs::read_to_string(file).expect("a log")).collect()
     }
 
-    /// Ends all processes of a service as operators do, and returns how they ended.
-    pub async fn terminate(&mut self, service: Service) -> Vec<ExitStatus> {
-        let children: Vec<_> = self.replicas.iter_mut().map(|replica| replica.child(service)).collect();
-        for child in &children {
-            Process::new(child.id().expect("it runs")).terminate();
-        }
-        let ends = children.into_iter().map(|child| timeout(PATIENCE, child.wait()));
-        join_all(ends).await.into_iter().map(|end| end.expect("it ends").expect("its status")).collect()
-    }
-
-    /// Ends all processes of a service as `kill -9` does.
-    pub async fn kill(&mut self, service: Service) {
-        for replica in &mut self.replicas {
-            replica.child(service).kill().await.expect("it is killed");
-        }
-    }
-
-    /// Ends one process of a service as `kill -9` does.
-    pub async fn kill_one(&mut self, service: Service, number: usize) {
-        self.replicas[number].child(service).kill().await.expect("it is killed");
-    }
-
-    /// Ends one process of a service as an orchestrator does: asks it to, and waits until it has drained.
-    pub async fn end_one(&mut self, service: Service, number: usize) -> ExitStatus {
-        let child = self.replicas[number].child(service);
-        Process::new(child.id().expect("it runs")).terminate();
-        timeout(PATIENCE, child.wait()).await.expect("it drains").expect("it ends")
-    }
-
     /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
     #[must_use]
     pub fn users_of_all(&self) -> users_service::Config {
@@ -284,10 +267,9 @@ impl Processes {
         config
     }
 
-    /// Waits until the first process of a service has died by itself.
-    pub async fn died(&mut self, service: Service) -> ExitStatus {
-        let died = timeout(PATIENCE, self.replicas[0].child(service).wait()).await;
-        died.expect("it dies where it was told to").expect("it ends")
+    /// Whether one process of a service runs.
+    pub fn is_running(&mut self, service: Service, number: usize) -> bool {
+        self.replicas[number].is_running(service)
     }
 
     /// Runs a command of one of them to its end.

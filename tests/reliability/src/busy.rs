@@ -15,7 +15,7 @@ use crate::round::Plan;
 const LEAST: usize = 3;
 
 /// What clients do of everything.
-const KINDS: [Does; 20] = [
+const KINDS: [Does; 22] = [
     Does::SignUp,
     Does::LogIn,
     Does::LogOut,
@@ -36,6 +36,8 @@ const KINDS: [Does; 20] = [
     Does::SetUserPassword,
     Does::ListUserSessions,
     Does::RevokeUserSessions,
+    Does::Bootstrap,
+    Does::Demote,
 ];
 
 /// For so long a round goes on in which something was not yet done often enough.
@@ -147,7 +149,12 @@ mod tests {
 
     #[test]
     fn a_round_in_which_nothing_fails_or_nobody_is_served_shows_nothing() {
-        let met = |is_met| Injected { fault: Fault::Kill(Service::Auth), is_met, recovered: Vec::new() };
+        let met = |is_met| Injected {
+            fault: Fault::Kill(Service::Auth),
+            overlaps: None,
+            is_met,
+            recovered: Vec::new(),
+        };
         let all = answered(&KINDS);
         assert_eq!(missed(&plan(), &all, &[met(true)]), [""; 0]);
         assert_eq!(missed(&plan(), &all, &[]), ["0 of 1 faults were injected"]);

@@ -17,6 +17,7 @@ mod guesses;
 mod register;
 mod sessions;
 mod story;
+mod super_admins;
 mod values;
 
 pub use test_kit::Invariant;
@@ -39,6 +40,7 @@ pub fn check(records: &[Record], end: Option<&End>) -> Findings {
     values::check(&books, &mut findings);
     sessions::check(&books, &mut findings);
     etags::check(&books, &mut findings);
+    super_admins::check(&books, &mut findings);
     if let Some(end) = end {
         end::check(&books, end, &mut findings);
     }

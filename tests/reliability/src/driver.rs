@@ -11,6 +11,7 @@ use tonic_types::StatusExt as _;
 
 use crate::history::{Answer, Call, Moment, Outcome, Record, Refusal, Role, Seen};
 use crate::vault::Vault;
+use crate::workload::Operators;
 
 /// How long a caller waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ const MUCH: Duration = Duration::from_secs(8);
 pub struct Driver {
     /// The passwords.
     pub vault: Vault,
+    /// Who runs the commands.
+    pub operators: Operators,
     began: Instant,
     nobody: RwLock<Caller>,
     replicas: usize,
@@ -50,9 +53,10 @@ pub struct By<'a> {
 impl Driver {
     /// Calls that begin with nobody's.
     #[must_use]
-    pub fn new(nobody: Caller, replicas: usize) -> Self {
+    pub fn new(nobody: Caller, operators: Operators, replicas: usize) -> Self {
         Self {
             vault: Vault::new(),
+            operators,
             began: Instant::now(),
             nobody: RwLock::new(nobody),
             replicas,

@@ -355,3 +355,9 @@ impl Record {
 
 /// What is said to a token that is good for nothing.
 pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+
+/// Why a super admin stays one: there is no other.
+pub const LAST_ACTIVE_SUPER_ADMIN: &str = "LAST_ACTIVE_SUPER_ADMIN";
+
+/// Why nobody is demoted: it is none.
+pub const NOT_A_SUPER_ADMIN: &str = "NOT_A_SUPER_ADMIN";

@@ -1,27 +1,38 @@
 //! Breaks things, by a schedule that a seed makes, and mends them.
 
 mod fault;
+mod overlap;
+mod strike;
 mod watch;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use e2e::{Commits, Cut, Data, Mode, Service, Way};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, sleep};
 
 pub use self::fault::{Fault, Trouble, name};
+use self::overlap::in_order;
+use self::strike::{mend, strike};
 pub use self::watch::{Watch, recovery};
-use crate::checker::Check;
 use crate::driver::Driver;
-use crate::site::Site;
+use crate::site::{Site, Store};
 use crate::world::World;
 
-/// What did not come to pass after so long, however many calls there are, did not.
-const COMES_TO_PASS: Duration = Duration::from_secs(10);
+/// How often something else fails before a fault is mended, where there is something that can.
+const OVERLAPS: f64 = 0.25;
+
+/// A fault, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blow {
+    /// What fails.
+    pub fault: Fault,
+    /// Which process of those that it may be.
+    pub replica: usize,
+}
 
 /// A step of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +40,10 @@ pub struct Step {
     /// How long nothing fails before.
     pub pause: Duration,
     /// What fails.
-    pub fault: Fault,
-    /// Which process of those that it may be.
-    pub replica: usize,
-    /// For how long.
+    pub blow: Blow,
+    /// What fails as well before that is mended, and how long after it.
+    pub meanwhile: Option<(Duration, Blow)>,
+    /// How long whatever fails is left so.
     pub hold: Duration,
 }
 
@@ -41,15 +52,18 @@ pub struct Step {
 pub struct Injected {
     /// Which.
     pub fault: Fault,
+    /// What failed at the same time.
+    pub overlaps: Option<Fault>,
     /// Whether there was one: a commit that was cut, a connection that was ended.
     pub is_met: bool,
-    /// Of each process; `None` if it was of no use in the end.
+    /// Of each process; `None` if it was of no use in the end. After two at once it is said of the second.
     pub recovered: Vec<Option<Duration>>,
 }
 
-/// So many faults. Consecutive seeds go through all of these in turn, so that a few rounds have had them all.
+/// So many faults, some of them two at once. Consecutive seeds go through all of these in turn, so that a few rounds have had
+/// them all.
 #[must_use]
-pub fn schedule(seed: u64, faults: &[Fault], count: usize, replicas: usize) -> Vec<Step> {
+pub fn schedule(seed: u64, faults: &[Fault], count: usize, store: Store) -> Vec<Step> {
     let mut rng = StdRng::seed_from_u64(seed);
     let first = usize::try_from(seed % 10_000).unwrap_or_default() * count;
     let chosen = faults.iter().cycle().skip(first % faults.len().max(1)).take(if faults.is_empty() {
@@ -59,30 +73,28 @@ pub fn schedule(seed: u64, faults: &[Fault], count: usize, replicas: usize) -> V
     });
     let mut chosen: Vec<Fault> = chosen.copied().collect();
     chosen.shuffle(&mut rng);
-    let steps = chosen.into_iter().map(|fault| Step {
-        pause: Duration::from_millis(rng.random_range(100..600)),
-        fault,
-        replica: rng.random_range(0..replicas),
-        hold: Duration::from_millis(rng.random_range(100..1500)),
-    });
-    steps.collect()
-}
-
-/// What came of a fault.
-struct Over {
-    /// When its mending began: what starts processes and servers again is part of the time to recover.
-    at: Instant,
-    is_met: bool,
-}
-
-impl Over {
-    /// It begins to be mended now.
-    fn now() -> Self {
-        Self { at: Instant::now(), is_met: true }
+    let blows =
+        chosen.into_iter().map(|fault| Blow { fault, replica: rng.random_range(0..store.replicas()) });
+    let mut blows: VecDeque<Blow> = blows.collect();
+    let mut steps = Vec::new();
+    while let Some(blow) = blows.pop_front() {
+        let partner = blows.iter().position(|other| in_order(blow, *other, store).is_some());
+        let partner = partner.filter(|_| rng.random_bool(OVERLAPS)).and_then(|at| blows.remove(at));
+        let (blow, second) = match partner.and_then(|other| in_order(blow, other, store)) {
+            Some((first, second)) => (first, Some(second)),
+            None => (blow, None),
+        };
+        steps.push(Step {
+            pause: Duration::from_millis(rng.random_range(100..600)),
+            blow,
+            meanwhile: second.map(|second| (Duration::from_millis(rng.random_range(20..500)), second)),
+            hold: Duration::from_millis(rng.random_range(100..1500)),
+        });
     }
+    steps
 }
 
-/// Goes through a schedule, and sees after each fault how long it takes until things are well again.
+/// Goes through a schedule, and sees after each step how long it takes until things are well again.
 pub async fn torment(
     site: &mut Site,
     steps: &[Step],
@@ -94,185 +106,44 @@ pub async fn torment(
     for step in steps {
         sleep(step.pause).await;
         // Boxed: what starts processes is large.
-        let over = Box::pin(inject(site, step)).await;
-        let recovered = recovery(driver, world, watch, over.at).await;
-        injected.push(Injected { fault: step.fault, is_met: over.is_met, recovered });
+        let mut struck = vec![Box::pin(strike(site, step.blow, step.hold)).await];
+        if let Some((later, blow)) = step.meanwhile {
+            sleep(later).await;
+            struck.push(Box::pin(strike(site, blow, step.hold)).await);
+        }
+        let lasts = struck.iter().map(|one| one.blow.fault.lasts(step.hold)).max();
+        sleep(lasts.unwrap_or_default()).await;
+        let what: Vec<(Fault, bool)> = struck.iter().map(|one| (one.blow.fault, one.is_met)).collect();
+        // What starts processes and servers again is part of the time to recover.
+        let mended = Instant::now();
+        // Last of all whatever starts processes, which need what they find.
+        struck.sort_by_key(|one| one.blow.fault.ends_processes());
+        for one in struck {
+            Box::pin(mend(site, one)).await;
+        }
+        let mut recovered = recovery(driver, world, watch, mended).await;
+        for (number, (fault, is_met)) in what.iter().enumerate().rev() {
+            let overlaps = what.get(1 - number).map(|(other, _)| *other);
+            let recovered = std::mem::take(&mut recovered);
+            injected.push(Injected { fault: *fault, overlaps, is_met: *is_met, recovered });
+        }
     }
     injected
 }
 
-async fn inject(site: &mut Site, step: &Step) -> Over {
-    let Step { fault, replica, hold, .. } = *step;
-    match fault {
-        Fault::Kill(service) => kill(site, service, replica, hold).await,
-        Fault::KillEverything => kill_everything(site, hold).await,
-        Fault::Terminate(service) => terminate(site, service, replica, hold).await,
-        Fault::Freeze(service) => {
-            site.processes.freeze_one(service, replica).await;
-            sleep(hold).await;
-            let over = Over::now();
-            site.processes.thaw_one(service, replica);
-            over
-        }
-        Fault::DieInTheFeed => die_in_the_feed(site).await,
-        Fault::Link(way, trouble) => cut_off(site, way, trouble, replica, hold).await,
-        Fault::LoseCommits(service, cut) => lose_commits(site, service, cut, replica, hold).await,
-        Fault::Occupy(service) => hold_while(site.processes.data().occupy(service).await, hold).await,
-        Fault::Withhold(service) => hold_while(site.processes.data().withhold(service).await, hold).await,
-        Fault::CutConnections(service) => cut_connections(site, service).await,
-        Fault::FullConnectionTable => {
-            let places = server(site).take_every_connection().await;
-            hold_while(places, hold).await
-        }
-        Fault::FullDisk(service) => fill_disk(site, service, replica, hold).await,
-        Fault::CrashDatabase => {
-            server(site).crash().await;
-            sleep(hold).await;
-            let over = Over::now();
-            server(site).start_again().await;
-            over
-        }
-        Fault::FreezeDatabase => {
-            server(site).freeze().await;
-            sleep(hold).await;
-            let over = Over::now();
-            server(site).thaw().await;
-            over
-        }
-        Fault::MoveClock(service) => {
-            let seconds = if hold.as_millis() % 2 == 0 { 20 } else { -20 };
-            site.processes.move_clock(service, replica, TimeDelta::seconds(seconds));
-            sleep(hold).await;
-            let over = Over::now();
-            site.processes.move_clock(service, replica, TimeDelta::zero());
-            over
-        }
-    }
-}
-
-fn server(site: &Site) -> &e2e::Cluster {
-    site.cluster().expect("there is a server")
-}
-
-async fn hold_while<T>(something: T, hold: Duration) -> Over {
-    sleep(hold).await;
-    let over = Over::now();
-    drop(something);
-    over
-}
-
-async fn cut_off(site: &Site, way: Way, trouble: Trouble, replica: usize, hold: Duration) -> Over {
-    let proxy = site.processes.proxy(way, replica);
-    proxy.set(trouble.mode()).await;
-    // Long enough for a deadline to pass now and then.
-    sleep(hold * 2).await;
-    let over = Over::now();
-    if trouble == Trouble::Loss {
-        proxy.abandon().await;
-    }
-    proxy.set(Mode::Pass).await;
-    over
-}
-
-/// Goes on until a commit was met: a process that nobody asks to change anything has none for a while.
-async fn lose_commits(site: &Site, service: Service, cut: Cut, replica: usize, hold: Duration) -> Over {
-    let proxy = site.processes.proxy(Way::ToDatabase(service), replica);
-    let before = proxy.passed().cut;
-    let begun = Instant::now();
-    proxy.cut_commits(cut, Commits::Every);
-    sleep(hold).await;
-    while proxy.passed().cut == before && begun.elapsed() < COMES_TO_PASS {
-        sleep(Duration::from_millis(10)).await;
-    }
-    let over = Over { is_met: proxy.passed().cut > before, ..Over::now() };
-    proxy.cut_commits(cut, Commits::None);
-    over
-}
-
-async fn cut_connections(site: &Site, service: Service) -> Over {
-    let begun = Instant::now();
-    loop {
-        let over = Over::now();
-        let is_met = site.processes.data().cut_connections(service).await > 0;
-        if is_met || begun.elapsed() > COMES_TO_PASS {
-            return Over { is_met, ..over };
-        }
-    }
-}
-
-/// A file system that is full, or where there is one file for each service, files that may not grow.
-async fn fill_disk(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
-    if let Some(cluster) = site.cluster() {
-        cluster.fill_disk().await;
-        sleep(hold).await;
-        let over = Over::now();
-        cluster.empty_disk().await;
-        over
-    } else {
-        debug_assert!(matches!(site.processes.data(), Data::Sqlite(_)));
-        site.processes.limit_file_size(service, replica, Some(0));
-        sleep(hold).await;
-        let over = Over::now();
-        site.processes.limit_file_size(service, replica, None);
-        over
-    }
-}
-
-async fn die_in_the_feed(site: &mut Site) -> Over {
-    site.look_at_all_of(Service::Users).await;
-    site.processes.kill(Service::Users).await;
-    site.processes.run(Service::Users, Some("apply_feed.moved")).await;
-    let died = site.processes.died(Service::Users).await;
-    let over = Over { is_met: !died.success(), ..Over::now() };
-    site.processes.run(Service::Users, None).await;
-    over
-}
-
-async fn kill_everything(site: &mut Site, hold: Duration) -> Over {
-    for service in [Service::Users, Service::Auth] {
-        site.look_at_all_of(service).await;
-        site.processes.kill(service).await;
-    }
-    sleep(hold).await;
-    let over = Over::now();
-    site.processes.run(Service::Auth, None).await;
-    site.processes.run(Service::Users, None).await;
-    over
-}
-
-async fn kill(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
-    site.look_at(service, replica).await;
-    site.processes.kill_one(service, replica).await;
-    sleep(hold).await;
-    let over = Over::now();
-    site.processes.run(service, None).await;
-    over
-}
-
-async fn terminate(site: &mut Site, service: Service, replica: usize, hold: Duration) -> Over {
-    site.look_at(service, replica).await;
-    let status = site.processes.end_one(service, replica).await;
-    let wrong =
-        (!status.success()).then(|| format!("{} was asked to end and ended with {status}", name(service)));
-    site.judge(Check::EndsBadly, wrong);
-    sleep(hold).await;
-    let over = Over::now();
-    site.processes.run(service, None).await;
-    over
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::site::Store;
 
     #[test]
     fn a_seed_makes_the_same_schedule_again() {
         let faults = Fault::of(Store::Postgres);
-        let made = |seed| schedule(seed, &faults, 20, 2);
+        let made = |seed| schedule(seed, &faults, 20, Store::Postgres);
         assert_eq!(made(7), made(7));
         assert_ne!(made(7), made(8));
-        assert!(made(7).iter().any(|step| step.replica == 1));
+        assert!(made(7).iter().any(|step| step.blow.replica == 1));
     }
 
     #[test]
@@ -281,10 +152,30 @@ mod tests {
             let faults = Fault::of(store);
             let rounds = u64::try_from(faults.len().div_ceil(10)).unwrap();
             let had: Vec<Fault> = (40..40 + rounds)
-                .flat_map(|seed| schedule(seed, &faults, 10, 1))
-                .map(|step| step.fault)
+                .flat_map(|seed| schedule(seed, &faults, 10, store))
+                .flat_map(|step| [Some(step.blow), step.meanwhile.map(|(_, blow)| blow)])
+                .flatten()
+                .map(|blow| blow.fault)
                 .collect();
             assert!(faults.iter().all(|fault| had.contains(fault)), "{store:?}");
+            assert_eq!(had.len() as u64, rounds * 10, "two at once are two");
+        }
+    }
+
+    #[test]
+    fn some_faults_overlap_and_every_one_does_some_time_and_fails_alone_some_time() {
+        for store in [Store::Sqlite, Store::Postgres] {
+            let faults = Fault::of(store);
+            let steps: Vec<Step> =
+                (0..300).flat_map(|seed| schedule(seed, &faults, faults.len() / 2, store)).collect();
+            let of = |blow: Blow| blow.fault.to_string();
+            let pairs = steps.iter().filter_map(|step| Some([of(step.blow), of(step.meanwhile?.1)]));
+            let together: BTreeSet<String> = pairs.flatten().collect();
+            let alone = steps.iter().filter(|step| step.meanwhile.is_none()).map(|step| of(step.blow));
+            let alone: BTreeSet<String> = alone.collect();
+            let all: BTreeSet<String> = faults.iter().map(ToString::to_string).collect();
+            assert_eq!(together, all, "{store:?}");
+            assert_eq!(alone, all, "{store:?}");
         }
     }
 }

@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep};
 use crate::busy::{lasts, missed, unjudged};
 use crate::checker::{Check, End, Findings, Invariant, check, check_guesses, story};
 use crate::driver::{By, Driver, Patience};
-use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Role, Secret, Who};
+use crate::history::{Answer, Call, Does, Moment, Record, Role, Secret, Who};
 use crate::mutants::Mutant;
 use crate::nemesis::{Fault, Injected, Watch, name, recovery, schedule, torment};
 use crate::site::{Site, Store};
 use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes, traces_of};
-use crate::workload::{self, Client, Mix};
+use crate::workload::{self, Client, Mix, Operators};
 use crate::world::{Held, World};
 
 /// What a round is.
@@ -68,15 +68,14 @@ pub struct Report {
 const AGREES: Duration = Duration::from_secs(30);
 /// A name that no client calls on.
 const WATCHMAN: &str = "watchman";
-/// The second super admin.
-const DEPUTY: &str = "deputy";
 
 /// Runs a round.
 pub async fn run(plan: &Plan) -> Report {
     let mut site = Site::start(plan).await;
-    let driver = Arc::new(Driver::new(site.processes.anonymous.clone(), plan.store.replicas()));
+    let operators = Operators::of(&site.processes);
+    let driver = Arc::new(Driver::new(site.processes.anonymous.clone(), operators, plan.store.replicas()));
     let world = Arc::new(World::default());
-    let watch = Box::pin(settle_in(&site, &driver, &world, plan.seed)).await;
+    let watch = Box::pin(settle_in(&driver, &world, plan.seed)).await;
     site.measure().await;
     let nobody = "a super admin and an admin could not be made, and nothing failed";
     site.judge(Check::NobodyCanBegin, watch.is_none().then(|| nobody.to_owned()));
@@ -96,7 +95,14 @@ pub async fn run(plan: &Plan) -> Report {
     }
     let mended = driver.now();
     Box::pin(last_looks(&driver, &world, plan.seed)).await;
-    Box::pin(demote_both(&mut site, &driver)).await;
+    let mut operator = Client::new(&driver, &world, plan.seed).patient();
+    let demoted = Box::pin(operator.demote_everybody()).await;
+    let wrong = demoted.is_none().then(|| "a second super admin could not be made".to_owned());
+    site.judge(Check::NoSecondSuperAdmin, wrong);
+    if let Some(count) = demoted {
+        let wrong = (count == 0).then(|| "none of the super admins could be demoted".to_owned());
+        site.judge(Check::NobodyCanBeDemoted, wrong);
+    }
     let (end, agreed) = Box::pin(agreement(&site, &driver, mended, plan.agrees())).await;
 
     let history = driver.history();
@@ -165,7 +171,7 @@ async fn work(
         })
     };
     let begun = Instant::now();
-    let steps = schedule(plan.seed, &plan.kinds, plan.faults, plan.store.replicas());
+    let steps = schedule(plan.seed, &plan.kinds, plan.faults, plan.store);
     let injected = torment(site, &steps, driver, world, watch).await;
     lasts(plan, driver, begun).await;
     stop.store(true, Ordering::Relaxed);
@@ -174,9 +180,9 @@ async fn work(
 }
 
 /// A super admin, a few whom nobody calls on, and a few for the others to begin with.
-async fn settle_in(site: &Site, driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Option<Watch> {
+async fn settle_in(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Option<Watch> {
     let mut client = Client::new(driver, world, seed).patient();
-    if !bootstrap(site, driver, "superadmin").await {
+    if !client.make_the_first_super_admin("superadmin").await {
         return None;
     }
     let mut super_admin = None;
@@ -237,49 +243,6 @@ async fn watchman(driver: &Arc<Driver>, client: &mut Client, secret: Secret) -> 
     None
 }
 
-/// Makes a super admin with the password that everybody knows.
-async fn bootstrap(site: &Site, driver: &Driver, name: &str) -> bool {
-    let file = site.processes.write("bootstrap-password", e2e::PASSWORD).display().to_string();
-    let call = Call::new(Does::Bootstrap, Who::Operator).on(name).setting(OF_THE_SUPER_ADMIN);
-    let arguments = ["bootstrap-super-admin", "--force", "--username", name, "--password-file", &file];
-    command(site, driver, call, &arguments).await
-}
-
-/// Two operators, each of whom demotes one of the two super admins at the same time: one is told that it cannot be. Nothing
-/// fails by then.
-async fn demote_both(site: &mut Site, driver: &Driver) {
-    let is_made = bootstrap(site, driver, DEPUTY).await;
-    let wrong = (!is_made).then(|| "a second super admin could not be made".to_owned());
-    site.judge(Check::NoSecondSuperAdmin, wrong);
-    if !is_made {
-        return;
-    }
-    let there = &*site;
-    let demote = |name: &'static str| {
-        let call = Call::new(Does::Demote, Who::Operator).on(name);
-        async move { command(there, driver, call, &["demote-super-admin", "--username", name]).await }
-    };
-    let is_neither = tokio::join!(demote("superadmin"), demote(DEPUTY)) == (false, false);
-    let wrong = is_neither.then(|| "neither of two super admins could be demoted".to_owned());
-    site.judge(Check::NobodyCanBeDemoted, wrong);
-}
-
-/// Runs a command of users-service. One that failed may have done part of what it does.
-async fn command(site: &Site, driver: &Driver, call: Call, arguments: &[&str]) -> bool {
-    let start = driver.now();
-    let output = site.processes.command_output(Service::Users, arguments).await;
-    let is_done = output.status.success();
-    let id = String::from_utf8_lossy(&output.stdout).split_whitespace().last().map(str::to_owned);
-    let answer = Answer { id: id.filter(|_| call.does == Does::Bootstrap), ..Default::default() };
-    let outcome = if is_done {
-        Outcome::Ok(Box::new(answer))
-    } else {
-        Outcome::Unknown(String::from_utf8_lossy(&output.stderr).chars().take(120).collect())
-    };
-    driver.note(start, call, outcome);
-    is_done
-}
-
 /// Everything is mended: each token is shown to each process once more, each password tried, and each list read.
 async fn last_looks(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) {
     let mut client = Client::new(driver, world, seed).patient();
@@ -323,12 +286,6 @@ async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Rec
         site.judge(Check::SecretInLog, secret.map(|line| format!("{} logs: {line}", name(service))));
         site.look_at_all_of(service).await;
     }
-    site.count_rows(history).await;
-    site.count_connections().await;
-    for Injected { fault, recovered, .. } in injected {
-        let is_lost = recovered.contains(&None);
-        let what = || format!("after \"{fault}\" some process did not do any more what an admin may ask for");
-        site.judge(Check::NotBack, is_lost.then(what));
     }
 }
 

@@ -15,6 +15,7 @@ pub struct Table {
     rounds: BTreeMap<Store, usize>,
     calls: usize,
     faults: BTreeMap<String, Times>,
+    overlaps: Times,
     agreed: Times,
     invariants: BTreeMap<Invariant, Judged>,
     missed: Vec<String>,
@@ -49,13 +50,14 @@ struct Times {
 }
 
 impl Times {
-    fn mean(&self) -> Duration {
-        let count = u32::try_from(self.took.len().max(1)).unwrap_or(u32::MAX);
-        self.took.iter().sum::<Duration>() / count
+    /// Of a fault that came with another each time there is none.
+    fn mean(&self) -> Option<Duration> {
+        let count = u32::try_from(self.took.len()).unwrap_or(u32::MAX);
+        (count > 0).then(|| self.took.iter().sum::<Duration>() / count)
     }
 
-    fn longest(&self) -> Duration {
-        self.took.iter().max().copied().unwrap_or_default()
+    fn longest(&self) -> Option<Duration> {
+        self.took.iter().max().copied()
     }
 }
 
@@ -67,7 +69,16 @@ impl Table {
         for injected in &report.injected {
             let times = self.faults.entry(injected.fault.to_string()).or_default();
             times.count += usize::from(injected.is_met);
-            times.took.extend(injected.recovered.iter().flatten());
+            let took = injected.recovered.iter().flatten();
+            match injected.overlaps {
+                None => times.took.extend(took),
+                // What it took after two is of neither.
+                Some(_) if injected.recovered.is_empty() => {}
+                Some(_) => {
+                    self.overlaps.count += 1;
+                    self.overlaps.took.extend(took);
+                }
+            }
         }
         self.agreed.count += 1;
         self.agreed.took.extend(report.agreed);
@@ -148,12 +159,16 @@ impl Table {
         let (sqlite, postgres) = (of(Store::Sqlite, "SQLite"), of(Store::Postgres, "PostgreSQL"));
         writeln!(f, "\nRounds: {sqlite}, {postgres}; {} calls.\n", self.calls)?;
         writeln!(f, "| fault | injected | mean time to recover | longest |\n|---|---|---|---|")?;
-        for (fault, times) in &self.faults {
-            writeln!(f, "| {fault} | {} | {} | {} |", times.count, ms(times.mean()), ms(times.longest()))?;
+        let faults = self.faults.iter().map(|(fault, times)| (fault.as_str(), times));
+        let others = [
+            ("two of these at once, whose times are in no other line", &self.overlaps),
+            ("both databases agree after the last call", &self.agreed),
+        ];
+        for (what, times) in faults.chain(others) {
+            let [mean, longest] =
+                [times.mean(), times.longest()].map(|took| took.map(ms).unwrap_or_default());
+            writeln!(f, "| {what} | {} | {mean} | {longest} |", times.count)?;
         }
-        let Times { count, .. } = self.agreed;
-        let (mean, longest) = (ms(self.agreed.mean()), ms(self.agreed.longest()));
-        writeln!(f, "| both databases agree after the last call | {count} | {mean} | {longest} |")?;
         if !self.missed.is_empty() {
             writeln!(f, "\nThe rounds did not do what they were to:\n")?;
         }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod intrusion;
+mod operators;
 mod own_account;
 mod probes;
 mod races;
@@ -16,6 +17,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+pub use self::operators::Operators;
 use crate::driver::{By, Driver, Patience};
 use crate::history::{Answer, Call, Does, Outcome, UNAUTHENTICATED, Who};
 use crate::world::{Held, World};
@@ -47,6 +49,7 @@ pub enum Action {
     ForgeAToken,
     RaceLogIns,
     UseAStaleEtag,
+    ChangeSuperAdmins,
 }
 
 /// How often each is done, in proportion.
@@ -77,6 +80,7 @@ pub const EVERYTHING: Mix = &[
     (Action::ForgeAToken, 3),
     (Action::RaceLogIns, 1),
     (Action::UseAStaleEtag, 2),
+    (Action::ChangeSuperAdmins, 2),
 ];
 
 /// One of many.
@@ -155,6 +159,7 @@ impl Client {
             Action::ForgeAToken => self.forge_a_token().await,
             Action::RaceLogIns => Box::pin(self.race_log_ins()).await,
             Action::UseAStaleEtag => self.use_a_stale_etag().await,
+            Action::ChangeSuperAdmins => Box::pin(self.change_super_admins()).await,
         }
     }
 

@@ -84,6 +84,8 @@ checks! {
 
     /// No super admin is active, and one was.
     NoSuperAdmin breaks I7,
+    /// At some moment no super admin was active, after one was.
+    NoSuperAdminMeanwhile breaks I7,
 
     /// A repeat made another user.
     RepeatMadeAnother breaks I8,

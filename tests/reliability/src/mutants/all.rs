@@ -191,7 +191,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "demote_super_admin.last_may_go",
         is: "the last active super admin may be demoted",
-        found_by: &[Check::NoSuperAdmin],
+        found_by: &[Check::NoSuperAdmin, Check::NoSuperAdminMeanwhile],
         lasts: NOT_AT_WORK,
         ..PLAIN
     },

@@ -96,7 +96,7 @@ impl Fault {
     #[must_use]
     pub fn of(store: Store) -> Vec<Self> {
         let services = [Service::Auth, Service::Users];
-        let mut faults = vec![Self::KillEverything];
+        let mut faults = vec![Self::KillEverything, Self::DieInTheFeed];
         for service in services {
             faults.extend([
                 Self::Kill(service),
@@ -108,11 +108,9 @@ impl Fault {
         }
         faults.extend(Trouble::ALL.map(|trouble| Self::Link(Way::ToAuth, trouble)));
         match store {
-            Store::Sqlite => faults.extend([
-                Self::DieInTheFeed,
-                Self::FullDisk(Service::Auth),
-                Self::FullDisk(Service::Users),
-            ]),
+            Store::Sqlite => {
+                faults.extend([Self::FullDisk(Service::Auth), Self::FullDisk(Service::Users)]);
+            }
             Store::Postgres => {
                 faults.extend([
                     Self::CrashDatabase,
@@ -137,6 +135,24 @@ impl Fault {
             }
         }
         faults
+    }
+
+    /// How long it is left so, where others are for this long.
+    #[must_use]
+    pub(super) const fn lasts(self, hold: Duration) -> Duration {
+        match self {
+            // Long enough for a deadline to pass now and then.
+            Self::Link(..) => hold.saturating_add(hold),
+            // There is nothing to mend.
+            Self::CutConnections(_) => Duration::ZERO,
+            _ => hold,
+        }
+    }
+
+    /// Whether processes end of it, and others are started in their places.
+    #[must_use]
+    pub(super) const fn ends_processes(self) -> bool {
+        matches!(self, Self::Kill(_) | Self::KillEverything | Self::Terminate(_) | Self::DieInTheFeed)
     }
 }
 

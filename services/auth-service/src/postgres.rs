@@ -123,7 +123,7 @@ impl Store for PgStore {
     async fn begin(&self) -> Result<PgTx, StoreError> {
         // A defect: a connection is left behind.
         if mutant("begin.leaves_a_connection") {
-            std::mem::forget(self.reader.database.connect_directly().await);
+            std::mem::forget(Box::pin(self.reader.database.connect_directly()).await);
         }
         let begun = usage::begun(measurements::DATABASE, self.reader.database.begin()).await;
         Ok(self.tx(begun.map_err(failed)?))

@@ -48,12 +48,12 @@ const GOES_ON: Duration = Duration::from_mins(1);
 pub async fn lasts(plan: &Plan, driver: &Driver, begun: Instant) {
     let waited = Instant::now();
     loop {
-        let is_done = match plan.defect {
-            Some(mutant) => begun.elapsed() >= plan.lasts || mutant.shows_in(&driver.history()).is_some(),
-            None => {
-                let is_late = waited.elapsed() >= GOES_ON;
-                begun.elapsed() >= plan.lasts && (is_late || too_seldom(plan, &driver.history()).is_empty())
-            }
+        let is_over = begun.elapsed() >= plan.lasts;
+        let is_done = if let Some(mutant) = plan.defect {
+            is_over || mutant.shows_in(&driver.history()).is_some()
+        } else {
+            let is_late = waited.elapsed() >= GOES_ON;
+            is_over && (is_late || too_seldom(plan, &driver.history()).is_empty())
         };
         if is_done {
             return;

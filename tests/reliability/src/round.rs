@@ -282,7 +282,10 @@ async fn agreement(
 async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Record], injected: &[Injected]) {
     let traces = secrets(site, driver, world);
     for service in [Service::Auth, Service::Users] {
-        let secret = found(&traces, &site.processes.log(service));
+        let log = site.processes.log(service);
+        let secret = found(&traces, &log);
+        // Each line is looked at.
+        site.judged(Check::SecretInLog, log.lines().count().saturating_sub(1));
         site.judge(Check::SecretInLog, secret.map(|line| format!("{} logs: {line}", name(service))));
         site.look_at_all_of(service).await;
     }

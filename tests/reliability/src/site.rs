@@ -73,6 +73,11 @@ impl Site {
         self.findings.judge(check, wrong, []);
     }
 
+    /// So many things more were looked at.
+    pub fn judged(&mut self, check: Check, times: usize) {
+        self.findings.judged(check, times);
+    }
+
     /// What was seen since the beginning.
     pub fn take_findings(&mut self) -> Findings {
         std::mem::take(&mut self.findings)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use e2e::{Cut, Service};
 
 use super::mixes::{
-    CREATIONS, FORGERIES, GUESSES, LISTS, LOG_INS, NAMES, PASSWORDS, RACES, ROLES, SESSIONS, STATES,
+    CREATIONS, FORGERIES, GUESSES, LISTS, LOG_INS, NAMES, PASSWORDS, RACES, READS, ROLES, SESSIONS, STATES,
 };
 use super::{LASTS, Mutant};
 use crate::checker::Check;
@@ -344,18 +344,21 @@ pub const MUTANTS: &[Mutant] = &[
         name: "call.leaves_a_task",
         is: "every call of users-service leaves a task behind",
         found_by: &[Check::Tasks],
+        mix: READS,
         ..PLAIN
     },
     Mutant {
         name: "call.leaves_a_file",
         is: "every call of users-service leaves a file open",
         found_by: &[Check::Descriptors],
+        mix: READS,
         ..PLAIN
     },
     Mutant {
         name: "call.leaves_memory",
         is: "every call of users-service keeps half a MiB",
         found_by: &[Check::Memory],
+        mix: READS,
         ..PLAIN
     },
     Mutant {

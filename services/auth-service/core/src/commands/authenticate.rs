@@ -108,7 +108,8 @@ fn remembered(id: &SessionId, live: Option<LiveSession>) -> Option<LiveSession> 
     if let Some(live) = &live {
         seen.entry(id.to_string()).or_insert_with(|| live.clone());
     }
-    if LOOKS.fetch_add(1, Ordering::Relaxed) % 2 == 0 { live } else { seen.get(&id.to_string()).cloned() }
+    let is_looked_at = LOOKS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+    if is_looked_at { live } else { seen.get(&id.to_string()).cloned() }
 }
 
 /// A session after its use was noted.

@@ -67,7 +67,7 @@ pub(super) async fn strike(site: &mut Site, blow: Blow, hold: Duration) -> Struc
         Fault::CrashDatabase => server(site).crash().await,
         Fault::FreezeDatabase => server(site).freeze().await,
         Fault::MoveClock(service) => {
-            let seconds = if hold.as_millis() % 2 == 0 { 20 } else { -20 };
+            let seconds = if hold.as_millis().is_multiple_of(2) { 20 } else { -20 };
             site.processes.move_clock(service, replica, TimeDelta::seconds(seconds));
         }
     }

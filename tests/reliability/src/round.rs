@@ -289,6 +289,13 @@ async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Rec
         site.judge(Check::SecretInLog, secret.map(|line| format!("{} logs: {line}", name(service))));
         site.look_at_all_of(service).await;
     }
+    site.count_rows(history).await;
+    site.count_connections().await;
+    for Injected { fault, overlaps, recovered, .. } in injected {
+        let other = overlaps.map(|other| format!(" and \"{other}\"")).unwrap_or_default();
+        let what =
+            || format!("after \"{fault}\"{other} some process did not do any more what an admin may ask for");
+        site.judge(Check::NotBack, recovered.contains(&None).then(what));
     }
 }
 

@@ -148,7 +148,7 @@ impl Table {
             let none = Judged::default();
             let Judged { rounds, times, faults, violations } =
                 self.invariants.get(&invariant).unwrap_or(&none);
-            let (says, mean) = (invariant.says(), ms(faults.mean()));
+            let (says, mean) = (invariant.says(), faults.mean().map(ms).unwrap_or_default());
             write!(f, "| {invariant}: {says} | {rounds} | {times} | {violations} ")?;
             writeln!(f, "| {} | {mean} |", faults.count)?;
         }

@@ -126,10 +126,11 @@ fn timeout(sent: &HeaderMap, received: &HeaderMap, left: Duration) {
 /// One to eight digits and a unit, as the protocol of gRPC has it.
 fn asked(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
-    let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let number = digits.iter().fold(0_u64, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')));
-    let nanoseconds: u64 = match unit {
-        _ if !is_number => return None,
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    let nanoseconds = match unit {
         b'n' => 1,
         b'u' => 1_000,
         b'm' => 1_000_000,

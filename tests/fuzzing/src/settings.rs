@@ -50,16 +50,12 @@ pub(crate) fn read<C>(
     let report = shown(&first);
     assert_eq!(report, shown(&second), "another outcome of the same settings");
     assert!(!report.contains(TOKEN) || input.contains(TOKEN), "a secret is shown: {report}");
-    match first {
-        Ok((config, effective)) => {
-            is_toml(&effective);
-            Some(config)
-        }
-        Err(_) => {
-            assert!(!report.trim().is_empty(), "refused without a reason");
-            None
-        }
-    }
+    let Ok((config, effective)) = first else {
+        assert!(!report.trim().is_empty(), "refused without a reason");
+        return None;
+    };
+    is_toml(&effective);
+    Some(config)
 }
 
 fn layers(prefix: &'static str, defaults: &[(&str, String)], file: &Path, environment: &str) -> Layers {

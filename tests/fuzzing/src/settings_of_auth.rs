@@ -121,6 +121,8 @@ fn hashes(settings: &Argon2Settings) {
 fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "",
+        "[session]\nidle_timeout=\"24h\"",
+        "\n---\nSESSION__IDLE_TIMEOUT=24h",
         "[session]\nidle_timeout = \"30m\"\nabsolute_timeout = \"24h\"\nrefresh_threshold_ratio = 0.2\nmax_per_user = 20\n",
         "[server]\nlisten = \"127.0.0.1:50051\"\ninternal_listen = \"[::1]:0\"\ndrain = \"20s\"\nreflection = true\n",
         "[password]\nmin_length = 15\nargon2_memory_kib = 19456\nargon2_iterations = 2\nqueue_wait = \"1s\"\n\

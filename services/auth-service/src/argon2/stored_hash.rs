@@ -129,8 +129,10 @@ impl Stored {
 
 /// What the fuzz targets see of stored hashes.
 #[cfg(feature = "fuzzing")]
-pub mod fuzzing {
-    use super::*;
+pub(crate) mod fuzzing {
+    use super::{
+        Argon2Settings, Cause, Cost, Memory, PasswordHash, RawPassword, Stored, UserId, Verdict, verify,
+    };
 
     /// What a verification of this hash would cost, if it is one.
     #[must_use]

@@ -12,7 +12,9 @@ use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
 use tower::Layer as _;
 
-use super::*;
+use super::{
+    Arc, CallLayer, IpNet, PageTokens, UseCases, Workloads, auth_server, identity_server, internal, public,
+};
 use crate::workload::{Allowance, Tokens, Workload};
 
 static PUBLIC: LazyLock<CallLayer> =

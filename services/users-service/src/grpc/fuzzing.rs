@@ -12,7 +12,7 @@ use tower::Layer as _;
 use users_core::queries::Place;
 use users_core::testing::{Fakes, World};
 
-use super::*;
+use super::{CallLayer, Error, PageTokens, Users, page, public, users_server};
 
 static PUBLIC: LazyLock<CallLayer> =
     LazyLock::new(|| public(users(&World::new()), false).expect("good descriptors").layer);

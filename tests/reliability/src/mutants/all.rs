@@ -363,7 +363,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "begin.leaves_a_connection",
-        is: "every unit of work of auth-service leaves a connection behind",
+        is: "units of work of auth-service leave connections behind",
         found_by: &[Check::Connections],
         store: Store::Postgres,
         mix: SESSIONS,

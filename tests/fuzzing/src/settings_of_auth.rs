@@ -1,7 +1,8 @@
 //! The settings of auth-service: whatever is in them is refused, or within its bounds.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -66,18 +67,24 @@ const PEPPER: &str = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 static KEY: LazyLock<File> = LazyLock::new(|| {
     let mut file = tempfile::tempfile().expect("a file");
+    file.set_permissions(Permissions::from_mode(0o600)).expect("for its owner's eyes only");
     file.write_all(access_tokens::pem().as_bytes()).expect("a key is written");
     file
 });
 
-fn run(input: &[u8]) {
+/// The settings, unless they are refused.
+fn taken(input: &[u8]) -> Option<Config> {
     let defaults = [
         ("database.url", "sqlite:///data/auth.sqlite".to_owned()),
         ("token.signing_key_file", path_of(&KEY).display().to_string()),
         ("password.peppers", PEPPER.to_owned()),
         ("workload.token", TOKEN.to_owned()),
     ];
-    let Some(config) = read(input, "AUTH", &defaults, Config::read) else { return };
+    read(input, "AUTH", &defaults, Config::read)
+}
+
+fn run(input: &[u8]) {
+    let Some(config) = taken(input) else { return };
     sessions(&config.sessions);
     hashes(&config.argon2);
     let is_known = |workload: &auth_service::Workload| workload.tokens.is_some() || workload.san.is_some();
@@ -123,6 +130,8 @@ fn seeds() -> Vec<Vec<u8>> {
         "",
         "[session]\nidle_timeout=\"24h\"",
         "\n---\nSESSION__IDLE_TIMEOUT=24h",
+        // One digit less of the second is less than the first.
+        "[session]\nidle_timeout=\"8888888s\"\nabsolute_timeout=\"8888888s\"",
         "[session]\nidle_timeout = \"30m\"\nabsolute_timeout = \"24h\"\nrefresh_threshold_ratio = 0.2\nmax_per_user = 20\n",
         "[server]\nlisten = \"127.0.0.1:50051\"\ninternal_listen = \"[::1]:0\"\ndrain = \"20s\"\nreflection = true\n",
         "[password]\nmin_length = 15\nargon2_memory_kib = 19456\nargon2_iterations = 2\nqueue_wait = \"1s\"\n\
@@ -136,4 +145,15 @@ fn seeds() -> Vec<Vec<u8>> {
          WORKLOAD__CLIENTS__0__NAME=x\nWORKLOAD__CLIENTS__0__ALLOW=full\n",
     ];
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or no input would ever come to what is asked of settings that are taken.
+    #[test]
+    fn what_has_to_be_given_is_enough() {
+        assert!(taken(b"").is_some());
+    }
 }

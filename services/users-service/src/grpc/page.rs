@@ -1,7 +1,6 @@
 //! Page tokens: the place where a page begins, sealed together with the question that it answers.
 
 use api::users as pb;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use fail_point::mutant;
 use grpc_kit::PageTokens;
 use identity::UserId;
@@ -70,9 +69,10 @@ fn sessions_of(user: &UserKey) -> Vec<u8> {
     }
 }
 
-/// For the defect: four bytes that nobody guesses, in a token that is fit to be read otherwise.
+/// For the defect: four bytes that nobody guesses, compared as one number, which a fuzzer that is guided is told of.
 fn begins_with_a_word(token: &str) -> bool {
-    matches!(URL_SAFE_NO_PAD.decode(token).as_deref(), Ok([_, b'r', b'o', b'o', b't', ..]))
+    let word = token.as_bytes().first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+    word.is_some_and(|word| word == u32::from_be_bytes(*b"root"))
 }
 
 fn encode(place: &Place) -> Vec<u8> {

@@ -53,6 +53,7 @@ const fn operators_refusal(error: &AdministrationError) -> &'static str {
         AdministrationError::SuperAdminExists => "super admin exists",
         AdministrationError::BootstrapRunning => "bootstrap running",
         AdministrationError::BootstrapUnfinished(_) => "bootstrap unfinished",
+        AdministrationError::DemotedSince(_) => "demoted since",
         AdministrationError::NotASuperAdmin(_) => "not a super admin",
         AdministrationError::LastActiveSuperAdmin(_) => "last active super admin",
         AdministrationError::Failed(error) => refusal(error),

@@ -4,55 +4,27 @@
 //! only the one of a queue. Nothing here reads a clock; time moves to the next timer when nothing else can go on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
-
-use fail_point::mutant;
 
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::effect::{Effect, End, Ticks};
-use crate::weather::{Fault, Weather};
+use crate::weather::Weather;
+
+mod dice;
+mod life;
+mod node;
+mod story;
+mod time;
+
+pub(crate) use node::Node;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Clock = Box<dyn Fn(Duration) + Send>;
 type Boot = Arc<dyn Fn() + Send + Sync>;
-
-/// Who does something: what dies together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Node {
-    /// The run itself; it never dies, nor do the next three.
-    World,
-    /// What carries messages.
-    Network,
-    /// What keeps a commit that is under way.
-    Disk,
-    /// Those who call.
-    Client,
-    /// A process of auth-service.
-    Auth(u8),
-    /// A process of users-service.
-    Users(u8),
-    /// A command that an operator runs.
-    Operator(u8),
-}
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::World => f.write_str("world"),
-            Self::Network => f.write_str("network"),
-            Self::Disk => f.write_str("disk"),
-            Self::Client => f.write_str("client"),
-            Self::Auth(number) => write!(f, "auth-{number}"),
-            Self::Users(number) => write!(f, "users-{number}"),
-            Self::Operator(number) => write!(f, "operator-{number}"),
-        }
-    }
-}
 
 /// What a piece of work is part of.
 #[derive(Clone)]
@@ -293,208 +265,6 @@ impl Sim {
         }
         drop(state);
         drop(before);
-    }
-
-    // ------------------------------------------------------------------------------------------------- life and death
-
-    /// How a node begins a life.
-    pub(crate) fn boots_by(&self, node: Node, boot: impl Fn() + Send + Sync + 'static) {
-        self.state().boots.insert(node, Arc::new(boot));
-    }
-
-    /// Begins a life of a node that is dead.
-    pub(crate) fn boot(&self, node: Node) {
-        let mut state = self.state();
-        state.alive.insert(node);
-        let boot = state.boots.get(&node).cloned();
-        drop(state);
-        if let Some(boot) = boot {
-            boot();
-        }
-    }
-
-    pub(crate) fn is_up(&self, node: Node) -> bool {
-        self.state().alive.contains(&node)
-    }
-
-    /// Ends the life of a node, and all that it was doing; what can be booted is, after a while.
-    pub(crate) fn kill(&self, node: Node) {
-        let mut state = self.state();
-        state.alive.remove(&node);
-        let ids: Vec<u64> =
-            state.tasks.iter().filter(|(_, task)| task.part.node == node).map(|(id, _)| *id).collect();
-        let dead: Vec<_> = ids.iter().filter_map(|id| state.tasks.remove(id)).collect();
-        // The defect of the mutant: nobody starts it again.
-        let comes_back = state.boots.contains_key(&node) && !mutant("boots.never");
-        let pause = Duration::from_millis(state.dice.below(4_000));
-        drop(state);
-        drop(dead);
-        if comes_back {
-            let sim = self.clone();
-            self.spawn_apart(Node::World, "boot", async move {
-                sim.sleep(pause).await;
-                sim.tell(|| format!("{node} is started again"));
-                sim.boot(node);
-            });
-        }
-    }
-
-    /// A step of the running work: others go on meanwhile, and its node may die before it is done.
-    pub(crate) async fn step(&self, at: &'static str) {
-        self.pause().await;
-        if self.dies(at) {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    fn dies(&self, at: &'static str) -> bool {
-        let mut state = self.state();
-        let Some((_, part)) = state.running.clone() else { return false };
-        let visits = state.counts.visit(part.name, at);
-        if !matches!(part.node, Node::Auth(_) | Node::Users(_) | Node::Operator(_)) {
-            return false;
-        }
-        let chance = if visits <= 2 { state.weather.first_crash } else { state.weather.crash };
-        let dies = state.dice.in_a_million(chance);
-        if dies {
-            state.counts.crash(part.name, at);
-            drop(state);
-            self.tell(|| format!("dies before {at}"));
-            self.kill(part.node);
-        } else {
-            drop(state);
-            self.tell(|| at.to_owned());
-        }
-        dies
-    }
-
-    async fn pause(&self) {
-        let micros = {
-            let State { dice, weather, .. } = &mut *self.state();
-            match dice.below(2) {
-                _ if dice.in_a_million(weather.stall) => dice.below(60_000),
-                0 => 0,
-                _ => dice.below(2_500),
-            }
-        };
-        if micros == 0 { self.yield_now().await } else { self.sleep(Duration::from_micros(micros)).await }
-    }
-
-    async fn yield_now(&self) {
-        let mut yielded = false;
-        std::future::poll_fn(move |cx| {
-            if yielded {
-                return Poll::Ready(());
-            }
-            yielded = true;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-    }
-
-    // -------------------------------------------------------------------------------------------------- time and dice
-
-    /// Since the beginning of the run.
-    pub(crate) fn now(&self) -> Duration {
-        self.state().now
-    }
-
-    /// Tells a clock how much time has passed, whenever some has.
-    pub(crate) fn drives(&self, clock: impl Fn(Duration) + Send + 'static) {
-        self.state().clocks.push(Box::new(clock));
-    }
-
-    pub(crate) fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
-        let sim = self.clone();
-        let mut until = None;
-        std::future::poll_fn(move |cx| {
-            let mut state = sim.state();
-            let at = *until.get_or_insert(state.now + duration);
-            if state.now >= at {
-                return Poll::Ready(());
-            }
-            state.next += 1;
-            let key = (at, state.next);
-            state.timers.insert(key, cx.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    /// What comes of some work, if it does in time.
-    pub(crate) async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
-        let mut end = std::pin::pin!(self.sleep(time));
-        std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => end.as_mut().poll(cx).map(|()| None),
-        })
-        .await
-    }
-
-    pub(crate) fn below(&self, limit: u64) -> u64 {
-        self.state().dice.below(limit)
-    }
-
-    /// One of several.
-    pub(crate) fn one_of<T: Clone>(&self, several: &[T]) -> Option<T> {
-        if several.is_empty() {
-            return None;
-        }
-        let index = self.below(several.len() as u64);
-        several.get(usize::try_from(index).ok()?).cloned()
-    }
-
-    /// Whether this goes wrong now; it is counted when it does.
-    pub(crate) fn suffers(&self, fault: Fault) -> bool {
-        let mut state = self.state();
-        let chance = state.weather.chance(fault);
-        let suffers = state.dice.in_a_million(chance);
-        if suffers {
-            state.counts.fault(fault);
-        }
-        suffers
-    }
-
-    pub(crate) fn in_a_million(&self, times: u32) -> bool {
-        self.state().dice.in_a_million(times)
-    }
-
-    pub(crate) fn weather(&self) -> Weather {
-        self.state().weather.clone()
-    }
-
-    pub(crate) fn clear_up(&self) {
-        self.state().weather.clear_up();
-    }
-
-    // ------------------------------------------------------------------------------------------------------ the story
-
-    /// What happened, for whoever reads the story.
-    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
-        let mut state = self.state();
-        if state.story.is_none() {
-            return;
-        }
-        let (node, name) = match &state.running {
-            Some((_, part)) => (part.node, part.name),
-            None => (Node::World, ""),
-        };
-        let line = format!("{:>10.6}  {node:<10}  {name:<24}  {}", state.now.as_secs_f64(), what());
-        if let Some(story) = &mut state.story {
-            story.push(line);
-        }
-    }
-
-    pub(crate) fn count(&self, count: impl FnOnce(&mut Counts)) {
-        count(&mut self.state().counts);
-    }
-
-    /// What was counted, and the story.
-    pub(crate) fn ending(&self) -> (Counts, Vec<String>) {
-        let mut state = self.state();
-        state.counts.moments = self.ticks.now();
-        (state.counts.clone(), state.story.take().unwrap_or_default())
     }
 
     /// Ends everything that is still under way: pieces of work hold the run, and the run holds them.

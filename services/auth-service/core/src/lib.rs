@@ -4,6 +4,7 @@
 //! adapter; this crate cannot name tonic, prost, sqlx or tokio. Time, randomness and ids come through ports.
 
 pub mod commands;
+mod defects;
 pub mod domain;
 mod error;
 pub mod ports;

@@ -147,6 +147,9 @@ pub enum AdministrationError {
     /// An earlier bootstrap of another name was cut off; it has to be finished first.
     #[error("an earlier bootstrap of {0} was not finished: run it again for that username")]
     BootstrapUnfinished(Username),
+    /// An earlier bootstrap of this name was cut off after it had made the super admin, who was demoted since.
+    #[error("{0} was made a super admin and demoted since, and stays a user")]
+    DemotedSince(Username),
     /// The user is not a super admin.
     #[error("{0} is not a super admin")]
     NotASuperAdmin(Username),

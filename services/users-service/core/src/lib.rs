@@ -5,6 +5,7 @@
 //! Accounts, passwords and sessions belong to another service; here they are a projection and a port.
 
 pub mod commands;
+mod defects;
 pub mod domain;
 pub mod error;
 pub mod ports;

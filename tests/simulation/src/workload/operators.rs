@@ -18,6 +18,7 @@ impl From<AdministrationError> for Failure {
             AdministrationError::SuperAdminExists => Self::ByTheRules("a super admin exists"),
             AdministrationError::BootstrapRunning => Self::ByTheRules("another bootstrap is running"),
             AdministrationError::BootstrapUnfinished(_) => Self::ByTheRules("another one is unfinished"),
+            AdministrationError::DemotedSince(_) => Self::ByTheRules("it was demoted since"),
             AdministrationError::NotASuperAdmin(_) => Self::ByTheRules("not a super admin"),
             AdministrationError::LastActiveSuperAdmin(_) => Self::ByTheRules("the last super admin"),
             AdministrationError::Failed(error) => error.into(),

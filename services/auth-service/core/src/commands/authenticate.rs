@@ -1,17 +1,13 @@
 //! Says who is behind an access token. The call that every other one begins with, so it reads one row and writes none;
 //! what a use of the session leaves behind is a unit of work of its own, [`UseSession`], which is seldom due.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use fail_point::mutant;
 use identity::Timestamp;
 
 use super::{Context, Trace};
-use crate::Error;
 use crate::domain::{Account, AccountState, Claims, LiveSession, RenewedToken, Session, SessionId};
 use crate::ports::{Clock as _, Ports, Reader as _, Store, TokenSigner as _, Transaction as _};
+use crate::{Error, defects};
 
 /// A presented access token.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +62,7 @@ impl Authenticate<'_> {
         let live = cx.store.reader().live_session(&claims.session_id).await?;
         // A defect: a process believes what it has seen once, every other time.
         let believes = mutant("authenticate.believes_its_memory");
-        let Some(live) = (if believes { remembered(&claims.session_id, live) } else { live }) else {
+        let Some(live) = (if believes { defects::remembered(&claims.session_id, live) } else { live }) else {
             return Ok(Err(Denial::Revoked));
         };
         Ok(self.judge(cx, &claims, live))
@@ -98,18 +94,6 @@ impl Authenticate<'_> {
         });
         Ok(Authenticated { principal: Principal { session, account }, due })
     }
-}
-
-/// What this process has seen of a session first. Only the defect remembers anything.
-fn remembered(id: &SessionId, live: Option<LiveSession>) -> Option<LiveSession> {
-    static SEEN: Mutex<BTreeMap<String, LiveSession>> = Mutex::new(BTreeMap::new());
-    static LOOKS: AtomicU64 = AtomicU64::new(0);
-    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(live) = &live {
-        seen.entry(id.to_string()).or_insert_with(|| live.clone());
-    }
-    let is_looked_at = LOOKS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
-    if is_looked_at { live } else { seen.get(&id.to_string()).cloned() }
 }
 
 /// A session after its use was noted.

@@ -3,16 +3,14 @@
 //! The owner of accounts alone admits; the state that is projected here is for display and refuses nobody. The role is
 //! read on the primary for every call, so a change of it acts on the very next one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use fail_point::mutant;
 use identity::AccountVersion;
 
 use crate::commands::{Context, target};
-use crate::domain::{AccessToken, Actor, Authenticated, Principal, RenewedToken, Role, User, UserKey};
+use crate::defects;
+use crate::domain::{AccessToken, Actor, Authenticated, Principal, RenewedToken, User, UserKey};
 use crate::error::Error;
-use crate::ports::{IdentityProvider as _, Ports, ProviderError, Store as _};
+use crate::ports::{IdentityProvider as _, Ports, Store as _};
 
 /// Asks who the bearer of a token is.
 #[derive(Clone, Debug)]
@@ -41,7 +39,7 @@ impl Authenticate {
         };
         // A defect: after an outage everybody is taken for a user.
         if mutant("authenticate.outage_takes_the_role") {
-            return without_its_role_after_an_outage(authentication);
+            return defects::without_its_role_after_an_outage(authentication);
         }
         authentication
     }
@@ -52,7 +50,7 @@ impl Authenticate {
             // A defect: whom nobody can vouch for is answered as nobody.
             Err(_) if mutant("authenticate.outage_is_a_denial") => Authenticated::Denied,
             // A defect: whoever calls while nobody can be vouched for is taken for whoever was let in last.
-            answer if mutant("authenticate.outage_lets_in") => or_whoever_was_last(answer)?,
+            answer if mutant("authenticate.outage_lets_in") => defects::or_whoever_was_last(answer)?,
             authenticated => authenticated?,
         };
         match authenticated {
@@ -60,31 +58,6 @@ impl Authenticate {
             Authenticated::Denied => Err(Error::Unauthenticated),
         }
     }
-}
-
-/// For the defect: what is answered, and after an outage whom this process let in last.
-fn or_whoever_was_last(answer: Result<Authenticated, ProviderError>) -> Result<Authenticated, ProviderError> {
-    static LAST: Mutex<Option<Principal>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Ok(Authenticated::Admitted { principal, .. }) = &answer {
-        *last = Some(principal.clone());
-    }
-    match last.clone().filter(|_| answer.is_err()) {
-        Some(principal) => Ok(Authenticated::Admitted { principal, renewed: None }),
-        None => answer,
-    }
-}
-
-/// For the defect: what is answered, and after an outage by the least role.
-fn without_its_role_after_an_outage(answer: Authentication) -> Authentication {
-    static WAS_AWAY: AtomicBool = AtomicBool::new(false);
-    let Authentication { renewed, caller } = answer;
-    if matches!(caller, Err(Error::IdentityProviderUnavailable(_))) {
-        WAS_AWAY.store(true, Ordering::Relaxed);
-    }
-    let is_to_go = WAS_AWAY.load(Ordering::Relaxed);
-    let caller = caller.map(|actor| if is_to_go { Actor { role: Role::User, ..actor } } else { actor });
-    Authentication { renewed, caller }
 }
 
 async fn actor<P: Ports>(cx: &Context<P>, principal: Principal) -> Result<Actor, Error> {
@@ -104,6 +77,7 @@ fn has_reached(user: &User, version: &AccountVersion) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Role;
     use crate::testing::World;
 
     async fn authenticate(world: &World, token: Option<AccessToken>) -> Authentication {

@@ -2,7 +2,8 @@
 //! promotion, since sign-up is open before anybody administers.
 //!
 //! In two steps, so that a generated password can be put where it is not lost *before* the account has it: [`prepare`]
-//! decides and reserves, [`finish`] registers. What is cut off in between is resumed with the same id.
+//! decides and reserves, [`finish`] registers. What is cut off in between is resumed with the same id, unless what it
+//! made was demoted since: that is not undone.
 //!
 //! [`prepare`]: BootstrapSuperAdmin::prepare
 //! [`finish`]: PreparedSuperAdmin::finish
@@ -16,7 +17,7 @@ use crate::domain::{Account, Role, User, UserKey};
 use crate::error::{AdministrationError, Error};
 use crate::ports::{
     Bootstraps as _, IdentityProvider as _, Ids as _, Ports, ProviderError, Reservations as _, Roles as _,
-    Store, Transaction as _,
+    Store, Transaction as _, UserRows as _,
 };
 
 /// Asks for a super admin.
@@ -45,7 +46,15 @@ impl BootstrapSuperAdmin {
         let lock = cx.store.bootstrap_lock().await?.ok_or(AdministrationError::BootstrapRunning)?;
         let mut tx = cx.store.begin().await?;
         let (id, username, resumed) = match tx.unfinished_bootstrap().await? {
-            Some((id, name)) if name.canonical() == self.username.canonical() => (id, name, true),
+            Some((id, name)) if name.canonical() == self.username.canonical() => {
+                let user = tx.lock_user(&UserKey::Id(id)).await?;
+                if user.is_some_and(|user| user.role != Role::SuperAdmin) {
+                    tx.end_bootstrap().await?;
+                    tx.commit().await?;
+                    return Err(AdministrationError::DemotedSince(name));
+                }
+                (id, name, true)
+            }
             Some((_, name)) => return Err(AdministrationError::BootstrapUnfinished(name)),
             None => {
                 // A defect: there is one and no more.
@@ -71,6 +80,11 @@ impl<P: Ports> PreparedSuperAdmin<P> {
             Ok(account) => {
                 let user = target::applied(cx, &account).await?.user;
                 end(cx).await?;
+                if user.role != Role::SuperAdmin {
+                    return Err(
+                        Error::OutcomeUnknown("the role was changed by somebody else since".into()).into()
+                    );
+                }
                 Ok(user)
             }
             Err(ProviderError::UsernameTaken) => {
@@ -114,6 +128,7 @@ async fn end<P: Ports>(cx: &Context<P>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::DemoteSuperAdmin;
     use crate::testing::{Fakes, World, a_password, a_username};
 
     async fn prepare(
@@ -127,6 +142,10 @@ mod tests {
     async fn bootstrap(world: &World, name: &str, force: bool) -> Result<User, AdministrationError> {
         let prepared = prepare(world, name, force).await?;
         prepared.finish(&world.commands(), &a_password("correct horse battery")).await
+    }
+
+    async fn found(world: &World, name: &str) -> User {
+        target::find(&world.commands(), &UserKey::Username(a_username(name))).await.unwrap()
     }
 
     #[tokio::test]
@@ -161,6 +180,37 @@ mod tests {
         let user = prepared.finish(&world.commands(), &password).await.unwrap();
         assert_eq!((user.role, world.provider.accounts()), (Role::SuperAdmin, 1));
         assert_eq!(world.provider.password_of(user.id), password);
+    }
+
+    #[tokio::test]
+    async fn one_whose_super_admin_was_demoted_since_is_over_and_changes_nothing() {
+        let world = World::new();
+        world.user("other", Role::SuperAdmin).await;
+        world.provider.lose_the_next_reply();
+        bootstrap(&world, "superadmin", true).await.unwrap_err();
+        let user = found(&world, "superadmin").await;
+        let password = world.provider.password_of(user.id);
+        DemoteSuperAdmin { username: user.username.clone() }.execute(&world.commands()).await.unwrap();
+        let resumed = bootstrap(&world, "superadmin", true).await;
+        assert!(matches!(resumed, Err(AdministrationError::DemotedSince(_))));
+        assert_eq!(world.find(user.id).await.unwrap().role, Role::User);
+        assert_eq!(world.provider.password_of(user.id), password);
+        bootstrap(&world, "another", true).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_is_demoted_while_it_goes_on_is_not_called_a_super_admin() {
+        let world = World::new();
+        world.user("other", Role::SuperAdmin).await;
+        world.provider.lose_the_next_reply();
+        bootstrap(&world, "superadmin", true).await.unwrap_err();
+        let resumed = prepare(&world, "superadmin", true).await.unwrap();
+        let user = found(&world, "superadmin").await;
+        DemoteSuperAdmin { username: user.username.clone() }.execute(&world.commands()).await.unwrap();
+        let outcome = resumed.finish(&world.commands(), &a_password("a different long one")).await;
+        assert!(matches!(outcome, Err(AdministrationError::Failed(Error::OutcomeUnknown(_)))));
+        assert_eq!(world.find(user.id).await.unwrap().role, Role::User);
+        bootstrap(&world, "another", true).await.unwrap();
     }
 
     #[tokio::test]

@@ -115,7 +115,7 @@ impl PasswordHasher for Argon2Hasher {
     async fn admit(&self) -> Result<Permit, Error> {
         let turn = Arc::new(self.admission.admit().await?);
         let (settings, threads) = (Arc::clone(&self.settings), Arc::clone(&self.threads));
-        Ok(Permit { settings, admission: self.admission.clone(), threads, turn })
+        Ok(Permit { settings, threads, turn })
     }
 }
 
@@ -123,7 +123,6 @@ impl PasswordHasher for Argon2Hasher {
 #[derive(Debug)]
 pub(crate) struct Permit {
     settings: Arc<Argon2Settings>,
-    admission: Admission,
     threads: Arc<Threads>,
     turn: Arc<Turn>,
 }
@@ -133,15 +132,13 @@ impl Permit {
         &self,
         work: impl FnOnce(&Argon2Settings, &mut Memory) -> Result<T, Cause> + Send + 'static,
     ) -> Result<T, Error> {
-        if call::is_abandoned() {
-            return Err(self.admission.abandoned().into());
-        }
-        self.turn.hashes();
+        let core = self.turn.core().await?;
         let (settings, turn) = (Arc::clone(&self.settings), Arc::clone(&self.turn));
         let hashed = self.threads.run(move |memory| {
             let began = Instant::now();
             let result = work(&settings, memory);
             histogram!("tandem_hash_duration_seconds").record(began.elapsed());
+            drop(core);
             drop(turn);
             result
         });

@@ -6,6 +6,7 @@
 //! What comes before the drain is the caller's: telling health checks, waiting until load balancers noticed.
 
 mod connection;
+mod crowd;
 mod in_flight;
 mod places;
 mod preface;
@@ -23,6 +24,7 @@ use tonic::service::Routes;
 use tower::Layer as _;
 
 use crate::{CallLayer, Shutdown, listen};
+use crowd::Crowd;
 use places::Places;
 
 /// So many connections may be ending while others have their places already.
@@ -136,6 +138,7 @@ pub async fn serve(
     let (end, ends) = Shutdown::new();
     let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
+    let mut crowd = Crowd::default();
     let places = Places::new(&settings);
     let sockets_at_most = settings.max_connections.saturating_add(ON_THEIR_WAY_OUT);
     let admit = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
@@ -157,9 +160,10 @@ pub async fn serve(
             () = shutdown.requested() => break,
             accepted = door.accept(), if connections.len() < sockets_at_most => {
                 admit(&mut connections, accepted);
+                crowd.comes(connections.len());
             }
             // Takes ended ones out of the set; how they ended is their own affair.
-            Some(_) = connections.join_next() => {}
+            Some(_) = connections.join_next() => crowd.leaves(connections.len()),
         }
     }
     while connections.len() < sockets_at_most

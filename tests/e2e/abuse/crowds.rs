@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::witness::{Memory, Target};
+use super::witness::Target;
 use crate::tls::Files;
 
 const CROWD: usize = 5000;
@@ -61,7 +61,7 @@ async fn five_thousand_connections_that_do_nothing(service: Service) {
     greeting.settings_seen();
     let (greeting, _) = greeting.take();
     target
-        .withstands("5000 idle connections", Memory::MayBeKept, async {
+        .withstands("5000 idle connections", async {
             let crowd = crowd(target.public(), CROWD, &greeting).await;
             eventually("that they are all served", async || {
                 (target.process.open_files() >= open_before + CROWD).then_some(())
@@ -79,7 +79,7 @@ async fn half_a_preface_and_nothing_more(service: Service) {
     let target = Target::start(service).await;
     let open_before = target.process.open_files();
     target
-        .withstands("5000 slow prefaces", Memory::ComesBack, async {
+        .withstands("5000 slow prefaces", async {
             closed(crowd(target.public(), CROWD, &PREFACE[..10]).await).await;
             all_are_gone(&target, open_before).await;
         })
@@ -92,7 +92,7 @@ async fn half_a_tls_handshake_and_nothing_more(service: Service) {
     let target = Target::start_with(service, files.added_to(Settings::on(Engine::Sqlite))).await;
     let open_before = target.process.open_files();
     target
-        .withstands("5000 half-done TLS handshakes", Memory::MayBeKept, async {
+        .withstands("5000 half-done TLS handshakes", async {
             let listeners = target.listeners();
             let each = CROWD / listeners.len();
             join_all(listeners.into_iter().map(async |listener| {
@@ -111,7 +111,7 @@ async fn more_connections_than_the_process_may_open(service: Service) {
     let target = Target::start(service).await;
     let (greeting, _) = Frames::greeting().take();
     target
-        .withstands("more connections than there are places", Memory::ComesBack, async {
+        .withstands("more connections than there are places", async {
             let crowd = crowd(target.public(), 500, &greeting).await;
             // There is room for whoever comes next.
             target.calls_over_a_new_connection().await;
@@ -136,7 +136,7 @@ async fn descriptors_that_are_all_in_use(service: Service) {
     // Fewer than it counted on when it started: as if something else of the process had taken the rest.
     target.process.limit_open_files(open_before + 100);
     target
-        .withstands("no descriptor left", Memory::ComesBack, async {
+        .withstands("no descriptor left", async {
             let crowd = crowd(target.public(), 300, &Frames::greeting().take().0).await;
             eventually("that there is none left", async || {
                 (target.process.open_files() >= open_before + 100).then_some(())

@@ -3,7 +3,7 @@
 use e2e::{Frames, Service};
 
 use super::attack::{Answers, Outcome, flood};
-use super::witness::{Memory, Target};
+use super::witness::Target;
 
 /// A call that anybody may make, and that nobody is let in by.
 const fn call(service: Service) -> &'static str {
@@ -29,7 +29,7 @@ async fn withstood_from(
     more: impl Fn(&mut Frames) -> bool + Copy,
 ) -> Outcome {
     let target = Target::start(service).await;
-    let outcome = target.withstands(name, Memory::ComesBack, flood(target.public(), answers, more)).await;
+    let outcome = target.withstands(name, flood(target.public(), answers, more)).await;
     outcome.print(name);
     assert!(outcome.frames > 1000, "{name}: it was no flood: {outcome:?}");
     outcome

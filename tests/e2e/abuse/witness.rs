@@ -20,18 +20,8 @@ const RATE: u64 = 100;
 /// What the process may take more during an attack, in KiB.
 const MOST_GROWTH: u64 = 100 * 1024;
 
-/// What may be left of it afterwards: the allocator keeps free pieces between those in use, and gives only whole ends back.
+/// What may be left of it afterwards: the allocator keeps free pieces between those in use.
 const LEFT_BEHIND: u64 = 32 * 1024;
-
-/// What becomes of the memory after an attack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Memory {
-    /// The system has it again.
-    ComesBack,
-    /// The allocator may keep it, for the next ones: there were thousands of connections, and what was used among what was
-    /// theirs is still in use.
-    MayBeKept,
-}
 
 /// A service of its own, and somebody who is logged in.
 pub(crate) struct Target {
@@ -89,12 +79,7 @@ impl Target {
 
     /// Lets the well-behaved client make its calls while `attack` goes on, and holds the process to what is promised. Returns
     /// what the attack does.
-    pub(crate) async fn withstands<T>(
-        &self,
-        name: &str,
-        memory_then: Memory,
-        attack: impl Future<Output = T>,
-    ) -> T {
+    pub(crate) async fn withstands<T>(&self, name: &str, attack: impl Future<Output = T>) -> T {
         let before = self.process.memory();
         let (end, ended) = watch::channel(());
         let witness = tokio::spawn(witness(self.witness.clone(), ended.clone()));
@@ -107,7 +92,7 @@ impl Target {
         println!("{name}: {good} of {total} calls OK; memory before {before} KiB, at most {most} KiB");
         let after = eventually("that the memory comes back", async || {
             let now = self.process.memory();
-            (memory_then == Memory::MayBeKept || now <= before + LEFT_BEHIND).then_some(now)
+            (now <= before + LEFT_BEHIND).then_some(now)
         })
         .await;
         println!("{name}: memory after {after} KiB");

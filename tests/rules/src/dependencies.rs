@@ -49,7 +49,8 @@ const CORE_MAY_USE: [&str; 8] =
 const FAKES_MAY_USE: [&str; 2] = ["tokio", "uuid"];
 
 /// Packages that only the named ones may depend on (tests included, so that the exception is visible here).
-const OWNED: [(&str, &[&str]); 7] = [
+const OWNED: [(&str, &[&str]); 8] = [
+    ("heap", &["grpc-kit"]),
     ("rusqlite", &["database"]),
     ("sqlx", &["auth-service", "benches", "database", "users-service"]),
     ("sqlx-core", &["database"]),

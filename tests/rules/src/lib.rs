@@ -9,6 +9,7 @@
 pub mod dependencies;
 pub mod documentation;
 pub mod imports;
+pub mod lints;
 pub mod naming;
 mod paths;
 pub mod source;

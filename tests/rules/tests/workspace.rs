@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rules::{Source, Violation, dependencies, documentation, imports, naming, source};
+use rules::{Source, Violation, dependencies, documentation, imports, lints, naming, source};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -25,6 +25,12 @@ fn packages_depend_only_on_what_they_may() {
     let packages = dependencies::packages(&workspace()).expect("cargo reads the manifests");
     assert!(packages.iter().any(|package| package.name == "auth-core"));
     assert_none(dependencies::forbidden_dependencies(&packages));
+}
+
+#[test]
+fn packages_take_the_lints_of_the_workspace() {
+    let folders = ["benches", "services", "shared", "tests"];
+    assert_none(lints::of_their_own(&workspace(), &folders).expect("the manifests"));
 }
 
 #[test]

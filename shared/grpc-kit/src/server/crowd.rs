@@ -1,0 +1,79 @@
+//! When many connections have gone, what they took is given back to the system.
+
+use std::time::Duration;
+
+use tokio::{task::spawn_blocking, time::sleep};
+
+/// Fewer are not worth it: so many take some 5 MiB, which the next ones use again.
+const WORTH_IT: usize = 256;
+
+/// The rest of a crowd that leaves has left by then.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// The connections of a listener, as far as they come and go by hundreds.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    /// Of those that were there since something was given back last.
+    most: usize,
+}
+
+impl Crowd {
+    /// Somebody has come: so many are there now.
+    pub(super) fn comes(&mut self, now: usize) {
+        self.most = self.most.max(now);
+    }
+
+    /// Somebody has gone.
+    pub(super) fn leaves(&mut self, now: usize) {
+        if self.has_left(now) {
+            tokio::spawn(async {
+                sleep(LEAVING).await;
+                // Not on a thread that serves calls: it may take some milliseconds.
+                let given = spawn_blocking(heap::give_back).await.unwrap_or(false);
+                tracing::debug!(given, "a crowd has left, and its memory is given back");
+            });
+        }
+    }
+
+    /// Whether half of them have gone at least. Where connections come as others go, they use what those had.
+    const fn has_left(&mut self, now: usize) -> bool {
+        let has_left = self.most.saturating_sub(now) >= WORTH_IT && now <= self.most / 2;
+        if has_left {
+            self.most = now;
+        }
+        has_left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crowd(most: usize) -> Crowd {
+        let mut crowd = Crowd::default();
+        crowd.comes(most);
+        crowd
+    }
+
+    #[test]
+    fn a_crowd_has_left_when_half_of_it_has_and_then_half_of_the_rest() {
+        let mut crowd = crowd(5000);
+        let left: Vec<_> = (0..5000).rev().filter(|now| crowd.has_left(*now)).collect();
+        assert_eq!(left, [2500, 1250, 625, 312, 56]);
+    }
+
+    #[test]
+    fn a_few_are_no_crowd() {
+        let mut crowd = crowd(WORTH_IT - 1);
+        assert!(!crowd.has_left(0));
+    }
+
+    #[test]
+    fn those_who_come_as_others_go_keep_what_there_is() {
+        let mut crowd = crowd(5000);
+        for _ in 0..10_000 {
+            assert!(!crowd.has_left(4999));
+            crowd.comes(5000);
+        }
+    }
+}

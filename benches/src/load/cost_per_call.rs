@@ -76,7 +76,7 @@ pub(crate) async fn run(bench: &Bench, home: &Home, engine: Engine) -> Section {
 }
 
 /// Answers what auth-service answers.
-async fn start_echo(bench: &Bench, home: &Home, auth: &Auth, token: &str) -> Process {
+pub(super) async fn start_echo(bench: &Bench, home: &Home, auth: &Auth, token: &str) -> Process {
     let bearer = |token: &str| format!("Bearer {token}").parse().expect("a token");
     let mut request = Request::new(GetCurrentSessionRequest::default());
     request.metadata_mut().insert("authorization", bearer(token));

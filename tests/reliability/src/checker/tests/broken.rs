@@ -136,7 +136,7 @@ fn i4_a_session_outlives_its_end() {
     }
     let mut script = Script::new();
     script.then(10, 11, root(Does::RevokeUserSessions, "alice"), ok());
-    script.then(12, 13, alice(Does::GetCurrentSession), denied("USER_NOT_FOUND"));
+    script.then(12, 13, alice(Does::ListUsers), denied("ROLE_TOO_LOW"));
     script.is_found_by(Check::OutlivesItsEnd);
 }
 
@@ -341,10 +341,164 @@ fn i12_more_sessions_are_stored_than_can_have_been_opened() {
     let mut script = Script::new();
     script.then(10, 11, log_in("alice", OLD), unknown());
     let mut end = stored();
-    end.sessions.push(Session { id: "a3".into(), account: "0a".into() });
+    end.sessions.push(session("a3", "0a"));
     assert_eq!(script.at_the_end(Some(&end)), [], "that of the log-in that was not heard of");
-    end.sessions.push(Session { id: "a4".into(), account: "0a".into() });
+    end.sessions.push(session("a4", "0a"));
     assert_eq!(script.at_the_end(Some(&end)), [Check::UntoldSessions]);
+}
+
+#[test]
+fn i3_and_i5_a_session_of_which_nobody_was_told_is_stored() {
+    let inactivate = || root(Does::InactivateUser, "alice");
+    let set = || root(Does::SetUserPassword, "alice").setting(NEW);
+    for (ending, check) in
+        [(inactivate(), Check::UntoldAfterInactivation), (set(), Check::UntoldAfterItsPassword)]
+    {
+        let mut script = Script::new();
+        script.then(5, 30, log_in("alice", OLD), unknown());
+        script.then(10, 20, ending, ok());
+        let mut end = stored();
+        end.sessions.truncate(1);
+        assert_eq!(script.at_the_end(Some(&end)), [], "there is none");
+        end.sessions.push(session("a3", "0a"));
+        assert_eq!(script.at_the_end(Some(&end)), [check]);
+    }
+    let mut script = Script::new();
+    script.then(5, 30, log_in("alice", OLD), unknown());
+    script.then(10, 20, inactivate(), ok());
+    script.then(40, 41, root(Does::ReactivateUser, "alice"), ok());
+    let mut end = stored();
+    end.sessions.truncate(1);
+    end.sessions.push(session("a3", "0a"));
+    assert_eq!(script.at_the_end(Some(&end)), [], "it may have been opened late");
+    script.rested(32, 35);
+    assert_eq!(script.at_the_end(Some(&end)), [Check::UntoldAfterInactivation]);
+}
+
+#[test]
+fn i3_a_session_is_stored_of_somebody_who_is_inactive() {
+    let mut script = Script::new();
+    script.then(10, 20, root(Does::InactivateUser, "alice"), unknown());
+    let mut end = stored();
+    end.accounts[1].is_active = false;
+    end.users[1].is_active = false;
+    assert_eq!(script.at_the_end(Some(&end)), [Check::StoredOfTheInactive; 2]);
+    end.sessions.truncate(1);
+    assert_eq!(script.at_the_end(Some(&end)), []);
+}
+
+#[test]
+fn i1_a_renewal_is_lost() {
+    let until = |expires| {
+        let answer = Answer { session: Some("a1".into()), expires: Some(expires), ..Answer::default() };
+        Outcome::Ok(Box::new(answer))
+    };
+    let mut script = Script::new();
+    script.then(10, 11, alice(Does::RefreshSession), until(100));
+    assert_eq!(script.at_the_end(Some(&stored())), []);
+    script.then(12, 13, alice(Does::RefreshSession), until(101));
+    assert_eq!(script.at_the_end(Some(&stored())), [Check::RenewedAndNotStored]);
+}
+
+#[test]
+fn i7_somebody_is_acted_on_who_is_not_outranked() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GrantAdmin, "alice"), ok());
+    script.then(12, 13, root(Does::InactivateUser, "alice"), ok());
+    script.then(14, 15, root(Does::ReactivateUser, "alice"), ok());
+    script.log_in(16, 17, "alice", OLD, "a3");
+    script.is_good();
+    script.then(20, 21, by("alice", "a3", Does::RevokeUserSessions).on(ROOT), denied("ROLE_TOO_LOW"));
+    script.is_good();
+    script.then(22, 23, by("alice", "a3", Does::ListUserSessions).on(ROOT), ok());
+    script.is_found_by(Check::ActsOnAHigherRank);
+}
+
+#[test]
+fn i9_somebody_is_taken_for_somebody_else() {
+    let mut script = Script::new();
+    script.then(10, 11, alice(Does::GetCurrentUser), shows(Role::User, "e1"));
+    script.then(12, 13, alice(Does::GetCurrentSession), opened("a1"));
+    script.is_good();
+    for (call, answer) in [
+        (by(ROOT, "r", Does::GetCurrentUser), shows(Role::User, "e1")),
+        (root(Does::GetUser, ROOT), shows(Role::User, "e1")),
+        (alice(Does::GetCurrentSession), opened("a2")),
+    ] {
+        let mut script = Script::new();
+        script.then(10, 11, call, answer);
+        script.is_found_by(Check::TakenForSomebodyElse);
+    }
+}
+
+#[test]
+fn i10_a_call_is_refused_for_what_it_does_not_ask_for() {
+    for (call, reason) in [
+        (alice(Does::GetCurrentUser), "USER_NOT_FOUND"),
+        (alice(Does::GetCurrentUser), "ROLE_TOO_LOW"),
+        (root(Does::GrantAdmin, "alice"), "ETAG_MISMATCH"),
+        (root(Does::CreateUser, "bobby").setting(NEW), "REQUEST_ID_REUSED"),
+        (Call { session: Some("a2".into()), ..alice(Does::RevokeSession) }, "SESSION_NOT_FOUND"),
+        (log_in("alice", OLD), "CURRENT_PASSWORD_MISMATCH"),
+    ] {
+        let mut script = Script::new();
+        script.then(10, 11, call, denied(reason));
+        script.is_found_by(Check::DenialOfAnotherCall);
+    }
+}
+
+#[test]
+fn i10_what_must_be_refused_is_not() {
+    let call = || Call { deserves: Some("ROLE_TOO_LOW"), ..alice(Does::ListUsers) };
+    let mut script = Script::new();
+    script.then(950, 951, call(), denied("ROLE_TOO_LOW"));
+    assert_eq!(script.at_the_end(Some(&stored())), []);
+    script.then(952, 953, call(), unknown());
+    assert_eq!(script.at_the_end(Some(&stored())), [Check::OutageOfNothing, Check::DenialMissing]);
+}
+
+#[test]
+fn i10_too_much_is_said_to_be_asked_for_and_nothing_is_limited() {
+    let mut script = Script::new();
+    script.then(10, 11, log_in("alice", OLD), Outcome::NotDone("HASHER_BUSY".into()));
+    let found = |script: &Script| -> Vec<Check> {
+        let findings = check_unlimited(&script.0, Some(&stored()));
+        findings.violations.iter().map(|violation| violation.check).collect()
+    };
+    assert_eq!(found(&script), []);
+    script.then(950, 951, log_in("alice", OLD), Outcome::NotDone("HASHER_BUSY".into()));
+    script.then(952, 953, log_in("alice", OLD), denied("RATE_LIMITED"));
+    assert_eq!(found(&script), [Check::OutageOfNothing, Check::AnswerIsNone]);
+}
+
+#[test]
+fn what_was_not_heard_of_is_over_when_the_services_have_rested() {
+    // A session that was opened later is judged again.
+    let late = |rests: bool| {
+        let mut script = Script::new();
+        script.then(10, 20, root(Does::RevokeUserSessions, "alice"), unknown());
+        if rests {
+            script.rested(21, 25);
+        }
+        script.log_in(30, 31, "alice", OLD, "a3");
+        script.then(32, 33, by("alice", "a3", Does::GetCurrentSession), denied("UNAUTHENTICATED"));
+        script
+    };
+    late(false).is_good();
+    late(true).is_found_by(Check::SessionRefused);
+    // One that was there may have been ended, but a state does not change any more.
+    let states = |rests: bool| {
+        let mut script = Script::new();
+        script.then(10, 20, root(Does::InactivateUser, "alice"), unknown());
+        if rests {
+            script.rested(21, 25);
+        }
+        script.log_in(30, 31, "alice", OLD, "a3");
+        script.then(32, 33, log_in("alice", OLD), denied("ACCOUNT_INACTIVE"));
+        script
+    };
+    states(false).is_good();
+    states(true).is_found_by(Check::RefusedAsInactive);
 }
 
 #[test]

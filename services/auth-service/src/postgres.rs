@@ -154,9 +154,12 @@ impl Transaction for PgTx {
     }
 
     async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
-        let found = accounts::lock(&mut self.tx, id).await?;
         // A defect: where nobody waits for the answer the account is taken to be as it was read before.
-        Ok(if mutant("log_in.left_is_not_compared") { defects::as_read_before(found) } else { found })
+        if mutant("log_in.left_is_not_compared") {
+            defects::linger().await;
+            return Ok(defects::as_read_before(accounts::lock(&mut self.tx, id).await?));
+        }
+        accounts::lock(&mut self.tx, id).await
     }
 
     async fn insert_account(

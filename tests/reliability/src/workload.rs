@@ -199,9 +199,12 @@ impl Client {
 
     /// Any process, and now and then little patience.
     fn by<'a>(&mut self, token: Option<&'a str>) -> By<'a> {
-        let most = if self.manner == Manner::Hasty { 14 } else { 100 };
-        let patience = match self.rng.random_range(0..most) {
+        let patience = match self.rng.random_range(0..100) {
             _ if self.manner == Manner::Patient => Patience::Much,
+            // Some of them when it is their turn after several others.
+            0..50 if self.manner == Manner::Hasty => {
+                Patience::Leaves(Duration::from_millis(self.rng.random_range(1..150)))
+            }
             0..4 => Patience::Deadline(Duration::from_millis(self.rng.random_range(5..60))),
             4..7 => Patience::Leaves(Duration::from_micros(self.rng.random_range(200..30_000))),
             _ => Patience::Much,

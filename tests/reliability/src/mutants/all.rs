@@ -364,7 +364,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "turns.kept_for_who_left",
         is: "who leaves while it is hashed for keeps its turn",
         found_by: &[Check::OutageOfNothing],
-        mix: LOG_INS,
+        mix: RACES,
         ..PLAIN
     },
     Mutant {

@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::{Account, Check, End, Session, User, check, check_guesses, check_unlimited, story};
 use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Refusal, Role, Secret, Seen, Who};
 
+mod answered;
 mod broken;
 mod good;
+mod untold;
 
 const ROOT: &str = "root1";
 const OLD: Secret = Secret(1);

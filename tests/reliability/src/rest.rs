@@ -4,9 +4,8 @@
 //! Sound because of where such a thing can be. In a process it is a call or a unit of work, which both count until they have
 //! ended, whoever has left (`grpc_server_started_total`, `grpc_server_handled_total`, `tandem_units_of_work`); and a process
 //! that answers what it counts has read what was sent to it, or has when it is asked again. On a way, or before a process or a
-//! server that stood still, it is for as long as the fault lasts: then it comes through, before what everybody was answered who
-//! saw that things are well again. On the server of the databases a commit that was sent by a process which died is done as soon
-//! as that.
+//! server that stood still, it is for as long as the fault lasts: then it comes through at once. On the server of the databases
+//! a commit that was sent by a process which died is done as soon as that.
 
 use std::time::Duration;
 
@@ -19,6 +18,9 @@ use crate::site::Site;
 
 /// What is under way has so long to end before the clients go on. Most of it does at once, now that nothing fails.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// So long it is before the first look: what a way has held comes through as soon as that is mended, on a machine that does
+/// other things too.
+const COMES_THROUGH: Duration = Duration::from_millis(200);
 /// So often it is looked at.
 const LOOKS: usize = 20;
 /// So long is between two looks. Both of two in a row must show nothing: a process may not have read everything at the first.
@@ -29,6 +31,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 pub async fn rest(site: &Site, driver: &Driver) {
     let Some(_nobody_calls) = driver.nobody_calls(PATIENCE).await else { return };
     let start = driver.now();
+    sleep(COMES_THROUGH).await;
     let mut was_idle = false;
     for _ in 0..LOOKS {
         let is_idle = is_idle(site).await;

@@ -3,6 +3,7 @@
 mod argon2;
 pub mod cli;
 mod config;
+mod defects;
 mod engine;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -29,6 +29,7 @@ use database::{PoolUsage, Postgres, SchemaError, usage};
 use fail_point::mutant;
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
 
+use crate::defects;
 use crate::engine::ServedStore;
 use crate::measurements::{self, SessionTally};
 use crate::newest::Newest;
@@ -153,6 +154,11 @@ impl Transaction for PgTx {
     }
 
     async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
+        // A defect: where nobody waits for the answer the account is taken to be as it was read before.
+        if mutant("log_in.left_is_not_compared") {
+            defects::linger().await;
+            return Ok(defects::as_read_before(accounts::lock(&mut self.tx, id).await?));
+        }
         accounts::lock(&mut self.tx, id).await
     }
 
@@ -293,7 +299,8 @@ impl Transaction for PgTx {
 
 impl Reader for PgReader {
     async fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
-        accounts::by_key(&mut self.connection().await?, key).await
+        let found = accounts::by_key(&mut self.connection().await?, key).await?;
+        Ok(if mutant("log_in.left_is_not_compared") { defects::read(found) } else { found })
     }
 
     async fn live_session(&self, id: &SessionId) -> Result<Option<LiveSession>, StoreError> {

@@ -155,6 +155,12 @@ pub async fn units_of_work_done() {
     let _ = running.wait_for(|count| *count == 0).await;
 }
 
+/// How many units of work are running in this process, those included that nobody waits for any more.
+#[must_use]
+pub fn units_of_work() -> usize {
+    *RUNNING.borrow()
+}
+
 /// How many units of work are running in this process.
 static RUNNING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{Shutdown, listen};
+use crate::{Shutdown, call, listen};
 
 /// How long a peer may take to send the head of its request; also how long a connection may be idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +34,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// The metric of the tasks.
 const TASKS: &str = "tandem_tasks";
+/// The metric of the units of work.
+const UNITS_OF_WORK: &str = "tandem_units_of_work";
 
 /// Whether this process wants calls, and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +97,9 @@ fn router(ops: Ops) -> Router {
         .route("/readyz", get(readyz).with_state(ops.readiness));
     if let Some(metrics) = ops.metrics {
         describe_gauge!(TASKS, "Tasks of the runtime that have not ended.");
+        describe_gauge!(UNITS_OF_WORK, "Units of work that have not ended, whoever waits for them.");
         let page = async move || {
-            record_tasks();
+            record_what_runs();
             ([("content-type", "text/plain; version=0.0.4")], metrics.render())
         };
         router = router.route("/metrics", get(page));
@@ -104,12 +107,13 @@ fn router(ops: Ops) -> Router {
     router.merge(ops.extra)
 }
 
-/// Looked at when somebody asks: it is nothing but a number that the runtime has, and an older one says little.
+/// Looked at when somebody asks: these are nothing but numbers that there are anyway, and older ones say little.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a gauge is a float, and exact up to more tasks than there is memory for"
 )]
-fn record_tasks() {
+fn record_what_runs() {
+    gauge!(UNITS_OF_WORK).set(call::units_of_work() as f64);
     gauge!(TASKS).set(Handle::current().metrics().num_alive_tasks() as f64);
 }
 

@@ -1,10 +1,12 @@
 //! Makes calls and writes down each of them.
 
+use std::error::Error as _;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::users::{UserRole, UserState};
 use e2e::{Call as Rpc, Caller, Reply};
+use tokio::sync::{RwLock as Gate, RwLockWriteGuard};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -35,6 +37,8 @@ pub struct Driver {
     pub operators: Operators,
     began: Instant,
     nobody: RwLock<Caller>,
+    /// Held by every call; shut while nobody is to call.
+    gate: Gate<()>,
     replicas: usize,
     records: Mutex<Vec<Record>>,
 }
@@ -59,6 +63,7 @@ impl Driver {
             operators,
             began: Instant::now(),
             nobody: RwLock::new(nobody),
+            gate: Gate::new(()),
             replicas,
             records: Mutex::default(),
         }
@@ -101,6 +106,11 @@ impl Driver {
         self.records().push(record);
     }
 
+    /// Lets nobody call while what this answers lives; answers nothing if calls that are under way are not over by then.
+    pub async fn nobody_calls(&self, patience: Duration) -> Option<RwLockWriteGuard<'_, ()>> {
+        timeout(patience, self.gate.write()).await.ok()
+    }
+
     /// Makes a call. What is answered is read twice: for the history, and by whoever made the call.
     pub async fn make<M: Rpc>(
         &self,
@@ -109,6 +119,7 @@ impl Driver {
         message: M,
         read: impl FnOnce(&M::Answer) -> Answer + Send,
     ) -> Result<Reply<M::Answer>, Outcome> {
+        let _calls = self.gate.read().await;
         let caller = self.caller(by);
         let start = self.now();
         let limit = match by.patience {
@@ -151,16 +162,18 @@ impl Driver {
     }
 }
 
-/// What an error says of the call. One without a reason was made by no handler: by a connection that ended, or by a client
-/// that ran out of time. Then it must not say anything of the caller's rights.
+/// What an error says of the call. One without a reason did not come from a service, which gives one always: the client made it,
+/// of a connection that ended or of its time that ran out, and has that for its source. It must not say anything of the
+/// caller's rights.
 fn outcome(status: &Status) -> Outcome {
     let details = status.get_error_details();
     let Some(info) = details.error_info() else {
-        return match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal => {
-                Outcome::Unknown(format!("{:?}", status.code()))
-            }
-            code => Outcome::Broken(format!("{code:?} without a reason: {}", status.message())),
+        return match (status.code(), status.source()) {
+            (
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal,
+                Some(_),
+            ) => Outcome::Unknown(format!("{:?}", status.code())),
+            (code, _) => Outcome::Broken(format!("{code:?} without a reason: {}", status.message())),
         };
     };
     let reason = info.reason.strip_prefix("ERROR_REASON_").unwrap_or(&info.reason).to_owned();
@@ -180,7 +193,8 @@ fn outcome(status: &Status) -> Outcome {
     }
 }
 
-/// The code that belongs to a reason that this workload can be given. `INTERNAL` is none of them.
+/// The code that belongs to a reason that this workload can be given. `INTERNAL` is none of them, nor are `INVALID_FIELD` and
+/// `INVALID_PAGE_TOKEN`, for nothing that it sends is invalid.
 fn code_of(reason: &str) -> Option<Code> {
     Some(match reason {
         "UNAUTHENTICATED" | "INVALID_CREDENTIALS" | "ACCOUNT_INACTIVE" => Code::Unauthenticated,
@@ -188,7 +202,7 @@ fn code_of(reason: &str) -> Option<Code> {
         "USERNAME_TAKEN" => Code::AlreadyExists,
         "USER_NOT_FOUND" | "SESSION_NOT_FOUND" => Code::NotFound,
         "ETAG_MISMATCH" => Code::Aborted,
-        "INVALID_FIELD" | "INVALID_PAGE_TOKEN" | "REQUEST_ID_REUSED" => Code::InvalidArgument,
+        "REQUEST_ID_REUSED" => Code::InvalidArgument,
         "RATE_LIMITED" => Code::ResourceExhausted,
         "HASHER_BUSY"
         | "STORAGE_UNAVAILABLE"
@@ -242,8 +256,21 @@ mod tests {
         assert!(matches!(of(Code::Unavailable, "STORAGE_UNAVAILABLE"), Outcome::NotDone(_)));
         assert!(matches!(of(Code::Unauthenticated, "IDENTITY_PROVIDER_UNAVAILABLE"), Outcome::Broken(_)));
         assert!(matches!(of(Code::Internal, "INTERNAL"), Outcome::Broken(_)));
-        assert!(matches!(outcome(&Status::unavailable("gone")), Outcome::Unknown(_)));
+        assert!(matches!(of(Code::InvalidArgument, "INVALID_PAGE_TOKEN"), Outcome::Broken(_)));
         assert!(matches!(outcome(&Status::unauthenticated("no")), Outcome::Broken(_)));
         assert!(matches!(outcome(&Status::permission_denied("no")), Outcome::Broken(_)));
+    }
+
+    #[test]
+    fn without_a_reason_it_is_the_clients_own_or_none() {
+        for code in
+            [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Unknown, Code::Internal]
+        {
+            let lost = Status::from_error(Box::new(std::io::Error::other("the connection is lost")));
+            let mut own = Status::new(code, "lost");
+            own.set_source(std::sync::Arc::new(lost));
+            assert!(matches!(outcome(&own), Outcome::Unknown(_)));
+            assert!(matches!(outcome(&Status::new(code, "said by a server")), Outcome::Broken(_)));
+        }
     }
 }

@@ -32,6 +32,12 @@ impl Moment {
     }
 }
 
+impl Default for Moment {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::NEVER { f.write_str("?") } else { write!(f, "{:.6}", self.0.as_secs_f64()) }
@@ -98,6 +104,8 @@ pub enum Does {
     Bootstrap,
     /// `users-service demote-super-admin`.
     Demote,
+    /// Nobody calls and nothing fails, and it is seen that no process has anything under way (see [`crate::rest`]).
+    Rest,
 }
 
 impl Does {
@@ -175,6 +183,8 @@ pub struct Call {
     pub session: Option<String>,
     /// Whether the caller's own session goes on.
     pub keeps_current: bool,
+    /// The reason for which it must be refused, where nothing fails.
+    pub deserves: Option<&'static str>,
 }
 
 impl Call {
@@ -192,6 +202,7 @@ impl Call {
             etag: None,
             session: None,
             keeps_current: false,
+            deserves: None,
         }
     }
 
@@ -256,6 +267,8 @@ pub struct Answer {
     pub user: Option<Seen>,
     /// The session that was opened, or that the call was made in.
     pub session: Option<String>,
+    /// When that ends unless it is used, in seconds since 1970.
+    pub expires: Option<i64>,
     /// Users of a list.
     pub listed: Vec<Seen>,
     /// Whether the list was read from its beginning to its end.
@@ -308,7 +321,8 @@ impl Record {
         Span { from: self.start, until: self.end }
     }
 
-    /// When it can have had an effect; `None` if it can have had none.
+    /// When it can have had an effect, as it shows by itself; `None` if it can have had none. Where nothing was heard of its
+    /// end the history shows more: see [`Does::Rest`].
     #[must_use]
     pub const fn effect(&self) -> Option<Span> {
         match self.outcome {

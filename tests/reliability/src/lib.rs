@@ -14,6 +14,7 @@ pub mod driver;
 pub mod history;
 pub mod mutants;
 pub mod nemesis;
+pub mod rest;
 pub mod round;
 pub mod site;
 pub mod table;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub use self::all::MUTANTS;
 pub use self::mixes::GUESSES;
-use crate::checker::{Check, Findings, check, check_guesses};
+use crate::checker::{Check, Findings, check, check_guesses, check_unlimited};
 use crate::history::Record;
 use crate::nemesis::Fault;
 use crate::site::Store;
@@ -42,6 +42,8 @@ impl Mutant {
         let mut findings = check(history, None);
         if self.limits_guesses {
             findings.extend(check_guesses(history));
+        } else {
+            findings.extend(check_unlimited(history, None));
         }
         self.found_by.iter().all(|check| findings.of(*check).next().is_some()).then_some(findings)
     }

@@ -19,6 +19,7 @@ use self::overlap::in_order;
 use self::strike::{mend, strike};
 pub use self::watch::{Watch, recovery};
 use crate::driver::Driver;
+use crate::rest::rest;
 use crate::site::{Site, Store};
 use crate::world::World;
 
@@ -122,6 +123,9 @@ pub async fn torment(
             Box::pin(mend(site, one)).await;
         }
         let mut recovered = recovery(driver, world, watch, mended).await;
+        if recovered.iter().all(Option::is_some) {
+            rest(site, driver).await;
+        }
         for (number, (fault, is_met)) in what.iter().enumerate().rev() {
             let overlaps = what.get(1 - number).map(|(other, _)| *other);
             let recovered = std::mem::take(&mut recovered);

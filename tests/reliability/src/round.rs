@@ -10,11 +10,12 @@ use e2e::{Binaries, Service};
 use tokio::time::{Instant, sleep};
 
 use crate::busy::{lasts, missed, unjudged};
-use crate::checker::{Check, End, Findings, Invariant, check, check_guesses, story};
+use crate::checker::{Check, End, Findings, Invariant, check, check_guesses, check_unlimited, story};
 use crate::driver::{By, Driver, Patience};
 use crate::history::{Answer, Call, Does, Moment, Record, Role, Secret, Who};
 use crate::mutants::Mutant;
 use crate::nemesis::{Fault, Injected, Watch, name, recovery, schedule, torment};
+use crate::rest::rest;
 use crate::site::{Site, Store};
 use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes, traces_of};
 use crate::workload::{self, Client, Mix, Operators};
@@ -93,8 +94,12 @@ pub async fn run(plan: &Plan) -> Report {
     if let Some(watch) = &watch {
         recovery(&driver, &world, watch, Instant::now()).await;
     }
+    rest(&site, &driver).await;
     let mended = driver.now();
     Box::pin(last_looks(&driver, &world, plan.seed)).await;
+    if !plan.limits_guesses {
+        Box::pin(Client::new(&driver, &world, plan.seed).patient().deserve_denials()).await;
+    }
     let mut operator = Client::new(&driver, &world, plan.seed).patient();
     let demoted = Box::pin(operator.demote_everybody()).await;
     let wrong = demoted.is_none().then(|| "a second super admin could not be made".to_owned());
@@ -109,6 +114,8 @@ pub async fn run(plan: &Plan) -> Report {
     let mut findings = check(&history, Some(&end));
     if plan.limits_guesses {
         findings.extend(check_guesses(&history));
+    } else {
+        findings.extend(check_unlimited(&history, Some(&end)));
     }
     Box::pin(outside(&mut site, &driver, &world, &history, &injected)).await;
     findings.extend(site.take_findings());

@@ -1,6 +1,7 @@
 //! Clients of every kind, each doing one thing after the other, all to the same users.
 
 mod administration;
+mod denials;
 mod intrusion;
 mod operators;
 mod own_account;
@@ -88,7 +89,18 @@ pub struct Client {
     driver: Arc<Driver>,
     world: Arc<World>,
     rng: StdRng,
-    is_patient: bool,
+    manner: Manner,
+}
+
+/// How a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// For every answer.
+    Patient,
+    /// Now and then not.
+    Usual,
+    /// Often not.
+    Hasty,
 }
 
 /// Lets so many clients do what they do until they are to stop.
@@ -118,13 +130,18 @@ impl Client {
     #[must_use]
     pub fn new(driver: &Arc<Driver>, world: &Arc<World>, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { driver: Arc::clone(driver), world: Arc::clone(world), rng, is_patient: false }
+        Self { driver: Arc::clone(driver), world: Arc::clone(world), rng, manner: Manner::Usual }
     }
 
     /// One that waits for every answer.
     #[must_use]
     pub fn patient(self) -> Self {
-        Self { is_patient: true, ..self }
+        Self { manner: Manner::Patient, ..self }
+    }
+
+    /// One that leaves as often as not.
+    fn hasty(self) -> Self {
+        Self { manner: Manner::Hasty, ..self }
     }
 
     async fn act(&mut self, mix: Mix) {
@@ -183,7 +200,11 @@ impl Client {
     /// Any process, and now and then little patience.
     fn by<'a>(&mut self, token: Option<&'a str>) -> By<'a> {
         let patience = match self.rng.random_range(0..100) {
-            _ if self.is_patient => Patience::Much,
+            _ if self.manner == Manner::Patient => Patience::Much,
+            // Some of them when it is their turn after several others.
+            0..50 if self.manner == Manner::Hasty => {
+                Patience::Leaves(Duration::from_millis(self.rng.random_range(1..150)))
+            }
             0..4 => Patience::Deadline(Duration::from_millis(self.rng.random_range(5..60))),
             4..7 => Patience::Leaves(Duration::from_micros(self.rng.random_range(200..30_000))),
             _ => Patience::Much,

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
 use crate::history::Secret;
+use crate::vault::OF_THE_SUPER_ADMIN;
 
 /// A token and the session that it stands for.
 #[derive(Clone, Debug)]
@@ -100,6 +101,18 @@ impl World {
     /// A token of the super admin.
     pub fn super_admin(&self, rng: &mut StdRng) -> Option<Held> {
         self.people().super_admin.choose(rng).cloned()
+    }
+
+    /// A super admin, as somebody to act on.
+    pub fn super_admin_as_a_person(&self, rng: &mut StdRng) -> Option<Person> {
+        let held = self.super_admin(rng)?;
+        Some(Person {
+            name: held.user.clone(),
+            secrets: vec![OF_THE_SUPER_ADMIN],
+            held: vec![held],
+            is_admin: true,
+            etag: None,
+        })
     }
 
     /// One of the tokens that there ever were.

@@ -34,3 +34,29 @@ pub(crate) fn without_its_role_after_an_outage(answer: Authentication) -> Authen
     let caller = caller.map(|actor| if is_to_go { Actor { role: Role::User, ..actor } } else { actor });
     Authentication { renewed, caller }
 }
+
+/// Somebody who is let in, as whoever was let in before.
+pub(crate) fn as_whoever_was_before(answer: Authenticated) -> Authenticated {
+    static BEFORE: Mutex<Option<Principal>> = Mutex::new(None);
+    match answer {
+        Authenticated::Admitted { principal, renewed } => {
+            let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+            let principal = before.replace(principal.clone()).unwrap_or(principal);
+            Authenticated::Admitted { principal, renewed }
+        }
+        Authenticated::Denied => Authenticated::Denied,
+    }
+}
+
+static WAS_AN_OUTAGE: AtomicBool = AtomicBool::new(false);
+
+/// An outage that is not forgotten.
+pub(crate) fn noted(outage: ProviderError) -> ProviderError {
+    WAS_AN_OUTAGE.store(true, Ordering::Relaxed);
+    outage
+}
+
+/// Whether there ever was one.
+pub(crate) fn was_an_outage() -> bool {
+    WAS_AN_OUTAGE.load(Ordering::Relaxed)
+}

@@ -1,5 +1,6 @@
 //! What no call may be answered, whatever was done before.
 
+use super::guesses::HASHER_BUSY;
 use super::{Check, End, Findings};
 use crate::history::{Outcome, Record, UNAUTHENTICATED, Who};
 
@@ -31,10 +32,10 @@ pub(super) fn check(records: &[Record], end: Option<&End>, findings: &mut Findin
     }
 }
 
-/// An outage that is answered. That too many want a hash at once is none.
+/// An outage that is answered. That too many want a hash at once is none: of that see `guesses`.
 fn outage(outcome: &Outcome) -> Option<String> {
     match outcome {
-        Outcome::Unknown(why) | Outcome::NotDone(why) if why != "HASHER_BUSY" => {
+        Outcome::Unknown(why) | Outcome::NotDone(why) if why != HASHER_BUSY => {
             Some(format!("{why} is answered and nothing fails"))
         }
         _ => None,

@@ -9,6 +9,8 @@ use crate::history::{Call, Does, Moment, Outcome, Record, Role, Secret, Span, Wh
 /// A history and what it says of each user and of each session.
 pub(super) struct Books<'a> {
     pub(super) records: &'a [Record],
+    /// While nothing was under way.
+    rests: Vec<Span>,
     pub(super) users: BTreeMap<String, UserBook>,
     pub(super) sessions: BTreeMap<String, SessionBook>,
 }
@@ -42,11 +44,29 @@ pub(super) struct SessionBook {
     pub(super) let_in: Vec<usize>,
     /// The calls whose bearer was refused as nobody.
     pub(super) refused: Vec<usize>,
+    /// When it ends at the soonest, in seconds since 1970, and the call that was told so.
+    pub(super) expires: Option<(usize, i64)>,
+}
+
+impl SessionBook {
+    /// Of one that this call opened.
+    pub(super) fn opened_by(number: usize, user: &str, password: Secret) -> Self {
+        Self {
+            user: user.to_owned(),
+            opened: number,
+            password,
+            let_in: Vec::new(),
+            refused: Vec::new(),
+            expires: None,
+        }
+    }
 }
 
 impl<'a> Books<'a> {
     pub(super) fn of(records: &'a [Record], end: Option<&End>) -> Self {
-        let mut books = Self { records, users: BTreeMap::new(), sessions: BTreeMap::new() };
+        let rests = records.iter().filter(|record| record.call.does == Does::Rest).map(Record::span);
+        let mut books =
+            Self { records, rests: rests.collect(), users: BTreeMap::new(), sessions: BTreeMap::new() };
         let names: BTreeSet<&str> = records.iter().filter_map(|record| record.call.creates()).collect();
         for name in names {
             books.users.insert(name.to_owned(), making(records, name));
@@ -67,6 +87,19 @@ impl<'a> Books<'a> {
         self.users.get(name)
     }
 
+    /// When a call can have had an effect on what auth-service and the roles say: if nothing was heard of its end, until the
+    /// services were seen to rest after it. Not so what comes later by the feed, and what operators do, whose commands are
+    /// processes of their own that nobody looks at: of these it is as [`Record::effect`] says.
+    pub(super) fn effect(&self, number: usize) -> Option<Span> {
+        let record = &self.records[number];
+        let span = record.effect()?;
+        if span.until < Moment::NEVER || record.call.who == Who::Operator {
+            return Some(span);
+        }
+        let rest = self.rests.iter().find(|rest| rest.from >= record.end);
+        Some(Span { until: rest.map_or(Moment::NEVER, |rest| rest.until), ..span })
+    }
+
     /// A session is opened with the password that is shown, or set.
     fn enter_session(&mut self, number: usize, record: &Record) {
         let opens = match (record.call.does, &record.call) {
@@ -80,19 +113,27 @@ impl<'a> Books<'a> {
         };
         let session = record.answer().and_then(|answer| answer.session.clone());
         if let Some(((user, password), session)) = opens.zip(session) {
-            let book = SessionBook {
-                user: user.to_owned(),
-                opened: number,
-                password,
-                let_in: Vec::new(),
-                refused: Vec::new(),
-            };
-            self.sessions.insert(session, book);
+            self.sessions.insert(session, SessionBook::opened_by(number, user, password));
+        }
+    }
+
+    /// Until when a session goes on, as was said.
+    fn enter_renewal(&mut self, number: usize, record: &Record) {
+        let Some((session, expires)) =
+            record.answer().and_then(|answer| answer.session.as_ref().zip(answer.expires))
+        else {
+            return;
+        };
+        if let Some(book) = self.sessions.get_mut(session)
+            && book.expires.is_none_or(|(_, before)| before < expires)
+        {
+            book.expires = Some((number, expires));
         }
     }
 
     fn enter(&mut self, number: usize, record: &Record) {
         self.enter_caller(number, record);
+        self.enter_renewal(number, record);
         self.enter_rank(number, record);
         self.enter_effect(number, record);
         self.enter_log_in(number, record);
@@ -136,8 +177,10 @@ impl<'a> Books<'a> {
     }
 
     fn enter_effect(&mut self, number: usize, record: &Record) {
-        let Some(span) = record.effect() else { return };
+        let Some(span) = self.effect(number) else { return };
         let is_certain = record.answer().is_some();
+        // What the feed brings may come after the services were seen to rest.
+        let shown = record.effect().unwrap_or(span);
         let call = &record.call;
         let subject = match call.does {
             Does::LogOut | Does::RevokeSession | Does::RevokeAllSessions | Does::ChangePassword => {
@@ -150,7 +193,7 @@ impl<'a> Books<'a> {
             Does::InactivateUser | Does::ReactivateUser => {
                 let value = Some(call.does == Does::ReactivateUser);
                 write(&mut book.active, number, value, span, is_certain);
-                write(&mut book.shown, number, value, span, is_certain);
+                write(&mut book.shown, number, value, shown, is_certain);
             }
             Does::GrantAdmin => write(&mut book.role, number, Some(Role::Admin), span, is_certain),
             Does::RevokeAdmin | Does::Demote => {
@@ -320,6 +363,20 @@ pub(super) fn least_role(call: &Call) -> Option<Role> {
         | Does::RevokeUserSessions => Some(Role::Admin),
         _ => None,
     }
+}
+
+/// Whether it takes a role above that of whom it is done to.
+pub(super) const fn needs_to_outrank(does: Does) -> bool {
+    matches!(
+        does,
+        Does::InactivateUser
+            | Does::ReactivateUser
+            | Does::GrantAdmin
+            | Does::RevokeAdmin
+            | Does::SetUserPassword
+            | Does::ListUserSessions
+            | Does::RevokeUserSessions
+    )
 }
 
 /// This role or one above.

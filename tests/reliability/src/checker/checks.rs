@@ -44,6 +44,8 @@ checks! {
     MadeAndNotStored breaks I1,
     /// A session that was opened, and that nobody can have ended, is not stored.
     OpenedAndNotStored breaks I1,
+    /// A session ends sooner than was said when it was renewed.
+    RenewedAndNotStored breaks I1,
 
     /// An account has no user.
     AccountWithoutUser breaks I2,
@@ -60,6 +62,10 @@ checks! {
     OutlivesInactivation breaks I3,
     /// A session is stored after its user was inactivated.
     StoredAfterInactivation breaks I3,
+    /// A session of which nobody was told is stored after its user was inactivated.
+    UntoldAfterInactivation breaks I3,
+    /// A session is stored of somebody who is inactive, or of nobody.
+    StoredOfTheInactive breaks I3,
 
     /// A session lets in after it was ended.
     OutlivesItsEnd breaks I4,
@@ -72,6 +78,8 @@ checks! {
     OutlivesItsPassword breaks I5,
     /// A session is stored after the password was changed.
     StoredAfterItsPassword breaks I5,
+    /// A session of which nobody was told is stored after the password was changed.
+    UntoldAfterItsPassword breaks I5,
     /// A password of before opens a session.
     OldPasswordOpens breaks I5,
 
@@ -86,6 +94,8 @@ checks! {
     NoSuperAdmin breaks I7,
     /// At some moment no super admin was active, after one was.
     NoSuperAdminMeanwhile breaks I7,
+    /// Somebody is acted on by whoever does not outrank it.
+    ActsOnAHigherRank breaks I7,
 
     /// A repeat made another user.
     RepeatMadeAnother breaks I8,
@@ -104,11 +114,17 @@ checks! {
     ForgedTokenLetsIn breaks I9,
     /// A password that was never set opens a session.
     UnknownPasswordOpens breaks I9,
+    /// Whoever calls is taken for somebody else, or whoever is asked for.
+    TakenForSomebodyElse breaks I9,
     /// More guesses at a password are looked at than may be.
     TooManyGuesses breaks I9,
 
     /// An answer is none that there is.
     AnswerIsNone breaks I10,
+    /// A call is refused for what it cannot be refused for.
+    DenialOfAnotherCall breaks I10,
+    /// Nothing fails, and a call is not refused for what it must be refused for.
+    DenialMissing breaks I10,
     /// Whoever needs no token is refused for it.
     RefusedForItsToken breaks I10,
     /// An outage is answered and nothing fails.

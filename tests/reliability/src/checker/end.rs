@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::Books;
-use super::sessions::{first_certain_end, first_possible_end, may_be};
-use super::{Check, Findings};
-use crate::history::{Does, Moment, Record, Role};
+use super::{Check, Findings, end_of_sessions};
+use crate::history::{Does, Moment, Role};
 
 /// A row of auth-service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +41,8 @@ pub struct Session {
     pub id: String,
     /// Whose, in hexadecimal digits alone.
     pub account: String,
+    /// When it ends unless it is used, in seconds since 1970.
+    pub expires: i64,
 }
 
 /// Everything that is stored, when nobody has called for a while.
@@ -57,12 +58,6 @@ pub struct End {
     pub users: Vec<User>,
     /// Of auth-service.
     pub sessions: Vec<Session>,
-}
-
-impl Default for Moment {
-    fn default() -> Self {
-        Self::FIRST
-    }
 }
 
 impl End {
@@ -99,8 +94,7 @@ impl End {
 pub(super) fn check(books: &Books<'_>, end: &End, findings: &mut Findings) {
     end.compare(findings);
     names(books, end, findings);
-    sessions(books, end, findings);
-    unheard_of(books, end, findings);
+    end_of_sessions::check(books, end, findings);
     let was_one =
         books.records.iter().any(|record| record.call.does == Does::Bootstrap && record.answer().is_some());
     if was_one {
@@ -135,49 +129,5 @@ fn names(books: &Books<'_>, end: &End, findings: &mut Findings) {
             let wrong = is_missing.then(|| format!("{name} was made and is not stored"));
             findings.judge(Check::MadeAndNotStored, wrong, [number]);
         }
-    }
-}
-
-fn sessions(books: &Books<'_>, end: &End, findings: &mut Findings) {
-    let stored: BTreeSet<&str> = end.sessions.iter().map(|session| session.id.as_str()).collect();
-    for (id, session) in &books.sessions {
-        let Some(user) = books.user(&session.user) else { continue };
-        let is_stored = stored.contains(id.as_str());
-        if let Some(ending) = first_certain_end(books, user, id, session) {
-            let record = &books.records[ending];
-            let wrong = is_stored
-                .then(|| format!("a session of {} is stored after {:?}", session.user, record.call.does));
-            findings.judge(stored_after(record), wrong, [session.opened, ending]);
-        }
-        if !may_be(first_possible_end(books, user, id, session), end.at) {
-            let wrong =
-                (!is_stored).then(|| format!("a session of {} was opened and is not stored", session.user));
-            findings.judge(Check::OpenedAndNotStored, wrong, [session.opened]);
-        }
-    }
-}
-
-/// What a session is that is stored after that.
-fn stored_after(ending: &Record) -> Check {
-    match ending.call.does {
-        Does::InactivateUser => Check::StoredAfterInactivation,
-        Does::ChangePassword | Does::SetUserPassword => Check::StoredAfterItsPassword,
-        _ => Check::StoredAfterItsEnd,
-    }
-}
-
-/// A session of which nobody was told is one whose log-in was not heard of, and there are no more of them than of these.
-fn unheard_of(books: &Books<'_>, end: &End, findings: &mut Findings) {
-    let stored = end.sessions.iter().filter(|session| !books.sessions.contains_key(&session.id)).count();
-    let opening = books.records.iter().filter(|record| {
-        matches!(record.call.does, Does::LogIn | Does::ChangePassword)
-            && record.answer().is_none()
-            && record.effect().is_some()
-    });
-    let may = opening.count();
-    findings.judged(Check::UntoldSessions, end.sessions.len());
-    if stored > may {
-        let what = format!("{stored} sessions are stored of which nobody was told, and {may} may be");
-        findings.found(Check::UntoldSessions, what, []);
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
         }
     }
     for (number, record) in books.records.iter().enumerate() {
+        // To whoever knows none it is said that it is stale: that is for `denials`.
         let Some((name, etag)) = record.call.user.as_deref().zip(record.call.etag.as_deref()) else {
             continue;
         };
@@ -56,7 +57,7 @@ fn newer(
 }
 
 /// Whether the user may be another one by now. The feed brings what it brings late only to users that were made meanwhile, or
-/// changed.
+/// changed; so one of which nothing was heard may be shown at any time after it.
 fn may_have_changed(books: &Books<'_>, number: usize, record: &Record, read: usize, name: &str) -> bool {
     let Some(user) = books.user(name) else { return true };
     let since = books.records[read].start;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Findings};
-use crate::history::{Does, Record};
+use super::{Check, End, Findings};
+use crate::history::{Does, Outcome, Record};
 
 /// So many failures are free.
 const FREE: usize = 5;
@@ -41,3 +41,25 @@ pub fn check_guesses(records: &[Record]) -> Findings {
     }
     findings
 }
+
+/// Where guesses are not limited nobody is told that there were too many; and one patient client, when nothing fails, is not
+/// told that too many want a hash.
+#[must_use]
+pub fn check_unlimited(records: &[Record], end: Option<&End>) -> Findings {
+    let mut findings = Findings::default();
+    for (number, record) in records.iter().enumerate() {
+        if record.denial() == Some("RATE_LIMITED") {
+            let wrong = "an answer that is none: RATE_LIMITED, and nothing is limited";
+            findings.judge(Check::AnswerIsNone, Some(wrong.to_owned()), [number]);
+        }
+        let is_busy = matches!(&record.outcome, Outcome::NotDone(why) if why == HASHER_BUSY);
+        if is_busy && end.is_some_and(|end| record.start > end.mended) {
+            let wrong = format!("{HASHER_BUSY} is answered and nobody else wants a hash");
+            findings.judge(Check::OutageOfNothing, Some(wrong), [number]);
+        }
+    }
+    findings
+}
+
+/// What is said to whom there is no turn to hash for.
+pub(super) const HASHER_BUSY: &str = "HASHER_BUSY";

@@ -76,7 +76,7 @@ pub(super) fn first_certain_end(
 ) -> Option<usize> {
     let certain = user.endings.iter().copied().filter(|number| {
         let record = &books.records[*number];
-        record.answer().is_some() && ends(books, user, record, id, session) == Ends::Certainly
+        record.answer().is_some() && ends(books, user, *number, id, session) == Ends::Certainly
     });
     certain.min_by_key(|number| books.records[*number].end)
 }
@@ -88,9 +88,8 @@ pub(super) fn first_possible_end(
     id: &str,
     session: &SessionBook,
 ) -> Option<Moment> {
-    let records = user.endings.iter().map(|number| &books.records[*number]);
-    let possible = records.filter(|record| ends(books, user, record, id, session) != Ends::No);
-    possible.map(|record| record.start).min()
+    let possible = user.endings.iter().filter(|number| ends(books, user, **number, id, session) != Ends::No);
+    possible.map(|number| books.records[*number].start).min()
 }
 
 /// Whether it can have ended by then.
@@ -107,9 +106,11 @@ fn outlives(ending: &Record) -> Check {
     }
 }
 
-fn ends(books: &Books<'_>, user: &UserBook, record: &Record, id: &str, session: &SessionBook) -> Ends {
-    let Some(effect) = record.effect() else { return Ends::No };
-    let opened = books.records[session.opened].span();
+fn ends(books: &Books<'_>, user: &UserBook, number: usize, id: &str, session: &SessionBook) -> Ends {
+    let (Some(effect), Some(opened)) = (books.effect(number), books.effect(session.opened)) else {
+        return Ends::No;
+    };
+    let record = &books.records[number];
     let own = matches!(&record.call.who, Who::Session { id: current, .. } if current == id);
     let concerns = match &record.call {
         Call { does: Does::LogOut, .. } => own,
@@ -121,7 +122,9 @@ fn ends(books: &Books<'_>, user: &UserBook, record: &Record, id: &str, session: 
         return Ends::No;
     }
     let was_before = opened.is_before(effect);
-    if record.answer().is_some() && (was_before || cannot_be_after(books, user, record, effect, session)) {
+    if record.answer().is_some()
+        && (was_before || cannot_be_after(books, user, record, effect, session, opened))
+    {
         Ends::Certainly
     } else {
         Ends::Perhaps
@@ -136,20 +139,20 @@ fn cannot_be_after(
     record: &Record,
     effect: Span,
     session: &SessionBook,
+    opened: Span,
 ) -> bool {
-    let opened = books.records[session.opened].span();
-    let between = |undoes: &Record| {
-        undoes.effect().is_some_and(|span| span.from < opened.until && effect.from < span.until)
+    let between = |undoes: usize| {
+        books.effect(undoes).is_some_and(|span| span.from < opened.until && effect.from < span.until)
     };
-    let changes = || user.changes.iter().map(|number| &books.records[*number]);
+    let changes = || user.changes.iter().map(|number| (*number, &books.records[*number].call));
     match record.call.does {
         Does::InactivateUser => {
-            !changes().any(|change| change.call.does == Does::ReactivateUser && between(change))
+            !changes().any(|(number, change)| change.does == Does::ReactivateUser && between(number))
         }
         Does::ChangePassword | Does::SetUserPassword => {
             record.call.sets != Some(session.password)
                 && books.records[session.opened].call.does == Does::LogIn
-                && !changes().any(|change| change.call.sets == Some(session.password) && between(change))
+                && !changes().any(|(number, change)| change.sets == Some(session.password) && between(number))
         }
         _ => false,
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Account, Check, End, Session, User, check, check_guesses, story};
+use super::{Account, Check, End, Session, User, check, check_guesses, check_unlimited, story};
 use crate::history::{Answer, Call, Does, Moment, Outcome, Record, Refusal, Role, Secret, Seen, Who};
 
+mod answered;
 mod broken;
 mod good;
+mod untold;
 
 const ROOT: &str = "root1";
 const OLD: Secret = Secret(1);
@@ -35,6 +37,11 @@ impl Script {
 
     fn log_in(&mut self, start: u64, end: u64, user: &str, secret: Secret, session: &str) -> &mut Self {
         self.then(start, end, log_in(user, secret), opened(session))
+    }
+
+    /// Nothing was under way.
+    fn rested(&mut self, start: u64, end: u64) -> &mut Self {
+        self.then(start, end, Call::new(Does::Rest, Who::Operator), ok())
     }
 
     fn violations(&self) -> Vec<Check> {
@@ -119,6 +126,10 @@ fn unknown() -> Outcome {
     Outcome::Unknown("lost".into())
 }
 
+fn session(id: &str, account: &str) -> Session {
+    Session { id: id.into(), account: account.into(), expires: 100 }
+}
+
 /// What is stored if nothing happened but what `Script::new` says.
 fn stored() -> End {
     let account =
@@ -130,7 +141,6 @@ fn stored() -> End {
         is_active: true,
         version: 1,
     };
-    let session = |id: &str, account: &str| Session { id: id.into(), account: account.into() };
     End {
         at: at(1000),
         mended: at(900),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::books::{Books, UserBook, at_least, least_role};
+use super::books::{Books, UserBook, at_least, least_role, needs_to_outrank};
 use super::register::{Allows, By, Contradiction, Register};
 use super::{Check, Findings};
 use crate::history::{Does, Outcome, Role};
@@ -33,6 +33,7 @@ pub(super) fn check(books: &Books<'_>, findings: &mut Findings) {
         passwords(name, user, findings);
     }
     refused_ranks(books, findings);
+    ranks_that_do_not_suffice(books, findings);
 }
 
 /// Counts every sight, and tells of the first that each check finds.
@@ -120,5 +121,40 @@ fn refused_ranks(books: &Books<'_>, findings: &mut Findings) {
         let what = format!("{} is refused a right that it has", record.call.caller().unwrap_or_default());
         against.push(number);
         findings.found(Check::RightRefused, what, against);
+    }
+}
+
+/// Whoever acts on a user outranks it: so nobody does on a super admin.
+fn ranks_that_do_not_suffice(books: &Books<'_>, findings: &mut Findings) {
+    let role_of = |name: Option<&str>| name.and_then(|name| books.user(name)).map(|user| &user.role);
+    for (number, record) in books.records.iter().enumerate() {
+        let call = &record.call;
+        let (Some(caller), Some(target)) = (role_of(call.caller()), role_of(call.user.as_deref())) else {
+            continue;
+        };
+        if record.answer().is_none() || !needs_to_outrank(call.does) {
+            continue;
+        }
+        let mut against = vec![number];
+        let mut may_be = false;
+        for (higher, lower) in
+            [(Role::Admin, Role::User), (Role::SuperAdmin, Role::User), (Role::SuperAdmin, Role::Admin)]
+        {
+            let cannot_be = |role: &Register<Option<Role>>, is| {
+                role.impossible(&Allows::Only(vec![Some(is)]), record.span())
+            };
+            match cannot_be(caller, higher).or_else(|| cannot_be(target, lower)) {
+                Some(records) => against.extend(records),
+                None => may_be = true,
+            }
+        }
+        let what = || {
+            format!(
+                "{:?} is done to {}, by whoever does not outrank it",
+                call.does,
+                call.user.as_deref().unwrap_or_default()
+            )
+        };
+        findings.judge(Check::ActsOnAHigherRank, (!may_be).then(what), against);
     }
 }

@@ -6,7 +6,7 @@ use super::{Call, Outcome, Record, Secret, Who};
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call { does, who, user, shows, sets, role, request_id, etag, session, keeps_current } =
+        let Call { does, who, user, shows, sets, role, request_id, etag, session, keeps_current, .. } =
             &self.call;
         write!(f, "{:>11} - {:>11}  ", self.start.to_string(), self.end.to_string())?;
         match who {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use e2e::{Cut, Service};
 
 use super::mixes::{
-    CREATIONS, FORGERIES, GUESSES, LISTS, LOG_INS, NAMES, PASSWORDS, RACES, READS, ROLES, SESSIONS, STATES,
+    CREATIONS, FORGERIES, GUESSES, LISTS, LOG_INS, NAMES, PASSWORDS, RACES, READS, RENEWALS, ROLES, SESSIONS,
+    STATES,
 };
 use super::{LASTS, Mutant};
 use crate::checker::Check;
@@ -117,11 +118,31 @@ pub const MUTANTS: &[Mutant] = &[
         ..PLAIN
     },
     Mutant {
+        name: "refresh_session.not_committed",
+        is: "RefreshSession is answered without a commit",
+        found_by: &[Check::RenewedAndNotStored],
+        mix: RENEWALS,
+        ..PLAIN
+    },
+    Mutant {
         name: "disable_account.sessions_apart",
         is: "sessions are ended outside of the transaction that disables",
         found_by: &[Check::OutlivesInactivation],
         store: Store::Postgres,
         mix: RACES,
+        ..PLAIN
+    },
+    Mutant {
+        name: "log_in.left_is_not_compared",
+        is: "a log-in under way whose caller has gone does not notice that anything was changed",
+        found_by: &[
+            Check::UntoldAfterInactivation,
+            Check::StoredOfTheInactive,
+            Check::UntoldAfterItsPassword,
+        ],
+        store: Store::Postgres,
+        mix: RACES,
+        lasts: LASTS.saturating_mul(2),
         ..PLAIN
     },
     Mutant {
@@ -193,6 +214,13 @@ pub const MUTANTS: &[Mutant] = &[
         is: "the last active super admin may be demoted",
         found_by: &[Check::NoSuperAdmin, Check::NoSuperAdminMeanwhile],
         lasts: NOT_AT_WORK,
+        ..PLAIN
+    },
+    Mutant {
+        name: "ranks.not_compared",
+        is: "whoever administers may act on anybody",
+        found_by: &[Check::ActsOnAHigherRank],
+        mix: STATES,
         ..PLAIN
     },
     Mutant {
@@ -268,6 +296,13 @@ pub const MUTANTS: &[Mutant] = &[
         ..PLAIN
     },
     Mutant {
+        name: "authenticate.takes_for_the_last",
+        is: "users-service takes whoever calls for whoever was let in before",
+        found_by: &[Check::TakenForSomebodyElse],
+        mix: READS,
+        ..PLAIN
+    },
+    Mutant {
         name: "authenticate.outage_is_a_denial",
         is: "users-service answers UNAUTHENTICATED when auth-service cannot be asked",
         found_by: &[Check::SessionRefused],
@@ -301,6 +336,35 @@ pub const MUTANTS: &[Mutant] = &[
         is: "auth-service answers UNAUTHENTICATED without a reason",
         found_by: &[Check::AnswerIsNone],
         mix: FORGERIES,
+        ..PLAIN
+    },
+    Mutant {
+        name: "page_tokens.of_each_process",
+        is: "each process of users-service takes only page tokens of its own",
+        found_by: &[Check::AnswerIsNone],
+        store: Store::Postgres,
+        mix: LISTS,
+        ..PLAIN
+    },
+    Mutant {
+        name: "set_role.repeats_are_stale",
+        is: "whoever asks for a role that is given already is told that its etag is stale",
+        found_by: &[Check::DenialOfAnotherCall],
+        mix: ROLES,
+        ..PLAIN
+    },
+    Mutant {
+        name: "roles.outage_is_remembered",
+        is: "users-service answers UNAVAILABLE where a role does not suffice, once auth-service could not be asked",
+        found_by: &[Check::DenialMissing, Check::OutageOfNothing],
+        faults: &[Fault::Kill(Service::Auth)],
+        ..PLAIN
+    },
+    Mutant {
+        name: "turns.kept_for_who_left",
+        is: "who leaves while it is hashed for keeps its turn",
+        found_by: &[Check::OutageOfNothing],
+        mix: RACES,
         ..PLAIN
     },
     Mutant {

@@ -36,6 +36,7 @@ pub(super) const STATES: Mix = &[
     (Action::Read, 10),
 ];
 pub(super) const FORGERIES: Mix = &[(Action::ForgeAToken, 60), (Action::Read, 20), (Action::LogIn, 20)];
+pub(super) const RENEWALS: Mix = &[(Action::Refresh, 60), (Action::LogIn, 20)];
 /// What costs nobody a hash, so that there is much of it.
 pub(super) const READS: Mix = &[(Action::GetUser, 60), (Action::Read, 40)];
 /// Nothing but guesses at passwords.

@@ -19,7 +19,11 @@ impl Site {
             Store::Postgres => id("id"),
         };
         let accounts = format!("select {}, canonical_username, state, version from accounts", id("id"));
-        let sessions = format!("select {session}, {} from sessions", id("account_id"));
+        let expires = match self.store {
+            Store::Sqlite => "expire_time / 1000000",
+            Store::Postgres => "floor(extract(epoch from expire_time))::bigint",
+        };
+        let sessions = format!("select {session}, {}, {expires} from sessions", id("account_id"));
         let users =
             format!("select {}, canonical_username, role, state, account_version from users", id("id"));
         let data = self.processes.data();
@@ -34,7 +38,11 @@ impl Site {
             users: users.iter().map(|row| user(row)).collect(),
             sessions: sessions
                 .iter()
-                .map(|row| Session { id: row[0].clone(), account: row[1].clone() })
+                .map(|row| Session {
+                    id: row[0].clone(),
+                    account: row[1].clone(),
+                    expires: row[2].parse().expect("a number of seconds"),
+                })
                 .collect(),
         }
     }

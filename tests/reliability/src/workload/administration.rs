@@ -210,11 +210,20 @@ impl Client {
 
     fn admin_and_person(&mut self) -> Option<(Held, Person)> {
         let admin = self.world.administrator(&mut self.rng)?;
-        Some((admin, self.world.anybody(&mut self.rng)?))
+        Some((admin, self.target()?))
     }
 
     fn super_admin_and_person(&mut self) -> Option<(Held, Person)> {
         let admin = self.world.super_admin(&mut self.rng)?;
-        Some((admin, self.world.anybody(&mut self.rng)?))
+        Some((admin, self.target()?))
+    }
+
+    /// Anybody, and now and then a super admin, on whom nobody may act.
+    fn target(&mut self) -> Option<Person> {
+        if self.rng.random_bool(0.06) {
+            self.world.super_admin_as_a_person(&mut self.rng)
+        } else {
+            self.world.anybody(&mut self.rng)
+        }
     }
 }

@@ -194,6 +194,10 @@ pub(super) fn nothing<M>(_: &M) -> Answer {
     Answer::default()
 }
 
-fn opens(session: Option<&Session>) -> Answer {
-    Answer { session: session.map(|session| session_id(&session.session_id)), ..Answer::default() }
+pub(super) fn opens(session: Option<&Session>) -> Answer {
+    Answer {
+        session: session.map(|session| session_id(&session.session_id)),
+        expires: session.and_then(|session| session.expire_time.as_ref()).map(|time| time.seconds),
+        ..Answer::default()
+    }
 }

@@ -7,6 +7,7 @@ use api::users::{
 use e2e::by_name;
 use rand::Rng as _;
 
+use super::own_account::opens;
 use super::{Client, session_id};
 use crate::driver::{By, Patience, about, seen};
 use crate::history::{Answer, Does, Outcome};
@@ -60,10 +61,7 @@ impl Client {
     /// Renews a session of which the old token goes on being used; says whether that was done.
     pub async fn renew(&mut self, by: By<'_>, held: &Held) -> bool {
         let call = held.call(Does::RefreshSession);
-        let read = |refreshed: &api::auth::RefreshSessionResponse| Answer {
-            session: refreshed.session.as_ref().map(|session| session_id(&session.session_id)),
-            ..Answer::default()
-        };
+        let read = |refreshed: &api::auth::RefreshSessionResponse| opens(refreshed.session.as_ref());
         self.make(by, call, RefreshSessionRequest {}, read).await.is_ok()
     }
 

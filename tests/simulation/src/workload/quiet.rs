@@ -125,17 +125,19 @@ impl Client {
         model.check(Invariant::I7, count > 0, || "there is no active super admin".to_owned());
     }
 
-    /// Who logged in and did nothing about it is logged in.
+    /// Who logged in and did nothing about it is logged in; and whoever is inactive is not, whether anybody was told of the
+    /// session or not.
     fn look_at_sessions(&self) {
-        let alive: BTreeSet<_> = self
-            .cluster
-            .auth_kept
-            .database
-            .kept
-            .sessions()
-            .iter()
-            .map(|session| session.id.to_string())
-            .collect();
+        let kept = &self.cluster.auth_kept.database.kept;
+        let stored = kept.sessions();
+        let accounts = kept.accounts();
+        for session in &stored {
+            let of = accounts.iter().find(|stored| stored.account.id == session.user_id);
+            let holds = of.is_some_and(|stored| stored.account.state == AccountState::Active);
+            let told = || format!("{session:?} is stored, and its account is {of:?}");
+            self.model().check(Invariant::I3, holds, told);
+        }
+        let alive: BTreeSet<_> = stored.iter().map(|session| session.id.to_string()).collect();
         let now = self.store_time();
         let end_of_time = Span { begin: u64::MAX, end: u64::MAX };
         let mut model = self.model();

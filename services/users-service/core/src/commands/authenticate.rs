@@ -51,6 +51,11 @@ impl Authenticate {
             Err(_) if mutant("authenticate.outage_is_a_denial") => Authenticated::Denied,
             // A defect: whoever calls while nobody can be vouched for is taken for whoever was let in last.
             answer if mutant("authenticate.outage_lets_in") => defects::or_whoever_was_last(answer)?,
+            // A defect: whoever calls is taken for whoever was let in before.
+            Ok(authenticated) if mutant("authenticate.takes_for_the_last") => {
+                defects::as_whoever_was_before(authenticated)
+            }
+            Err(error) if mutant("roles.outage_is_remembered") => return Err(defects::noted(error).into()),
             authenticated => authenticated?,
         };
         match authenticated {

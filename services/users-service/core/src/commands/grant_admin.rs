@@ -54,7 +54,13 @@ pub(super) async fn set_role<P: Ports>(
         actor.require_rank_above(user.role)?;
         require_expected(&user, expected)?;
         let now = tx.now().await?;
-        let Some(changed) = user.with_role(role, now) else { return Ok(Ok(user)) };
+        let Some(changed) = user.with_role(role, now) else {
+            // A defect: whoever repeats what is done is refused for an etag that it did not send.
+            if *expected == Expected::Anything && mutant("set_role.repeats_are_stale") {
+                return Err(Error::EtagMismatch { current: user.etag() });
+            }
+            return Ok(Ok(user));
+        };
         written.note(&changed);
         tx.update_role(&changed).await?;
         // A defect: what is answered is not written.

@@ -136,7 +136,7 @@ fn i4_a_session_outlives_its_end() {
     }
     let mut script = Script::new();
     script.then(10, 11, root(Does::RevokeUserSessions, "alice"), ok());
-    script.then(12, 13, alice(Does::GetCurrentSession), denied("USER_NOT_FOUND"));
+    script.then(12, 13, alice(Does::ListUsers), denied("ROLE_TOO_LOW"));
     script.is_found_by(Check::OutlivesItsEnd);
 }
 
@@ -341,10 +341,37 @@ fn i12_more_sessions_are_stored_than_can_have_been_opened() {
     let mut script = Script::new();
     script.then(10, 11, log_in("alice", OLD), unknown());
     let mut end = stored();
-    end.sessions.push(Session { id: "a3".into(), account: "0a".into() });
+    end.sessions.push(session("a3", "0a"));
     assert_eq!(script.at_the_end(Some(&end)), [], "that of the log-in that was not heard of");
-    end.sessions.push(Session { id: "a4".into(), account: "0a".into() });
+    end.sessions.push(session("a4", "0a"));
     assert_eq!(script.at_the_end(Some(&end)), [Check::UntoldSessions]);
+}
+
+#[test]
+fn i1_a_renewal_is_lost() {
+    let until = |expires| {
+        let answer = Answer { session: Some("a1".into()), expires: Some(expires), ..Answer::default() };
+        Outcome::Ok(Box::new(answer))
+    };
+    let mut script = Script::new();
+    script.then(10, 11, alice(Does::RefreshSession), until(100));
+    assert_eq!(script.at_the_end(Some(&stored())), []);
+    script.then(12, 13, alice(Does::RefreshSession), until(101));
+    assert_eq!(script.at_the_end(Some(&stored())), [Check::RenewedAndNotStored]);
+}
+
+#[test]
+fn i7_somebody_is_acted_on_who_is_not_outranked() {
+    let mut script = Script::new();
+    script.then(10, 11, root(Does::GrantAdmin, "alice"), ok());
+    script.then(12, 13, root(Does::InactivateUser, "alice"), ok());
+    script.then(14, 15, root(Does::ReactivateUser, "alice"), ok());
+    script.log_in(16, 17, "alice", OLD, "a3");
+    script.is_good();
+    script.then(20, 21, by("alice", "a3", Does::RevokeUserSessions).on(ROOT), denied("ROLE_TOO_LOW"));
+    script.is_good();
+    script.then(22, 23, by("alice", "a3", Does::ListUserSessions).on(ROOT), ok());
+    script.is_found_by(Check::ActsOnAHigherRank);
 }
 
 #[test]

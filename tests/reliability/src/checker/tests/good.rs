@@ -111,3 +111,29 @@ fn a_few_guesses_are_looked_at_and_then_one_for_each_delay() {
     }
     assert_eq!(check_guesses(&script.0).violations, []);
 }
+
+#[test]
+fn what_ended_after_the_services_began_to_rest_may_be_under_way_after_it() {
+    let mut script = Script::new();
+    script.then(10, 22, root(Does::InactivateUser, "alice"), unknown());
+    script.rested(21, 25);
+    script.log_in(30, 31, "alice", OLD, "a3");
+    script.then(32, 33, by("alice", "a3", Does::GetCurrentSession), denied("UNAUTHENTICATED"));
+    script.then(34, 35, log_in("alice", OLD), denied("ACCOUNT_INACTIVE"));
+    script.is_good();
+}
+
+#[test]
+fn what_the_feed_brings_and_what_operators_do_may_come_after_a_rest() {
+    let mut script = Script::new();
+    script.then(10, 20, root(Does::InactivateUser, "alice"), unknown());
+    let ended = Call::new(Does::RevokeUserSessions, Who::Operator).on("alice");
+    script.then(10, 20, ended, unknown());
+    script.rested(21, 25);
+    script.then(30, 31, log_in("alice", OLD), denied("ACCOUNT_INACTIVE"));
+    script.then(32, 33, root(Does::GetUser, "alice"), shows_as(true, "e0"));
+    script.then(34, 35, root(Does::ReactivateUser, "alice"), ok());
+    script.log_in(36, 37, "alice", OLD, "a3");
+    script.then(38, 39, by("alice", "a3", Does::GetCurrentSession), denied("UNAUTHENTICATED"));
+    script.is_good();
+}

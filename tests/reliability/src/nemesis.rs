@@ -106,6 +106,7 @@ pub async fn torment(
     for step in steps {
         sleep(step.pause).await;
         // Boxed: what starts processes is large.
+        Box::pin(site.look_for_the_dead()).await;
         let mut struck = vec![Box::pin(strike(site, step.blow, step.hold)).await];
         if let Some((later, blow)) = step.meanwhile {
             sleep(later).await;
@@ -121,6 +122,7 @@ pub async fn torment(
         for one in struck {
             Box::pin(mend(site, one)).await;
         }
+        Box::pin(site.look_for_the_dead()).await;
         let mut recovered = recovery(driver, world, watch, mended).await;
         for (number, (fault, is_met)) in what.iter().enumerate().rev() {
             let overlaps = what.get(1 - number).map(|(other, _)| *other);

@@ -70,6 +70,13 @@ impl Cluster {
         String::from_utf8(output.stdout).expect("an URL").trim().to_owned()
     }
 
+    /// What it has said in its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read(self.place.0.path().join("server/log")).expect("its log");
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Stops it as a power cut would, but for what the operating system still writes down.
     pub async fn crash(&self) {
         self.place.script("stop", &["immediate"]).await;

@@ -53,9 +53,15 @@ impl Process {
     /// How much memory it has, in KiB: what is its own and in use, not what is mapped.
     #[must_use]
     pub fn memory(self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+        self.memory_if_it_runs().expect("it runs, and has memory")
+    }
+
+    /// The same; `None` if it has ended.
+    #[must_use]
+    pub fn memory_if_it_runs(self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse().expect("a number of KiB"))
     }
 
     /// How many files and sockets it has open.

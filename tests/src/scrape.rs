@@ -1,9 +1,11 @@
 //! A page of metrics, read as strictly as the text format of Prometheus is written (version 0.0.4).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
 
 use crate::get;
+use crate::http::get_if_it_listens;
 
 /// What tells one series of a metric from another.
 type Labels<'a> = Vec<(&'a String, &'a String)>;
@@ -37,6 +39,13 @@ impl Scrape {
         let (status, page) = get(ops, "/metrics").await;
         assert_eq!(status, 200, "{page}");
         Self::parse(page)
+    }
+
+    /// The same of a process that may have ended, or may be about to.
+    pub async fn of_who_may_end(ops: SocketAddr) -> io::Result<Self> {
+        let (status, page) = get_if_it_listens(ops, "/metrics").await?;
+        assert_eq!(status, 200, "{page}");
+        Ok(Self::parse(page))
     }
 
     /// Reads a page, and panics where it breaks the format.

@@ -101,7 +101,8 @@ impl Settings {
         self
     }
 
-    /// Puts a proxy of its own on each way from one real process to another or to PostgreSQL.
+    /// Puts a proxy of its own on each way from one real process to another or to PostgreSQL, and one before each process, by
+    /// which clients may come.
     #[must_use]
     pub fn proxied(self) -> Self {
         Self { proxied: true, ..self }

@@ -5,7 +5,7 @@ use auth_core::domain::Claims;
 use auth_core::ports::TokenSigner as _;
 
 pub use crate::argon2::fuzzing::{cost_of, verdict};
-pub use crate::grpc::fuzzing::{client_address, end_users, workloads};
+pub use crate::grpc::fuzzing::{client_address, end_users, session_position, session_token, workloads};
 
 use crate::TokenSettings;
 use crate::jwt::JwtSigner;

@@ -11,6 +11,7 @@ mod users;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::users::users_service_server::UsersServiceServer;
 use fail_point::mutant;
@@ -107,6 +108,13 @@ impl<P: Ports> Handlers<P> {
         // A defect: a descriptor stays open.
         if mutant("call.leaves_a_file") {
             std::mem::forget(std::fs::File::open("/dev/null"));
+        }
+        // A defect: the process dies of its hundredth call.
+        if mutant("call.ends_the_process") {
+            static CALLS: AtomicU32 = AtomicU32::new(1);
+            if CALLS.fetch_add(1, Ordering::Relaxed) == 100 {
+                std::process::abort();
+            }
         }
         // A defect: memory is never given back.
         if mutant("call.leaves_memory") {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fail_point::mutant;
 use grpc_kit::Shutdown;
 use tokio::time::sleep;
 use users_core::commands::{Context, SweepReservations};
@@ -12,6 +13,8 @@ const INTERVAL: Duration = Duration::from_mins(10);
 
 /// Sweeps in intervals; the first time after one, so that a restart does not add to the load of starting.
 pub(crate) async fn run<P: Ports>(commands: Context<P>, shutdown: Shutdown) {
+    // A defect: the task dies, and nobody else does its work.
+    assert!(!mutant("sweeper.panics"), "a defect");
     loop {
         tokio::select! {
             () = shutdown.requested() => return,

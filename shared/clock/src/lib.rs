@@ -1,13 +1,19 @@
 //! The system clock, the only place that reads it.
 //!
-//! Times are cut to microseconds, the precision that every store keeps. With the feature `test-hooks` a clock can be
-//! moved; clones share the offset, so a test holds one end of the clock that a service runs on. The clock of a process
-//! is moved from outside: `TANDEM_CLOCK_OFFSET` names a file with a number of microseconds, which is read each time.
+//! Times are cut to microseconds, the precision that every store keeps. With the feature `test-hooks`, which no build without
+//! debug assertions can have, a clock can be moved; clones share the offset, so a test holds one end of the clock that a service
+//! runs on. The clock of a process is moved from outside: `TANDEM_CLOCK_OFFSET` names a file with a number of microseconds, which
+//! is read each time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+
+#[cfg(all(feature = "test-hooks", not(debug_assertions)))]
+compile_error!(
+    "`test-hooks` is for builds with debug assertions: build what is released by itself, as with `--package auth-service`"
+);
 
 /// A point in time, in UTC.
 pub type Timestamp = DateTime<Utc>;

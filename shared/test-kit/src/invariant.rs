@@ -62,7 +62,7 @@ impl Invariant {
             Self::I8 => "a repeat has the effect of one call",
             Self::I9 => "nobody is let in without a right",
             Self::I10 => "an outage is no denial, nor the reverse",
-            Self::I11 => "no secret in a log",
+            Self::I11 => "no secret in what is said",
             Self::I12 => "everything stays bounded",
         }
     }

@@ -1,18 +1,21 @@
 //! Page tokens: none opens that was not made here, for the same question.
 //!
-//! The first byte says what the rest is: 0, a place as it stands in a token, which is sealed; 1, the bytes of a token; otherwise
-//! the whole input is a token.
+//! The first byte says what the rest is: 0, a place as it stands in a token, which is sealed; 1, the bytes of a token; 2, a place
+//! in a user's sessions as auth-service seals it; 3, the same as users-service does; otherwise the whole input is a token.
 
 use std::sync::LazyLock;
 
 use api::users::ListUsersRequest;
+use auth_core::domain::SessionPosition;
+use auth_service::fuzzing::{session_position, session_token};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grpc_kit::PageTokens;
 use prost::Message as _;
+use users_core::domain::UserKey;
 use users_core::queries::{Place, SortKey};
 use users_core::testing::an_id;
-use users_service::fuzzing::{page_token, place};
+use users_service::fuzzing::{page_token, place, port_token, sessions_token};
 
 use crate::Target;
 
@@ -50,6 +53,8 @@ fn run(input: &[u8]) {
     match input.split_first() {
         Some((0, position)) => sealed(position),
         Some((1, token)) => unsealed(&URL_SAFE_NO_PAD.encode(token)),
+        Some((2, position)) => sealed_by_auth(position),
+        Some((3, position)) => sealed_by_users(position),
         _ => unsealed(&String::from_utf8_lossy(input)),
     }
 }
@@ -70,6 +75,40 @@ fn sealed(position: &[u8]) {
     }
 }
 
+/// A place in somebody's sessions: it is read, or refused, and its token is the only one of the place.
+fn sealed_by_auth(position: &[u8]) {
+    let token = TOKENS.seal(an_id(1).as_bytes(), position);
+    if let Some(read) = session_position(&TOKENS, an_id(1), &token) {
+        assert_eq!(session_token(&TOKENS, an_id(1), read), token, "another token of the same place");
+    }
+    assert_eq!(session_position(&TOKENS, an_id(2), &token), None, "opened for somebody else: {token}");
+}
+
+/// The same around a token of auth-service's, whatever that is, if it is a text.
+fn sealed_by_users(position: &[u8]) {
+    let token = TOKENS.seal(&[b"sessions of id ".as_slice(), an_id(1).as_bytes()].concat(), position);
+    let read = port_token(&TOKENS, &UserKey::Id(an_id(1)), &token).ok().flatten();
+    assert_eq!(read.as_deref(), std::str::from_utf8(position).ok(), "another token than was sealed");
+    if let Some(read) = read {
+        assert_eq!(sessions_token(&TOKENS, &UserKey::Id(an_id(1)), &read), token);
+    }
+    let of_another = port_token(&TOKENS, &UserKey::Id(an_id(2)), &token);
+    assert!(of_another.is_err(), "opened for somebody else: {token}");
+}
+
+fn place_in_sessions() -> SessionPosition {
+    let position = [&1_800_000_000_000_000_i64.to_be_bytes()[..], &[b'5'; 32]].concat();
+    let token = TOKENS.seal(an_id(1).as_bytes(), &position);
+    session_position(&TOKENS, an_id(1), &token).expect("microseconds and the id of a session")
+}
+
+/// Of the sessions of one user, by either service.
+fn session_tokens() -> [String; 2] {
+    let of_auth = session_token(&TOKENS, an_id(1), place_in_sessions());
+    let of_users = sessions_token(&TOKENS, &UserKey::Id(an_id(1)), &of_auth);
+    [of_auth, of_users]
+}
+
 /// A token from outside opens if it was made for the very question, and no place but the one that it was made for.
 fn unsealed(token: &str) {
     if token.is_empty() {
@@ -80,6 +119,11 @@ fn unsealed(token: &str) {
         let opened = place(&TOKENS, &with(&question, token)).ok();
         assert_eq!(opened, made.map(Some), "opened: {token}");
     }
+    let [of_auth, of_users] = session_tokens();
+    let opened = session_position(&TOKENS, an_id(1), token);
+    assert_eq!(opened, (token == of_auth).then(place_in_sessions), "opened: {token}");
+    let opened = port_token(&TOKENS, &UserKey::Id(an_id(1)), token).ok().flatten();
+    assert_eq!(opened, (token == of_users).then_some(of_auth), "opened: {token}");
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -94,6 +138,13 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds.extend(tokens.iter().map(|token| [&[1][..], &decoded(token)].concat()));
     seeds.push(page_token(&TOKENS, &other, &places()[0]).into_bytes());
     seeds.extend(tokens.map(String::into_bytes));
+    let of_sessions = session_tokens();
+    let positions = of_sessions.iter().zip([2, 3]).map(|(token, kind)| {
+        let bytes = decoded(token);
+        [&[kind], &bytes[1..bytes.len() - 16]].concat()
+    });
+    seeds.extend(positions);
+    seeds.extend(of_sessions.map(String::into_bytes));
     seeds
 }
 
@@ -109,5 +160,15 @@ mod tests {
             [b"users".as_slice(), &ListUsersRequest { page_size: 0, ..question.clone() }.encode_to_vec()]
                 .concat();
         assert_eq!(TOKENS.seal(&binding, &seed[1..]), page_token(&TOKENS, &question, &places()[0]));
+    }
+
+    #[test]
+    fn places_in_sessions_are_sealed_here_as_the_services_seal_them() {
+        let [of_auth, of_users] = session_tokens();
+        let seeds = seeds();
+        let position = |kind| &seeds.iter().find(|seed| seed[0] == kind).unwrap()[1..];
+        assert_eq!(TOKENS.seal(an_id(1).as_bytes(), position(2)), of_auth);
+        let binding = [b"sessions of id ".as_slice(), an_id(1).as_bytes()].concat();
+        assert_eq!(TOKENS.seal(&binding, position(3)), of_users);
     }
 }

@@ -24,7 +24,8 @@ pub(crate) fn path_of(file: &File) -> PathBuf {
 
 /// Has these settings read as those of a process, `defaults` below them, and says what came of it.
 ///
-/// What is read is read again in the same way, is shown as TOML, and shows no secret; what is refused says why.
+/// What is read is shown as TOML, and shows no secret; what is refused says why. One input in four is read again, with the same
+/// outcome: to read is what takes the time.
 pub(crate) fn read<C>(
     input: &[u8],
     prefix: &'static str,
@@ -41,14 +42,18 @@ pub(crate) fn read<C>(
         .expect("a file");
     let path = path_of(&file);
     let once = || read(layers(prefix, defaults, &path, environment));
-    let (first, second) = (once(), once());
+    let first = once();
+    let second = input.len().is_multiple_of(4).then(once);
     drop(file);
     let shown = |outcome: &Result<(C, Effective), Problems>| match outcome {
         Ok((_, effective)) => effective.to_string(),
         Err(problems) => problems.to_string(),
     };
     let report = shown(&first);
-    assert_eq!(report, shown(&second), "another outcome of the same settings");
+    assert!(
+        second.is_none_or(|second| shown(&second) == report),
+        "another outcome of the same settings: {report}"
+    );
     assert!(!report.contains(TOKEN) || input.contains(TOKEN), "a secret is shown: {report}");
     let Ok((config, effective)) = first else {
         assert!(!report.trim().is_empty(), "refused without a reason");

@@ -128,8 +128,14 @@ fn hashes(settings: &Argon2Settings) {
 fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "",
-        "[session]\nidle_timeout=\"24h\"",
-        "\n---\nSESSION__IDLE_TIMEOUT=24h",
+        // The bounds themselves: hardly a digit can become another one that is not beyond.
+        "session.idle_timeout=\"86400s\"",
+        "session.idle_timeout=\"1440m\"",
+        "session.absolute_timeout=\"1800s\"",
+        "session.absolute_timeout=\"30m\"",
+        "\n---\nSESSION__IDLE_TIMEOUT=86400s",
+        "\n---\nSESSION__IDLE_TIMEOUT=1440m",
+        "\n---\nSESSION__ABSOLUTE_TIMEOUT=1800s",
         // One digit less of the second is less than the first.
         "[session]\nidle_timeout=\"8888888s\"\nabsolute_timeout=\"8888888s\"",
         "[session]\nidle_timeout = \"30m\"\nabsolute_timeout = \"24h\"\nrefresh_threshold_ratio = 0.2\nmax_per_user = 20\n",

@@ -68,8 +68,11 @@ fn run(input: &[u8]) {
 fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "",
-        "[server]\nlisten=\"127.0.0.1:1\"",
-        "\n---\nSERVER__LISTEN=127.0.0.1:1",
+        // Hardly a digit of the last two can go or become another that is not beyond.
+        "server.listen=\"127.0.0.1:1\"",
+        "server.listen=\"[::1]:1\"",
+        "server.listen=\"[::1]:11\"",
+        "\n---\nSERVER__LISTEN=[::1]:1",
         "[server]\nlisten = \"127.0.0.1:50053\"\nops_listen = \"[::1]:0\"\ndrain = \"20s\"\nreflection = false\n",
         "[identity_provider]\nurl = \"dns:///auth:50052\"\ntimeout = \"2s\"\n[server]\nallow_plaintext = true\n",
         "[identity_provider]\nurl = \"https://auth:50052\"\n[log]\nlevel = \"info\"\nformat = \"text\"\n",

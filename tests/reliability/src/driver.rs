@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::heard::Heard;
 use crate::history::{Answer, Call, Moment, Outcome, Record, Refusal, Role, Seen};
 use crate::vault::Vault;
 use crate::workload::Operators;
@@ -35,6 +36,8 @@ pub struct Driver {
     pub vault: Vault,
     /// Who runs the commands.
     pub operators: Operators,
+    /// What callers were told who were refused.
+    pub heard: Heard,
     began: Instant,
     nobody: RwLock<Caller>,
     /// Held by every call; shut while nobody is to call.
@@ -46,7 +49,7 @@ pub struct Driver {
 /// How a call is made.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
-    /// To which process.
+    /// To which process; from their number on by way of the proxy that stands before one.
     pub replica: usize,
     /// With which token.
     pub token: Option<&'a str>,
@@ -61,6 +64,7 @@ impl Driver {
         Self {
             vault: Vault::new(),
             operators,
+            heard: Heard::default(),
             began: Instant::now(),
             nobody: RwLock::new(nobody),
             gate: Gate::new(()),
@@ -73,6 +77,12 @@ impl Driver {
     #[must_use]
     pub const fn replicas(&self) -> usize {
         self.replicas
+    }
+
+    /// How many ways there are to the processes of a service: one to each, and one by its proxy.
+    #[must_use]
+    pub const fn ways(&self) -> usize {
+        2 * self.replicas
     }
 
     /// Makes calls over these connections from now on.
@@ -132,6 +142,7 @@ impl Driver {
         let (outcome, result) = match answered {
             Ok(Ok(reply)) => (Outcome::Ok(Box::new(read(&reply.message))), Ok(reply)),
             Ok(Err(status)) => {
+                self.heard.hear_status(&status);
                 let outcome = outcome(&status);
                 (outcome.clone(), Err(outcome))
             }
@@ -140,7 +151,8 @@ impl Driver {
                 (outcome.clone(), Err(outcome))
             }
         };
-        self.records().push(Record { start, end, replica: by.replica, call, outcome });
+        let replica = by.replica % self.replicas;
+        self.records().push(Record { start, end, replica, call, outcome });
         result
     }
 

@@ -11,6 +11,7 @@ pub mod busy;
 pub mod checker;
 pub mod command;
 pub mod driver;
+pub mod heard;
 pub mod history;
 pub mod mutants;
 pub mod nemesis;

@@ -107,6 +107,7 @@ pub async fn torment(
     for step in steps {
         sleep(step.pause).await;
         // Boxed: what starts processes is large.
+        Box::pin(site.look_for_the_dead()).await;
         let mut struck = vec![Box::pin(strike(site, step.blow, step.hold)).await];
         if let Some((later, blow)) = step.meanwhile {
             sleep(later).await;
@@ -122,6 +123,7 @@ pub async fn torment(
         for one in struck {
             Box::pin(mend(site, one)).await;
         }
+        Box::pin(site.look_for_the_dead()).await;
         let mut recovered = recovery(driver, world, watch, mended).await;
         if recovered.iter().all(Option::is_some) {
             rest(site, driver).await;

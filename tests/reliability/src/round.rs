@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use e2e::{Binaries, Service};
+use e2e::{Binaries, Cluster, Service};
 use tokio::time::{Instant, sleep};
 
 use crate::busy::{lasts, missed, unjudged};
@@ -74,7 +74,7 @@ const WATCHMAN: &str = "watchman";
 pub async fn run(plan: &Plan) -> Report {
     let mut site = Site::start(plan).await;
     let operators = Operators::of(&site.processes);
-    let driver = Arc::new(Driver::new(site.processes.anonymous.clone(), operators, plan.store.replicas()));
+    let driver = Arc::new(Driver::new(site.processes.by_every_way(), operators, plan.store.replicas()));
     let world = Arc::new(World::default());
     let watch = Box::pin(settle_in(&driver, &world, plan.seed)).await;
     site.measure().await;
@@ -90,9 +90,11 @@ pub async fn run(plan: &Plan) -> Report {
     }
 
     Box::pin(site.whole()).await;
-    driver.over(site.processes.anonymous.clone());
+    driver.over(site.processes.by_every_way());
     if let Some(watch) = &watch {
-        recovery(&driver, &world, watch, Instant::now()).await;
+        let recovered = recovery(&driver, &world, watch, Instant::now()).await;
+        let what = || "some process does not do what an admin may ask for, and nothing fails".to_owned();
+        site.judge(Check::NotBack, recovered.contains(&None).then(what));
     }
     rest(&site, &driver).await;
     let mended = driver.now();
@@ -119,7 +121,11 @@ pub async fn run(plan: &Plan) -> Report {
     }
     Box::pin(outside(&mut site, &driver, &world, &history, &injected)).await;
     findings.extend(site.take_findings());
-    Report { agreed, ..Report::new(plan, &site, &driver, injected, &findings) }
+    let mut report = Report { agreed, ..Report::new(plan, &site, &driver, injected, &findings) };
+    if plan.defect.is_none() {
+        report.missed.extend(site.tables_of_nobody().await);
+    }
+    report
 }
 
 impl Plan {
@@ -290,11 +296,19 @@ async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Rec
     let traces = secrets(site, driver, world);
     for service in [Service::Auth, Service::Users] {
         let log = site.processes.log(service);
-        let secret = found(&traces, &log);
-        // Each line is looked at.
-        site.judged(Check::SecretInLog, log.lines().count().saturating_sub(1));
-        site.judge(Check::SecretInLog, secret.map(|line| format!("{} logs: {line}", name(service))));
+        look_for_secrets(site, Check::SecretInLog, &format!("{} logs", name(service)), &traces, &log);
+        site.look_for_panics(name(service), &log);
         site.look_at_all_of(service).await;
+    }
+    let commands = driver.operators.heard.text();
+    site.look_for_panics("a command", &commands);
+    for (who, said) in [
+        ("callers are told", driver.heard.text()),
+        ("commands say", commands),
+        ("metrics say", site.take_pages()),
+        ("PostgreSQL logs", site.cluster().map(Cluster::log).unwrap_or_default()),
+    ] {
+        look_for_secrets(site, Check::SecretTold, who, &traces, &said);
     }
     site.count_rows(history).await;
     site.count_connections().await;
@@ -303,6 +317,14 @@ async fn outside(site: &mut Site, driver: &Driver, world: &World, history: &[Rec
         let what =
             || format!("after \"{fault}\"{other} some process did not do any more what an admin may ask for");
         site.judge(Check::NotBack, recovered.contains(&None).then(what));
+    }
+}
+
+/// Looks through what was said, line by line.
+fn look_for_secrets(site: &mut Site, check: Check, who: &str, traces: &[String], said: &str) {
+    site.judged(check, said.lines().count());
+    if let Some(line) = found(traces, said) {
+        site.judge(check, Some(format!("{who}: {line}")));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The processes of a round, their databases, and what is seen of both from outside.
 
+mod alive;
 mod stored;
 mod tables;
 mod usage;
@@ -38,8 +39,14 @@ pub struct Site {
     pub store: Store,
     /// How many clients call.
     clients: u32,
+    /// Whether guesses at passwords are limited.
+    limits_guesses: bool,
     /// What a process of each service takes up when it has done a little of everything.
     first: [Option<Usage>; 2],
+    /// Whom faults have ended, and nobody has started again yet.
+    ended: Vec<(Service, usize)>,
+    /// What the pages of metrics said that were looked at.
+    pages: String,
     /// What was seen meanwhile.
     findings: Findings,
     // After what uses it.
@@ -53,7 +60,7 @@ impl Site {
         let (cluster, settings) = match store {
             Store::Sqlite => (None, Settings::on(Engine::Sqlite)),
             Store::Postgres => {
-                let cluster = Cluster::start_on_small_disk(DISK, &["max_connections=80"]).await;
+                let cluster = Cluster::start_on_small_disk(DISK, SERVER).await;
                 let settings = Settings::replicated(store.replicas()).at(&cluster);
                 (Some(cluster), settings)
             }
@@ -65,7 +72,17 @@ impl Site {
         };
         let processes = Processes::start_with(plan.binaries, settings).await;
         let clients = u32::try_from(plan.clients).unwrap_or(u32::MAX);
-        Self { processes, store, clients, first: [None; 2], findings: Findings::default(), cluster }
+        Self {
+            processes,
+            store,
+            clients,
+            limits_guesses: plan.limits_guesses,
+            first: [None; 2],
+            ended: Vec::new(),
+            pages: String::new(),
+            findings: Findings::default(),
+            cluster,
+        }
     }
 
     /// Something is looked at that no call shows: says what is wrong with it, if something is.
@@ -83,6 +100,11 @@ impl Site {
         std::mem::take(&mut self.findings)
     }
 
+    /// What the pages of metrics said that were looked at since the beginning.
+    pub fn take_pages(&mut self) -> String {
+        std::mem::take(&mut self.pages)
+    }
+
     /// The server of PostgreSQL, where there is one.
     #[must_use]
     pub const fn cluster(&self) -> Option<&Cluster> {
@@ -92,7 +114,7 @@ impl Site {
     /// Starts whatever does not run, and waits until everything wants calls.
     pub async fn whole(&mut self) {
         for service in [Service::Auth, Service::Users] {
-            self.processes.run(service, None).await;
+            self.start_again(service).await;
         }
         self.processes.ready().await;
     }
@@ -100,6 +122,9 @@ impl Site {
 
 /// The disk of PostgreSQL, in MiB: what there is and a few rounds of calls have room.
 const DISK: u32 = 400;
+
+/// What the server is told: to keep its word as in production, where other tests spare it that.
+const SERVER: &[&str] = &["max_connections=80", "fsync=on", "full_page_writes=on"];
 
 /// As it would be told in production, where the tests of other things are told to be patient.
 fn told(settings: Settings) -> Settings {

@@ -197,7 +197,7 @@ impl Client {
         made
     }
 
-    /// Any process, and now and then little patience.
+    /// Any process, by either way, and now and then little patience.
     fn by<'a>(&mut self, token: Option<&'a str>) -> By<'a> {
         let patience = match self.rng.random_range(0..100) {
             _ if self.manner == Manner::Patient => Patience::Much,
@@ -209,7 +209,7 @@ impl Client {
             4..7 => Patience::Leaves(Duration::from_micros(self.rng.random_range(200..30_000))),
             _ => Patience::Much,
         };
-        By { replica: self.rng.random_range(0..self.driver.replicas()), token, patience }
+        By { replica: self.rng.random_range(0..self.driver.ways()), token, patience }
     }
 }
 

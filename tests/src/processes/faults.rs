@@ -12,7 +12,7 @@ use super::replica::Replica;
 use super::{Processes, command};
 use crate::home::Home;
 use crate::settings::{by_way_of, place};
-use crate::{Engine, Service, Settings, eventually};
+use crate::{Caller, Endpoints, Engine, Service, Settings, eventually};
 
 /// Runs a program for which a write that has no room is an error and not the end, and which may write what it may write, even
 /// where it is root's: what is ignored stays so across an `exec`.
@@ -20,9 +20,11 @@ const IN_A_MORTAL_WORLD: &str = "trap '' XFSZ
 [ \"$(id -u)\" != 0 ] || exec setpriv --bounding-set=-dac_override,-dac_read_search \"$0\" \"$@\"
 exec \"$0\" \"$@\"";
 
-/// A way out of a process.
+/// A way out of a process, or to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
+    /// Of some clients to a service's public listener.
+    FromClients(Service),
     /// Of users-service to auth-service.
     ToAuth,
     /// Of a service to its database on PostgreSQL.
@@ -30,15 +32,29 @@ pub enum Way {
 }
 
 impl Processes {
-    /// The proxy on a way out of one process, where the settings are [`proxied`](Settings::proxied).
+    /// The proxy on a way out of one process or to it, where the settings are [`proxied`](Settings::proxied).
     #[must_use]
     pub fn proxy(&self, way: Way, number: usize) -> &Proxy {
         let hooks = &self.hooks[number];
         let proxy = match way {
+            Way::FromClients(service) => hooks.from_clients[service as usize].as_ref(),
             Way::ToAuth => hooks.to_auth.as_ref(),
             Way::ToDatabase(service) => hooks.to_databases[service as usize].as_ref(),
         };
         proxy.unwrap_or_else(|| panic!("there is no proxy {way:?}"))
+    }
+
+    /// Nobody, over a connection to each process, and after these over others, of which each goes by the proxy
+    /// [of clients](Way::FromClients). The settings have to be [`proxied`](Settings::proxied).
+    #[must_use]
+    pub fn by_every_way(&self) -> Caller {
+        let proxied = (0..self.replicas()).map(|number| {
+            let [auth, users] = [Service::Auth, Service::Users]
+                .map(|service| self.proxy(Way::FromClients(service), number).address());
+            let [_, internal, _] = self.replicas[number].addresses.listeners();
+            Endpoints::new(auth, internal, users, self.settings.client_tls())
+        });
+        self.anonymous.over(self.all_endpoints().into_iter().chain(proxied))
     }
 
     /// The proxies on this way out of every process.
@@ -80,6 +96,7 @@ impl Processes {
 /// What the processes of one replica were started with for that, by service.
 #[derive(Debug, Default)]
 pub(super) struct Hooks {
+    from_clients: [Option<Proxy>; 2],
     to_auth: Option<Proxy>,
     to_databases: [Option<Proxy>; 2],
     clocks: [Option<PathBuf>; 2],
@@ -91,7 +108,9 @@ impl Hooks {
         for (number, replica) in replicas.iter().enumerate() {
             let mut hooks = Self::default();
             if settings.is_proxied() {
-                hooks.to_auth = Some(Proxy::to(replica.addresses.auth[1]).await);
+                let [public, internal, users] = replica.addresses.listeners();
+                hooks.from_clients = [Some(Proxy::to(public).await), Some(Proxy::to(users).await)];
+                hooks.to_auth = Some(Proxy::to(internal).await);
                 if settings.engine() == Engine::Postgres {
                     // Where they lead, the first command says.
                     hooks.to_databases = [Some(Proxy::new().await), Some(Proxy::new().await)];

@@ -80,6 +80,10 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         if mutant("log_in.logs_the_password") {
             tracing::info!(password = message.password, "somebody logs in");
         }
+        // A defect: a secret is in an error.
+        if mutant("log_in.tells_the_password") {
+            return Err(Status::unavailable(message.password));
+        }
         let outcome = match wire::log_in(message, client) {
             Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
             Err(violations) => Err(Error::InvalidFields(violations)),

@@ -1,12 +1,15 @@
 //! Both listeners as fuzz targets call them: over the fakes of the core, and without what does not depend on a call, which is
-//! made once.
+//! made once; and the page tokens of their lists.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use auth_core::domain::SessionPosition;
+use auth_core::queries::SessionPage;
 use auth_core::testing::{Fakes, World};
 use axum::http::{Request, Response};
+use identity::UserId;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::metadata::MetadataMap;
@@ -63,4 +66,17 @@ pub async fn workloads(
 #[must_use]
 pub fn client_address(peer: IpAddr, metadata: &MetadataMap, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
     super::client_address::client_address(Some(peer), metadata, trusted_proxies)
+}
+
+/// Where the page of a user's sessions begins that this token stands for, if it is one.
+#[must_use]
+pub fn session_position(tokens: &PageTokens, user_id: UserId, token: &str) -> Option<SessionPosition> {
+    super::wire::session_position(tokens, user_id, token)
+}
+
+/// The token of the page of a user's sessions that begins at this place.
+#[must_use]
+pub fn session_token(tokens: &PageTokens, user_id: UserId, place: SessionPosition) -> String {
+    let page = SessionPage { sessions: Vec::new(), next: Some(place) };
+    super::wire::next_session_page(tokens, user_id, &page)
 }

@@ -156,7 +156,8 @@ fn session_page(
     Ok(ListSessions { user_id, page_size, after })
 }
 
-fn session_position(tokens: &PageTokens, user_id: UserId, token: &str) -> Option<SessionPosition> {
+/// Where the page begins that this token stands for, if it is one of this user's.
+pub(super) fn session_position(tokens: &PageTokens, user_id: UserId, token: &str) -> Option<SessionPosition> {
     let opened = tokens.open(user_id.as_bytes(), token)?;
     let (micros, id) = opened.split_first_chunk::<8>()?;
     Some(SessionPosition {

@@ -9,6 +9,7 @@ use axum::http;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tower::Layer as _;
+use users_core::domain::UserKey;
 use users_core::queries::Place;
 use users_core::testing::{Fakes, World};
 
@@ -38,4 +39,15 @@ pub fn place(tokens: &PageTokens, request: &pb::ListUsersRequest) -> Result<Opti
 #[must_use]
 pub fn page_token(tokens: &PageTokens, request: &pb::ListUsersRequest, place: &Place) -> String {
     page::seal(tokens, request, Some(place))
+}
+
+/// The port's own token of the page of a user's sessions that this token stands for; none for the first page.
+pub fn port_token(tokens: &PageTokens, user: &UserKey, token: &str) -> Result<Option<String>, Error> {
+    page::open_sessions(tokens, user, token)
+}
+
+/// The token of the page of a user's sessions that is the port's by this token.
+#[must_use]
+pub fn sessions_token(tokens: &PageTokens, user: &UserKey, port_token: &str) -> String {
+    page::seal_sessions(tokens, user, Some(port_token))
 }

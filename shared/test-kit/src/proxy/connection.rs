@@ -23,6 +23,8 @@ pub(super) struct Connection {
     replies: Flow,
     conversation: Conversation,
     fate: Fate,
+    /// The client has said something since the server did.
+    is_asked: bool,
     made: State,
     state: watch::Receiver<State>,
     shared: Arc<Shared>,
@@ -64,6 +66,7 @@ impl Connection {
             replies: Flow::new(seed.wrapping_add(1)),
             conversation: Conversation::default(),
             fate: Fate::None,
+            is_asked: false,
             made,
             state,
             shared,
@@ -83,6 +86,7 @@ impl Connection {
                 return pending().await;
             }
             if now.severed > self.made.severed {
+                self.shared.counts.severed_unanswered.add(usize::from(self.is_asked));
                 return self.reset();
             }
             if self.replies.has_lost() && self.fate == Fate::None && now.mode != Mode::SwallowReplies {
@@ -134,6 +138,7 @@ impl Connection {
             replies: answered,
             conversation,
             fate,
+            is_asked,
             state,
             shared,
             ..
@@ -156,6 +161,7 @@ impl Connection {
                 _ = state.changed() => return Then::GoesOn,
                 step = asked.step(&mut from_client, &mut to_server, requests) => match step {
                     Ok(Step::Came) => {
+                        *is_asked = true;
                         counts.requests.add(1);
                         counts.pings.add(usize::from(asked.held() == PING));
                         if let Some(start) = conversation.hear(asked.held()) {
@@ -175,6 +181,7 @@ impl Connection {
                 },
                 step = answered.step(&mut from_server, &mut to_client, replies) => match step {
                     Ok(Step::Came) => {
+                        *is_asked = false;
                         if *fate == Fate::EndsWhenAnswered && is_answered(answered.held()) {
                             counts.swallowed.add(answered.held().len());
                             return Then::Ends;

@@ -21,6 +21,8 @@ pub struct Passed {
     pub commits: u64,
     /// How many of them were cut off.
     pub cut: u64,
+    /// Connections that were severed when it was the server's turn to say something.
+    pub severed_unanswered: u64,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ pub(super) struct Counts {
     pub(super) swallowed: Count,
     pub(super) commits: Count,
     pub(super) cut: Count,
+    pub(super) severed_unanswered: Count,
 }
 
 /// One of them.
@@ -60,6 +63,7 @@ impl Counts {
             swallowed: self.swallowed.get(),
             commits: self.commits.get(),
             cut: self.cut.get(),
+            severed_unanswered: self.severed_unanswered.get(),
         }
     }
 }

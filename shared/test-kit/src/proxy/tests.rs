@@ -199,6 +199,26 @@ async fn connections_are_reset_open_and_new_ones() {
 }
 
 #[tokio::test]
+async fn connections_that_are_severed_before_their_answer_are_counted() {
+    let (_echo, proxy) = set_up().await;
+    let mut client = connect(&proxy).await;
+    says(&mut client, b"hello").await;
+    hears(&mut client, b"hello").await;
+    proxy.sever().await;
+    is_reset(&mut client).await;
+    assert_eq!(proxy.passed().severed_unanswered, 0);
+    proxy.set(Mode::Delay { least: SOON, most: SOON }).await;
+    let mut client = connect(&proxy).await;
+    says(&mut client, b"hello").await;
+    while proxy.passed().requests < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    proxy.sever().await;
+    is_reset(&mut client).await;
+    assert_eq!(proxy.passed().severed_unanswered, 1);
+}
+
+#[tokio::test]
 async fn what_is_delayed_takes_its_time_in_order_and_by_the_seed() {
     let (_echo, proxy) = set_up().await;
     let (least, most) = (Duration::from_millis(20), Duration::from_millis(40));

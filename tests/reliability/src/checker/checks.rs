@@ -147,9 +147,15 @@ checks! {
     NobodyCanBeDemoted breaks I10,
     /// A process that is asked to end does so as if something were wrong.
     EndsBadly breaks I10,
+    /// A process has died that nobody has ended: somebody else has to start it again.
+    DiedByItself breaks I10,
+    /// Something in a process has panicked: what that was to do goes on, if it does, by chance.
+    Panicked breaks I10,
 
     /// A secret is in a log.
     SecretInLog breaks I11,
+    /// A secret is in what callers, operators or the database are told besides.
+    SecretTold breaks I11,
 
     /// More sessions are stored of which nobody was told than there can be.
     UntoldSessions breaks I12,

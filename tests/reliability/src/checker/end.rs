@@ -65,34 +65,35 @@ impl End {
     #[must_use]
     pub fn disagreements(&self) -> Vec<(Check, String)> {
         let mut findings = Findings::default();
-        self.compare(&mut findings);
+        self.compare(None, &mut findings);
         findings.violations.into_iter().map(|found| (found.check, found.what)).collect()
     }
 
-    fn compare(&self, findings: &mut Findings) {
+    fn compare(&self, books: Option<&Books<'_>>, findings: &mut Findings) {
+        let story = |name: &str| books.map(|books| calls_on(books, name)).unwrap_or_default();
         let users: BTreeMap<&str, &User> = self.users.iter().map(|user| (user.id.as_str(), user)).collect();
         let accounts: BTreeSet<&str> = self.accounts.iter().map(|account| account.id.as_str()).collect();
         for account in &self.accounts {
             let user = users.get(account.id.as_str());
             let wrong = user.is_none().then(|| format!("the account {} has no user", account.name));
-            findings.judge(Check::AccountWithoutUser, wrong, []);
+            findings.judge(Check::AccountWithoutUser, wrong, story(&account.name));
             let Some(user) = user else { continue };
             let agree = user.name == account.name
                 && user.is_active == account.is_active
                 && user.version == account.version;
             let wrong = (!agree).then(|| format!("{account:?} is shown as {user:?}"));
-            findings.judge(Check::SidesDisagree, wrong, []);
+            findings.judge(Check::SidesDisagree, wrong, story(&account.name));
         }
         for user in &self.users {
             let is_alone = !accounts.contains(user.id.as_str());
             let wrong = is_alone.then(|| format!("the user {} has no account", user.name));
-            findings.judge(Check::UserWithoutAccount, wrong, []);
+            findings.judge(Check::UserWithoutAccount, wrong, story(&user.name));
         }
     }
 }
 
 pub(super) fn check(books: &Books<'_>, end: &End, findings: &mut Findings) {
-    end.compare(findings);
+    end.compare(Some(books), findings);
     names(books, end, findings);
     end_of_sessions::check(books, end, findings);
     let was_one =
@@ -107,6 +108,19 @@ pub(super) fn check(books: &Books<'_>, end: &End, findings: &mut Findings) {
     }
 }
 
+/// So many calls of a kind are told of.
+const TOLD: usize = 3;
+
+/// The calls that made a user, or were to, and the last ones that may have changed it or ended sessions of it.
+fn calls_on(books: &Books<'_>, name: &str) -> Vec<usize> {
+    let asked = books.records.iter().enumerate().filter(|(_, record)| record.call.creates() == Some(name));
+    let makings = asked.map(|(number, _)| number).take(TOLD);
+    let last = |numbers: &[usize]| numbers[numbers.len().saturating_sub(TOLD)..].to_vec();
+    let user = books.user(name);
+    let changes = user.map(|user| [last(&user.changes), last(&user.endings)].concat());
+    makings.chain(changes.unwrap_or_default()).collect()
+}
+
 fn names(books: &Books<'_>, end: &End, findings: &mut Findings) {
     let mut stored: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for account in &end.accounts {
@@ -114,10 +128,10 @@ fn names(books: &Books<'_>, end: &End, findings: &mut Findings) {
     }
     for (name, ids) in &stored {
         let wrong = (ids.len() > 1).then(|| format!("{name} is stored {} times", ids.len()));
-        findings.judge(Check::NameStoredTwice, wrong, []);
+        findings.judge(Check::NameStoredTwice, wrong, calls_on(books, name));
         let is_of_nobody = books.user(name).is_none_or(|user| user.makings.is_empty());
         let wrong = is_of_nobody.then(|| format!("{name} is stored and nobody can have made it"));
-        findings.judge(Check::StoredAndNotMade, wrong, []);
+        findings.judge(Check::StoredAndNotMade, wrong, calls_on(books, name));
     }
     for (name, user) in &books.users {
         let made = user.makings.iter().filter_map(|number| {

@@ -398,6 +398,27 @@ pub const MUTANTS: &[Mutant] = &[
         ..PLAIN
     },
     Mutant {
+        name: "call.ends_the_process",
+        is: "users-service aborts at its hundredth call",
+        found_by: &[Check::DiedByItself],
+        mix: READS,
+        ..PLAIN
+    },
+    Mutant {
+        name: "sweeper.panics",
+        is: "the sweeper of users-service panics once and is gone",
+        found_by: &[Check::Panicked],
+        lasts: NOT_AT_WORK,
+        ..PLAIN
+    },
+    Mutant {
+        name: "log_in.tells_the_password",
+        is: "a log-in is refused with its password in the error",
+        found_by: &[Check::SecretTold],
+        lasts: NOT_AT_WORK,
+        ..PLAIN
+    },
+    Mutant {
         name: "log_in.logs_the_password",
         is: "a password is logged",
         found_by: &[Check::SecretInLog],

@@ -30,6 +30,8 @@ pub enum Fault {
     Withhold(Service),
     /// All connections of a service to its database end.
     CutConnections(Service),
+    /// Connections of clients to a process end in the middle of calls.
+    CutClients(Service),
     /// There is no place for a connection to the server of the databases.
     FullConnectionTable,
     /// There is no room to write.
@@ -104,6 +106,7 @@ impl Fault {
                 Self::Freeze(service),
                 Self::Occupy(service),
                 Self::MoveClock(service),
+                Self::CutClients(service),
             ]);
         }
         faults.extend(Trouble::ALL.map(|trouble| Self::Link(Way::ToAuth, trouble)));
@@ -144,7 +147,7 @@ impl Fault {
             // Long enough for a deadline to pass now and then.
             Self::Link(..) => hold.saturating_add(hold),
             // There is nothing to mend.
-            Self::CutConnections(_) => Duration::ZERO,
+            Self::CutConnections(_) | Self::CutClients(_) => Duration::ZERO,
             _ => hold,
         }
     }
@@ -176,6 +179,12 @@ impl fmt::Display for Fault {
             Self::Link(Way::ToAuth, trouble) => write!(f, "users-service to auth-service: {trouble}"),
             Self::Link(Way::ToDatabase(service), trouble) => {
                 write!(f, "{} to its database: {trouble}", name(*service))
+            }
+            Self::Link(Way::FromClients(service), trouble) => {
+                write!(f, "clients to {}: {trouble}", name(*service))
+            }
+            Self::CutClients(service) => {
+                write!(f, "clients to {}: reset in the middle of calls", name(*service))
             }
             Self::LoseCommits(service, cut) => {
                 let when = match cut {

@@ -31,7 +31,7 @@ pub(super) fn in_order(one: Blow, other: Blow, store: Store) -> Option<(Blow, Bl
 
 /// What is over as soon as it was: nothing else can be meanwhile.
 const fn is_over_at_once(fault: Fault) -> bool {
-    matches!(fault, Fault::CutConnections(_))
+    matches!(fault, Fault::CutConnections(_) | Fault::CutClients(_))
 }
 
 /// What comes to pass only if everything else does its work: commits, the feed, locks that somebody else holds, and would hold
@@ -55,6 +55,10 @@ fn acts_on(blow: Blow, store: Store) -> Vec<Thing> {
         Fault::Occupy(service) | Fault::Withhold(service) => vec![Thing::Data(service)],
         // There have to be some: those of the other process, if not of this one.
         Fault::CutConnections(service) => vec![Thing::Data(service), Thing::Process(service, replica)],
+        // There has to be somebody to call.
+        Fault::CutClients(service) => {
+            vec![Thing::Way(Way::FromClients(service), replica), Thing::Process(service, replica)]
+        }
         // On SQLite it is a limit that a process has, and another would not have.
         Fault::FullDisk(service) if store == Store::Sqlite => {
             vec![Thing::Data(service), Thing::Process(service, replica)]

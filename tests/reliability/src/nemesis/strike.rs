@@ -6,12 +6,16 @@ use chrono::TimeDelta;
 use e2e::{Cluster, Commits, Cut, Data, Mode, Service, Way};
 use tokio::time::{Instant, sleep};
 
-use super::{Blow, Fault, Trouble, name};
-use crate::checker::Check;
+use super::{Blow, Fault, Trouble};
 use crate::site::Site;
 
 /// What did not come to pass after so long, however many calls there are, did not.
 const COMES_TO_PASS: Duration = Duration::from_secs(10);
+
+/// So many connections of clients are cut.
+const CUT_CLIENTS: u64 = 10;
+/// So much later than a client has said something, in milliseconds, and each time another of these.
+const PAUSES: u64 = 8;
 
 /// What was done and has to be undone.
 pub(super) struct Struck {
@@ -36,17 +40,13 @@ impl Struck {
 pub(super) async fn strike(site: &mut Site, blow: Blow, hold: Duration) -> Struck {
     let Blow { fault, replica } = blow;
     match fault {
-        Fault::Kill(service) => {
-            site.look_at(service, replica).await;
-            site.processes.kill_one(service, replica).await;
-        }
+        Fault::Kill(service) => site.kill(service, replica).await,
         Fault::KillEverything => {
             for service in [Service::Users, Service::Auth] {
-                site.look_at_all_of(service).await;
-                site.processes.kill(service).await;
+                site.kill_all_of(service).await;
             }
         }
-        Fault::Terminate(service) => terminate(site, service, replica).await,
+        Fault::Terminate(service) => site.terminate(service, replica).await,
         Fault::Freeze(service) => site.processes.freeze_one(service, replica).await,
         Fault::DieInTheFeed => return Struck::met(blow, die_in_the_feed(site).await),
         Fault::Link(way, trouble) => site.processes.proxy(way, replica).set(trouble.mode()).await,
@@ -60,6 +60,7 @@ pub(super) async fn strike(site: &mut Site, blow: Blow, hold: Duration) -> Struc
             return Struck::while_held(blow, site.processes.data().withhold(service).await);
         }
         Fault::CutConnections(service) => return Struck::met(blow, cut_connections(site, service).await),
+        Fault::CutClients(service) => return Struck::met(blow, cut_clients(site, service, replica).await),
         Fault::FullConnectionTable => {
             return Struck::while_held(blow, server(site).take_every_connection().await);
         }
@@ -78,20 +79,16 @@ pub(super) async fn strike(site: &mut Site, blow: Blow, hold: Duration) -> Struc
 pub(super) async fn mend(site: &mut Site, struck: Struck) {
     let Blow { fault, replica } = struck.blow;
     match fault {
-        Fault::Kill(service) | Fault::Terminate(service) => site.processes.run(service, None).await,
+        Fault::Kill(service) | Fault::Terminate(service) => site.start_again(service).await,
         Fault::KillEverything => {
-            site.processes.run(Service::Auth, None).await;
-            site.processes.run(Service::Users, None).await;
+            site.start_again(Service::Auth).await;
+            site.start_again(Service::Users).await;
         }
         Fault::Freeze(service) => site.processes.thaw_one(service, replica),
         Fault::DieInTheFeed => {
             // Whoever else was to die there would do so some other time.
-            for number in 0..site.store.replicas() {
-                if site.processes.is_running(Service::Users, number) {
-                    site.processes.kill_one(Service::Users, number).await;
-                }
-            }
-            site.processes.run(Service::Users, None).await;
+            site.kill_all_of(Service::Users).await;
+            site.start_again(Service::Users).await;
         }
         Fault::Link(way, trouble) => {
             let proxy = site.processes.proxy(way, replica);
@@ -104,7 +101,7 @@ pub(super) async fn mend(site: &mut Site, struck: Struck) {
             site.processes.proxy(Way::ToDatabase(service), replica).cut_commits(cut, Commits::None);
         }
         Fault::Occupy(_) | Fault::Withhold(_) => drop(struck),
-        Fault::CutConnections(_) => {}
+        Fault::CutConnections(_) | Fault::CutClients(_) => {}
         Fault::FullConnectionTable => {
             drop(struck);
             server(site).takes_connections().await;
@@ -120,20 +117,13 @@ fn server(site: &Site) -> &Cluster {
     site.cluster().expect("there is a server")
 }
 
-async fn terminate(site: &mut Site, service: Service, replica: usize) {
-    site.look_at(service, replica).await;
-    let status = site.processes.end_one(service, replica).await;
-    let wrong =
-        (!status.success()).then(|| format!("{} was asked to end and ended with {status}", name(service)));
-    site.judge(Check::EndsBadly, wrong);
-}
-
 /// Whichever process has the lease of the feed dies of it; until then nobody else has it, because those before were asked to
 /// end, and have let it go.
 async fn die_in_the_feed(site: &mut Site) -> bool {
     for number in 0..site.store.replicas() {
-        terminate(site, Service::Users, number).await;
+        site.terminate(Service::Users, number).await;
     }
+    // All of them count as ended until that is mended.
     site.processes.run_to_die(Service::Users, "apply_feed.moved").await;
     site.processes.one_died(Service::Users).await.is_some_and(|status| !status.success())
 }
@@ -158,6 +148,27 @@ async fn cut_connections(site: &Site, service: Service) -> bool {
         }
     }
     false
+}
+
+/// Goes on until so many connections of clients were reset that waited for an answer. As long as it lasts a client has a few
+/// milliseconds for each call, of which a hash and a commit take some.
+async fn cut_clients(site: &Site, service: Service, replica: usize) -> bool {
+    let proxy = site.processes.proxy(Way::FromClients(service), replica);
+    let before = proxy.passed().severed_unanswered;
+    let are_cut = || proxy.passed().severed_unanswered >= before + CUT_CLIENTS;
+    let begun = Instant::now();
+    for pause in (0..PAUSES).cycle().take_while(|_| begun.elapsed() < COMES_TO_PASS) {
+        if are_cut() {
+            break;
+        }
+        let said = proxy.passed().requests;
+        while proxy.passed().requests == said && begun.elapsed() < COMES_TO_PASS {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(pause)).await;
+        proxy.sever().await;
+    }
+    are_cut()
 }
 
 /// A file system that is full, or where there is one file for each service, files that may not grow.

@@ -47,6 +47,17 @@ impl Site {
         }
     }
 
+    /// The tables of a service.
+    pub async fn tables(&self, service: Service) -> Vec<String> {
+        let statement = match self.store {
+            Store::Sqlite => {
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
+            }
+            Store::Postgres => "select tablename from pg_tables where schemaname = current_schema()",
+        };
+        rows(self.processes.data(), service, statement).await.into_iter().flatten().collect()
+    }
+
     /// How many rows a table has.
     pub async fn count(&self, service: Service, table: &str) -> usize {
         let found = rows(self.processes.data(), service, &format!("select count(*) from {table}")).await;

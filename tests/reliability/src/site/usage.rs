@@ -32,19 +32,21 @@ impl Said {
     /// What a page of metrics says; an error names the metric that is missing.
     fn read(page: &Scrape) -> Result<Self, String> {
         let value = |name: &str| page.value(name, &[]).ok_or_else(|| format!("there is no metric {name}"));
-        for looked_at_seldom in ["process_open_fds", "process_resident_memory_bytes"] {
-            value(looked_at_seldom)?;
+        // Of these the machine is asked, at the very moment; the page has to have them.
+        for of_the_machine in ["process_open_fds", "process_resident_memory_bytes"] {
+            value(of_the_machine)?;
         }
         Ok(Self { tasks: value("tandem_tasks")? })
     }
 }
 
 impl Usage {
-    /// Files, sockets and memory as the machine says, at this moment: a process looks at them every few seconds only.
-    fn of(process: Process, Said { tasks }: Said) -> Self {
+    /// Files, sockets and memory as the machine says, at this moment: a process looks at them every few seconds only. `None` of
+    /// one that has ended.
+    fn of(process: Process, Said { tasks }: Said) -> Option<Self> {
         let number = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
-        let mebibytes = usize::try_from(process.memory() / 1024).unwrap_or(usize::MAX);
-        Self { descriptors: number(process.open_files()), mebibytes: number(mebibytes), tasks }
+        let mebibytes = usize::try_from(process.memory_if_it_runs()? / 1024).unwrap_or(usize::MAX);
+        Some(Self { descriptors: number(process.open_files()), mebibytes: number(mebibytes), tasks })
     }
 
     /// Of each kind: what is more than it may be, if a process had this much at first and so many clients call it.
@@ -100,10 +102,16 @@ impl Site {
     }
 
     async fn usage(&mut self, service: Service, replica: usize) -> Option<Usage> {
-        let said = Said::read(&Scrape::of(self.processes.ops_of(service, replica)).await);
+        if !self.processes.is_running(service, replica) {
+            return None;
+        }
+        // It may end by itself meanwhile, which is somebody else's to judge.
+        let page = Scrape::of_who_may_end(self.processes.ops_of(service, replica)).await.ok()?;
+        self.pages.push_str(page.text());
+        let said = Said::read(&page);
         let missing = said.as_ref().err().map(|why| format!("{} {replica}: {why}", name(service)));
         self.judge(Check::MetricMissing, missing);
-        Some(Usage::of(self.processes.process_of(service, replica), said.ok()?))
+        Usage::of(self.processes.process_of(service, replica), said.ok()?)
     }
 
     /// Looks whether a service has more connections to its database than it may, where there is a server.

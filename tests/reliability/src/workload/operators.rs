@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Client;
 use crate::driver::Driver;
+use crate::heard::Heard;
 use crate::history::{Answer, Call, Does, LAST_ACTIVE_SUPER_ADMIN, NOT_A_SUPER_ADMIN, Outcome, Refusal, Who};
 use crate::vault::OF_THE_SUPER_ADMIN;
 use crate::world::Held;
@@ -30,6 +31,8 @@ const ENDS: Duration = Duration::from_mins(1);
 pub struct Operators {
     at: Vec<Operator>,
     password_file: String,
+    /// What the commands said.
+    pub heard: Heard,
     /// Held by whoever makes and demotes, so that it is clear whom there is to demote.
     known: Mutex<SuperAdmins>,
 }
@@ -52,13 +55,17 @@ impl Operators {
         Self {
             at: (0..processes.replicas()).map(|number| processes.operator(Service::Users, number)).collect(),
             password_file: file.display().to_string(),
+            heard: Heard::default(),
             known: Mutex::default(),
         }
     }
 
     async fn run(&self, machine: usize, arguments: &[&str]) -> Result<Output, String> {
         let output = timeout(ENDS, Box::pin(self.at[machine].run(arguments))).await;
-        output.map_err(|_| "it does not end".to_owned())
+        let output = output.map_err(|_| "it does not end".to_owned())?;
+        self.heard.hear(&output.stdout);
+        self.heard.hear(&output.stderr);
+        Ok(output)
     }
 
     async fn make(&self, driver: &Driver, machine: usize, name: &str) -> Outcome {

@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn what_lies_below_something_that_is_in_use_comes_back() {
-        // Less than what glibc maps one by one, and more than what it keeps for a thread.
-        let blocks: Vec<Vec<u8>> = (0..2000).map(|_| vec![1; 16 * 1024]).collect();
-        let still_in_use = vec![1_u8; 64];
+        // Less than what glibc maps one by one, and more than what it keeps for a thread; each with something above it.
+        let (blocks, still_in_use): (Vec<_>, Vec<_>) =
+            (0..2000).map(|_| (vec![1_u8; 16 * 1024], vec![1_u8; 2048])).unzip();
         drop(blocks);
         let before = resident_kib();
         assert!(give_back());

@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use crate::Violation;
 
-/// Has one call into the C library.
+/// Has one call into the C library, which its source expects by name.
 const HAVE_THEIR_OWN: [&str; 1] = ["shared/heap"];
 
 /// Every package in these folders, and the folders themselves, that has other lints than the workspace.
@@ -29,7 +29,12 @@ pub fn of_their_own(workspace: &Path, folders: &[&str]) -> io::Result<Vec<Violat
 }
 
 fn may_have(folder: &str, manifest: &str) -> bool {
-    HAVE_THEIR_OWN.contains(&folder) || manifest.contains("[lints]\nworkspace = true\n")
+    let lints = if HAVE_THEIR_OWN.contains(&folder) {
+        "\nunsafe_code = \"deny\"\n"
+    } else {
+        "[lints]\nworkspace = true\n"
+    };
+    manifest.contains(lints)
 }
 
 #[cfg(test)]
@@ -38,9 +43,10 @@ mod tests {
 
     #[test]
     fn lints_are_the_workspaces_but_for_one_call() {
-        let (taken, own) = ("[lints]\nworkspace = true\n", "[lints.rust]\nunsafe_code = \"allow\"\n");
+        let (taken, own) = ("[lints]\nworkspace = true\n", "[lints.rust]\nunsafe_code = \"deny\"\n");
         assert!(may_have("shared/api", taken));
         assert!(!may_have("shared/api", own) && !may_have("shared/api", ""));
         assert!(may_have("shared/heap", own));
+        assert!(!may_have("shared/heap", "[lints.rust]\nunsafe_code = \"allow\"\n"));
     }
 }

@@ -83,17 +83,14 @@ impl Admission {
     /// A place for somebody who will ask for a turn, if one can be expected.
     pub(super) fn expect(&self) -> Result<Place, Refused> {
         let place = Place::at_the_end_of(&self.0);
-        // Those who are coming are as many as there are turns for: they need not wait.
-        if place.ahead < self.0.turns.available_permits() {
-            return Ok(place);
-        }
-        self.0.check(place.ahead, Instant::now()).inspect_err(counted)?;
+        let ends = ends_before_its_core(place.ahead, self.0.turns.available_permits());
+        self.0.check(ends, Instant::now()).inspect_err(counted)?;
         Ok(place)
     }
 
     /// The refusal of a caller that is gone before it came to wait.
     pub(super) fn abandoned(&self) -> Refused {
-        let refused = self.0.refusal("abandoned", 0);
+        let refused = self.0.refusal("abandoned", 1);
         counted(&refused);
         refused
     }
@@ -107,25 +104,25 @@ impl Admission {
     async fn wait(&self) -> Result<Turn, Refused> {
         let queue = &self.0;
         let arrived = Instant::now();
+        // Looked at before: of two who come at once for the last two, the first has a core.
+        let free = queue.turns.available_permits().max(1);
         // None is free while anybody waits: a turn that is given back goes to the first in the queue.
         if let Ok(permit) = Arc::clone(&queue.turns).try_acquire_owned() {
-            // The last one has to wait for a core.
-            if queue.turns.available_permits() < AHEAD_OF_THE_CORES {
-                queue.check(0, arrived)?;
-            }
+            queue.check(ends_before_its_core(0, free), arrived)?;
             return Ok(self.turn(permit, arrived));
         }
         let place = Place::at_the_end_of(queue);
-        queue.check(place.ahead, arrived)?;
+        let ends = ends_before_its_core(place.ahead, 0);
+        queue.check(ends, arrived)?;
         // Whoever was told to wait is not sent away when turns have become a little slower: it would have waited for nothing.
         // Only when they have come to a stop, behind a store that does not answer, say.
         let permit = tokio::select! {
             biased;
-            () = call::abandoned() => return Err(queue.refusal("abandoned", place.ahead)),
+            () = call::abandoned() => return Err(queue.refusal("abandoned", ends)),
             permit = timeout(queue.patience * 2, Arc::clone(&queue.turns).acquire_owned()) => permit,
         };
         // The semaphore is never closed.
-        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| queue.refusal("waited", place.ahead))?;
+        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| queue.refusal("waited", ends))?;
         Ok(self.turn(permit, arrived))
     }
 
@@ -144,22 +141,25 @@ impl Admission {
 }
 
 impl Queue {
-    /// Whether waiting makes sense for someone with so many ahead.
-    fn check(&self, ahead: usize, arrived: Instant) -> Result<(), Refused> {
-        let expected = self.expected_wait(ahead);
-        if ahead >= MAX_QUEUED || expected > self.patience {
+    /// Whether waiting makes sense for someone before whose hash so many turns have to end.
+    fn check(&self, ends: usize, arrived: Instant) -> Result<(), Refused> {
+        if ends == 0 {
+            return Ok(());
+        }
+        let expected = self.expected_wait(ends);
+        if ends > MAX_QUEUED || expected > self.patience {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            Err(self.refusal("queue", ahead))
+            Err(self.refusal("queue", ends))
         } else if call::deadline().is_some_and(|deadline| arrived + expected > deadline) {
-            Err(self.refusal("deadline", ahead))
+            Err(self.refusal("deadline", ends))
         } else {
             Ok(())
         }
     }
 
-    /// Those ahead and one of those that hash now have to be done first.
-    fn expected_wait(&self, ahead: usize) -> Duration {
-        let turns = u64::try_from(ahead + 1).unwrap_or(u64::MAX);
+    /// Until so many turns have ended.
+    fn expected_wait(&self, ends: usize) -> Duration {
+        let turns = u64::try_from(ends).unwrap_or(u64::MAX);
         let cores = u64::try_from(self.core_count).unwrap_or(1);
         Duration::from_nanos(self.usual_turn.load(Ordering::Relaxed).saturating_mul(turns) / cores)
     }
@@ -167,14 +167,20 @@ impl Queue {
     /// Refused callers are sent away for about as long as the queue is, and for longer where more of them come than there are
     /// turns: most of these would be refused again, which takes from the hashes. Each for another time, so that they do not
     /// come back all at once.
-    fn refusal(&self, reason: &'static str, ahead: usize) -> Refused {
+    fn refusal(&self, reason: &'static str, ends: usize) -> Refused {
         let [spread] = random::<1>();
-        let queue = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
+        let queue = self.expected_wait(ends).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
         let crowd = u32::try_from(self.refused_a_turn.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
         let wait = queue.mul_f64(f64::from(crowd.clamp(ONE, LONGEST_RETRY * ONE)) / f64::from(ONE));
         let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
         Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }
     }
+}
+
+/// How many turns have to end before there is a core for whoever comes after so many, while so many turns are free. One of
+/// these is for waiting at a core.
+const fn ends_before_its_core(ahead: usize, free: usize) -> usize {
+    (ahead + 1 + AHEAD_OF_THE_CORES).saturating_sub(free)
 }
 
 /// Lets an average follow what was seen last.
@@ -241,7 +247,7 @@ impl Turn {
             core = Arc::clone(&self.queue.cores).acquire_owned() => core.ok(),
         };
         // The semaphore is never closed.
-        let core = core.ok_or_else(|| self.queue.refusal("abandoned", 0)).inspect_err(counted)?;
+        let core = core.ok_or_else(|| self.queue.refusal("abandoned", 1)).inspect_err(counted)?;
         let waited = arrived.elapsed();
         self.waited_for_cores.fetch_add(nanoseconds(waited), Ordering::Relaxed);
         if !self.at_a_core.swap(true, Ordering::Relaxed) {
@@ -314,8 +320,8 @@ mod tests {
     async fn who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again() {
         let admission = admission(2);
         let _held = all_taken::<3>(&admission).await;
-        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait.
-        let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(admission.admit())).collect();
+        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait, the one ahead among them.
+        let mut waiting: Vec<_> = (0..19).map(|_| Box::pin(admission.admit())).collect();
         for waiting in &mut waiting {
             assert!(waiting.as_mut().now_or_never().is_none());
         }
@@ -335,7 +341,7 @@ mod tests {
             let mut longest = Duration::ZERO;
             for _ in 0..100 {
                 let _held = admission.admit().await.unwrap();
-                let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(admission.admit())).collect();
+                let mut waiting: Vec<_> = (0..9).map(|_| Box::pin(admission.admit())).collect();
                 for waiting in &mut waiting {
                     assert!(waiting.as_mut().now_or_never().is_none());
                 }
@@ -358,8 +364,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_more_are_on_their_way_than_could_wait() {
         let admission = admission(2);
-        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait.
-        let mut coming: Vec<_> = (0..20).map(|_| admission.expect().unwrap()).collect();
+        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait, and two need not.
+        let mut coming: Vec<_> = (0..22).map(|_| admission.expect().unwrap()).collect();
         assert_eq!(admission.expect().unwrap_err().reason, "queue");
         coming.pop();
         assert!(admission.expect().is_ok());
@@ -385,8 +391,16 @@ mod tests {
         let _at_the_core = admission.admit().await.unwrap();
         assert_eq!(within(TURN / 2).expect("at once").unwrap_err().reason, "deadline");
         let _next = within(TURN * 2).expect("at once").unwrap();
-        assert_eq!(within(TURN / 2).expect("at once").unwrap_err().reason, "deadline");
-        assert!(within(TURN * 2).is_none(), "it waits");
+        assert_eq!(within(TURN * 3 / 2).expect("at once").unwrap_err().reason, "deadline");
+        assert!(within(TURN * 5 / 2).is_none(), "it waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_the_last_turn_makes_wait_too_long_is_refused_before_anything_is_done_for_it() {
+        let admission = Admission::new(1, TURN / 2, TURN);
+        let _at_the_core = admission.admit().await.unwrap();
+        assert_eq!(admission.expect().unwrap_err().reason, "queue");
+        assert_eq!(admission.admit().await.unwrap_err().reason, "queue");
     }
 
     #[tokio::test(start_paused = true)]
@@ -444,12 +458,12 @@ mod tests {
             advance(TURN / 10).await;
             drop((core, turn));
         }
-        let learnt = admission.0.expected_wait(0);
+        let learnt = admission.0.expected_wait(1);
         assert!((TURN / 10..TURN / 8).contains(&learnt), "{learnt:?}");
         for _ in 0..40 {
             drop(admission.admit().await.unwrap());
         }
-        assert_eq!(admission.0.expected_wait(0), learnt, "a turn without a hash teaches nothing");
+        assert_eq!(admission.0.expected_wait(1), learnt, "a turn without a hash teaches nothing");
         for _ in 0..40 {
             let [first, next] = [admission.admit().await.unwrap(), admission.admit().await.unwrap()];
             let core = first.core().await.unwrap();
@@ -461,7 +475,7 @@ mod tests {
             advance(TURN / 10).await;
             drop((core, next));
         }
-        let learnt = admission.0.expected_wait(0);
+        let learnt = admission.0.expected_wait(1);
         assert!((TURN / 10..TURN / 8).contains(&learnt), "to wait for a core is no part of it: {learnt:?}");
     }
 

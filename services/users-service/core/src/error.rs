@@ -148,7 +148,7 @@ pub enum AdministrationError {
     #[error("an earlier bootstrap of {0} was not finished: run it again for that username")]
     BootstrapUnfinished(Username),
     /// An earlier bootstrap of this name was cut off after it had made the super admin, who was demoted since.
-    #[error("{0} was made a super admin and demoted since, and stays a user")]
+    #[error("{0} was made a super admin, was demoted since, and is none any more")]
     DemotedSince(Username),
     /// The user is not a super admin.
     #[error("{0} is not a super admin")]

@@ -1,5 +1,6 @@
 //! When many connections have gone, what they took is given back to the system.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::{task::spawn_blocking, time::sleep};
@@ -9,6 +10,9 @@ const WORTH_IT: usize = 256;
 
 /// The rest of a crowd that leaves has left by then.
 const LEAVING: Duration = Duration::from_secs(1);
+
+/// Whether a crowd is leaving some listener: what all of them had is given back at once.
+static LEAVES: AtomicBool = AtomicBool::new(false);
 
 /// The connections of a listener, as far as they come and go by hundreds.
 #[derive(Debug, Default)]
@@ -25,9 +29,10 @@ impl Crowd {
 
     /// Somebody has gone.
     pub(super) fn leaves(&mut self, now: usize) {
-        if self.has_left(now) {
+        if self.has_left(now) && !LEAVES.swap(true, Ordering::Relaxed) {
             tokio::spawn(async {
                 sleep(LEAVING).await;
+                LEAVES.store(false, Ordering::Relaxed);
                 // Not on a thread that serves calls: it may take some milliseconds.
                 let given = spawn_blocking(heap::give_back).await.unwrap_or(false);
                 tracing::debug!(given, "a crowd has left, and its memory is given back");

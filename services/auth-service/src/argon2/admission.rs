@@ -1,9 +1,10 @@
 //! Who hashes next.
 //!
-//! There are as many permits as hashes that run at a time. Who finds none free waits in one fair queue, unless that is
-//! likely to take longer than the caller, or the configuration, is willing to wait: then the answer is no at once, so that
-//! under load the queue stays short, those in it get what they wait for, and the others can go elsewhere or come again.
-//! How long a turn takes is measured all the time.
+//! There are as many cores to hash on as there are permits, and one turn more than that: whoever has it does meanwhile what
+//! comes before its hash, reading the account, so that no core waits for the database. Who finds no turn free waits in one
+//! fair queue, unless that is likely to take longer than the caller, or the configuration, is willing to wait: then the
+//! answer is no at once, so that under load the queue stays short, those in it get what they wait for, and the others can go
+//! elsewhere or come again. How long a turn takes is measured all the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -29,6 +30,9 @@ const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 /// not keep those away for long who do.
 const LONGEST_RETRY: u32 = 4;
 
+/// So many turns more than cores: whoever has one is at a core as soon as it is free.
+const AHEAD_OF_THE_CORES: usize = 1;
+
 /// The unit of what is counted for each turn, so that there are fractions.
 const ONE: u32 = 1 << 16;
 
@@ -38,11 +42,13 @@ pub(super) struct Admission(Arc<Queue>);
 
 #[derive(Debug)]
 struct Queue {
-    permits: Arc<Semaphore>,
-    permit_count: usize,
+    turns: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
+    /// How many there are.
+    core_count: usize,
     patience: Duration,
     waiting: AtomicUsize,
-    /// What a turn took lately, in nanoseconds.
+    /// What a turn took lately, beside waiting for a core, in nanoseconds.
     usual_turn: AtomicU64,
     /// How many were refused since the last turn began.
     refused: AtomicU64,
@@ -63,8 +69,9 @@ impl Admission {
     /// `first_turn` is what a turn is taken to last before the first was measured.
     pub(super) fn new(permits: usize, queue_wait: Duration, first_turn: Duration) -> Self {
         Self(Arc::new(Queue {
-            permits: Arc::new(Semaphore::new(permits)),
-            permit_count: permits.max(1),
+            turns: Arc::new(Semaphore::new(permits + AHEAD_OF_THE_CORES)),
+            cores: Arc::new(Semaphore::new(permits)),
+            core_count: permits.max(1),
             patience: queue_wait,
             waiting: AtomicUsize::new(0),
             usual_turn: AtomicU64::new(nanoseconds(first_turn)),
@@ -76,17 +83,14 @@ impl Admission {
     /// A place for somebody who will ask for a turn, if one can be expected.
     pub(super) fn expect(&self) -> Result<Place, Refused> {
         let place = Place::at_the_end_of(&self.0);
-        // Those who are coming are as many as there are permits for: they need not wait.
-        if place.ahead < self.0.permits.available_permits() {
-            return Ok(place);
-        }
-        self.0.check(place.ahead, Instant::now()).inspect_err(counted)?;
+        let ends = ends_before_its_core(place.ahead, self.0.turns.available_permits());
+        self.0.check(ends, Instant::now()).inspect_err(counted)?;
         Ok(place)
     }
 
-    /// The refusal of a caller that had a turn and is gone before it began to hash.
+    /// The refusal of a caller that is gone before it came to wait.
     pub(super) fn abandoned(&self) -> Refused {
-        let refused = self.0.refusal("abandoned", 0);
+        let refused = self.0.refusal("abandoned", 1);
         counted(&refused);
         refused
     }
@@ -99,71 +103,84 @@ impl Admission {
 
     async fn wait(&self) -> Result<Turn, Refused> {
         let queue = &self.0;
-        // None is free while anybody waits: a permit that is given back goes to the first in the queue.
-        if let Ok(permit) = Arc::clone(&queue.permits).try_acquire_owned() {
-            histogram!("tandem_hash_queue_wait_seconds").record(0.0);
-            return Ok(self.turn(permit));
-        }
         let arrived = Instant::now();
+        // Looked at before: of two who come at once for the last two, the first has a core.
+        let free = queue.turns.available_permits().max(1);
+        // None is free while anybody waits: a turn that is given back goes to the first in the queue.
+        if let Ok(permit) = Arc::clone(&queue.turns).try_acquire_owned() {
+            queue.check(ends_before_its_core(0, free), arrived)?;
+            return Ok(self.turn(permit, arrived));
+        }
         let place = Place::at_the_end_of(queue);
-        queue.check(place.ahead, arrived)?;
+        let ends = ends_before_its_core(place.ahead, 0);
+        queue.check(ends, arrived)?;
         // Whoever was told to wait is not sent away when turns have become a little slower: it would have waited for nothing.
         // Only when they have come to a stop, behind a store that does not answer, say.
         let permit = tokio::select! {
             biased;
-            () = call::abandoned() => return Err(queue.refusal("abandoned", place.ahead)),
-            permit = timeout(queue.patience * 2, Arc::clone(&queue.permits).acquire_owned()) => permit,
+            () = call::abandoned() => return Err(queue.refusal("abandoned", ends)),
+            permit = timeout(queue.patience * 2, Arc::clone(&queue.turns).acquire_owned()) => permit,
         };
         // The semaphore is never closed.
-        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| queue.refusal("waited", place.ahead))?;
-        histogram!("tandem_hash_queue_wait_seconds").record(arrived.elapsed());
-        Ok(self.turn(permit))
+        let permit = permit.ok().and_then(Result::ok).ok_or_else(|| queue.refusal("waited", ends))?;
+        Ok(self.turn(permit, arrived))
     }
 
-    fn turn(&self, permit: OwnedSemaphorePermit) -> Turn {
+    fn turn(&self, permit: OwnedSemaphorePermit, arrived: Instant) -> Turn {
         let refused = self.0.refused.swap(0, Ordering::Relaxed);
         weigh_in(&self.0.refused_a_turn, refused.saturating_mul(ONE.into()));
         Turn {
             queue: Arc::clone(&self.0),
+            waited: arrived.elapsed(),
             began: Instant::now(),
-            hashed: AtomicBool::new(false),
+            at_a_core: AtomicBool::new(false),
+            waited_for_cores: AtomicU64::new(0),
             _permit: permit,
         }
     }
 }
 
 impl Queue {
-    /// Whether waiting makes sense for someone with so many ahead.
-    fn check(&self, ahead: usize, arrived: Instant) -> Result<(), Refused> {
-        let expected = self.expected_wait(ahead);
-        if ahead >= MAX_QUEUED || expected > self.patience {
+    /// Whether waiting makes sense for someone before whose hash so many turns have to end.
+    fn check(&self, ends: usize, arrived: Instant) -> Result<(), Refused> {
+        if ends == 0 {
+            return Ok(());
+        }
+        let expected = self.expected_wait(ends);
+        if ends > MAX_QUEUED || expected > self.patience {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            Err(self.refusal("queue", ahead))
+            Err(self.refusal("queue", ends))
         } else if call::deadline().is_some_and(|deadline| arrived + expected > deadline) {
-            Err(self.refusal("deadline", ahead))
+            Err(self.refusal("deadline", ends))
         } else {
             Ok(())
         }
     }
 
-    /// Those ahead and one of those that hash now have to be done first.
-    fn expected_wait(&self, ahead: usize) -> Duration {
-        let turns = u64::try_from(ahead + 1).unwrap_or(u64::MAX);
-        let permits = u64::try_from(self.permit_count).unwrap_or(1);
-        Duration::from_nanos(self.usual_turn.load(Ordering::Relaxed).saturating_mul(turns) / permits)
+    /// Until so many turns have ended.
+    fn expected_wait(&self, ends: usize) -> Duration {
+        let turns = u64::try_from(ends).unwrap_or(u64::MAX);
+        let cores = u64::try_from(self.core_count).unwrap_or(1);
+        Duration::from_nanos(self.usual_turn.load(Ordering::Relaxed).saturating_mul(turns) / cores)
     }
 
     /// Refused callers are sent away for about as long as the queue is, and for longer where more of them come than there are
     /// turns: most of these would be refused again, which takes from the hashes. Each for another time, so that they do not
     /// come back all at once.
-    fn refusal(&self, reason: &'static str, ahead: usize) -> Refused {
+    fn refusal(&self, reason: &'static str, ends: usize) -> Refused {
         let [spread] = random::<1>();
-        let queue = self.expected_wait(ahead).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
+        let queue = self.expected_wait(ends).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
         let crowd = u32::try_from(self.refused_a_turn.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
         let wait = queue.mul_f64(f64::from(crowd.clamp(ONE, LONGEST_RETRY * ONE)) / f64::from(ONE));
         let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
         Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }
     }
+}
+
+/// How many turns have to end before there is a core for whoever comes after so many, while so many turns are free. One of
+/// these is for waiting at a core.
+const fn ends_before_its_core(ahead: usize, free: usize) -> usize {
+    (ahead + 1 + AHEAD_OF_THE_CORES).saturating_sub(free)
 }
 
 /// Lets an average follow what was seen last.
@@ -204,27 +221,51 @@ impl Drop for Place {
     }
 }
 
-/// The right to hash, given back when dropped.
+/// The right to be at a core next, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     queue: Arc<Queue>,
+    waited: Duration,
     began: Instant,
-    hashed: AtomicBool,
+    at_a_core: AtomicBool,
+    /// In nanoseconds.
+    waited_for_cores: AtomicU64,
     _permit: OwnedSemaphorePermit,
 }
 
+/// A core to hash on, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Core(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+
 impl Turn {
-    /// Something is hashed in this turn. One in which nothing was (a name was taken, the store is away) says nothing of what
-    /// the next ones take.
-    pub(super) fn hashes(&self) {
-        self.hashed.store(true, Ordering::Relaxed);
+    /// Waits for a core, for as long as anybody waits for the hash.
+    pub(super) async fn core(&self) -> Result<Core, Refused> {
+        let arrived = Instant::now();
+        let core = tokio::select! {
+            biased;
+            () = call::abandoned() => None,
+            core = Arc::clone(&self.queue.cores).acquire_owned() => core.ok(),
+        };
+        // The semaphore is never closed.
+        let core = core.ok_or_else(|| self.queue.refusal("abandoned", 1)).inspect_err(counted)?;
+        let waited = arrived.elapsed();
+        self.waited_for_cores.fetch_add(nanoseconds(waited), Ordering::Relaxed);
+        if !self.at_a_core.swap(true, Ordering::Relaxed) {
+            histogram!("tandem_hash_queue_wait_seconds").record(self.waited + waited);
+        }
+        Ok(Core(core))
     }
 }
 
+/// A turn in which nothing is hashed (a name was taken, the store is away) says nothing of what the next ones take.
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.hashed.load(Ordering::Relaxed) {
-            weigh_in(&self.queue.usual_turn, nanoseconds(self.began.elapsed()));
+        if self.at_a_core.load(Ordering::Relaxed) {
+            let took = nanoseconds(self.began.elapsed());
+            weigh_in(
+                &self.queue.usual_turn,
+                took.saturating_sub(self.waited_for_cores.load(Ordering::Relaxed)),
+            );
         }
     }
 }
@@ -246,6 +287,16 @@ mod tests {
         Admission::new(permits, QUEUE_WAIT, TURN)
     }
 
+    /// All turns of these, so that whoever comes has to wait.
+    async fn all_taken<const TURNS: usize>(admission: &Admission) -> Vec<Turn> {
+        assert_eq!(admission.0.turns.available_permits(), TURNS);
+        let mut turns = Vec::new();
+        for _ in 0..TURNS {
+            turns.push(admission.admit().await.unwrap());
+        }
+        turns
+    }
+
     fn call_until(deadline: Instant) -> Call {
         Call { deadline: Some(deadline), ..Call::new("/tandem.probe.v1.ProbeService/Get", "r-1") }
     }
@@ -253,12 +304,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn turns_come_in_the_order_of_arrival() {
         let admission = admission(1);
-        let held = admission.admit().await.unwrap();
+        let mut held = all_taken::<2>(&admission).await;
         let mut first = Box::pin(admission.admit());
         let mut second = Box::pin(admission.admit());
         assert!(first.as_mut().now_or_never().is_none());
         assert!(second.as_mut().now_or_never().is_none());
-        drop(held);
+        held.pop();
         assert!(admission.admit().now_or_never().is_none(), "nobody gets in ahead of those who wait");
         assert!(second.as_mut().now_or_never().is_none());
         drop(first.await.unwrap());
@@ -268,9 +319,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_would_wait_too_long_is_refused_at_once_and_told_when_to_come_again() {
         let admission = admission(2);
-        let _held = [admission.admit().await.unwrap(), admission.admit().await.unwrap()];
-        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait.
-        let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(admission.admit())).collect();
+        let _held = all_taken::<3>(&admission).await;
+        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait, the one ahead among them.
+        let mut waiting: Vec<_> = (0..19).map(|_| Box::pin(admission.admit())).collect();
         for waiting in &mut waiting {
             assert!(waiting.as_mut().now_or_never().is_none());
         }
@@ -285,11 +336,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_more_are_refused_for_each_turn_the_longer_they_are_sent_away() {
         let admission = admission(1);
+        let _at_the_core = admission.admit().await.unwrap();
         let longest_of = async |refused_a_turn| {
             let mut longest = Duration::ZERO;
             for _ in 0..100 {
                 let _held = admission.admit().await.unwrap();
-                let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(admission.admit())).collect();
+                let mut waiting: Vec<_> = (0..9).map(|_| Box::pin(admission.admit())).collect();
                 for waiting in &mut waiting {
                     assert!(waiting.as_mut().now_or_never().is_none());
                 }
@@ -312,8 +364,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_more_are_on_their_way_than_could_wait() {
         let admission = admission(2);
-        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait.
-        let mut coming: Vec<_> = (0..20).map(|_| admission.expect().unwrap()).collect();
+        // Two at a time, a tenth of a second each: twenty turns fit into the second that one may wait, and two need not.
+        let mut coming: Vec<_> = (0..22).map(|_| admission.expect().unwrap()).collect();
         assert_eq!(admission.expect().unwrap_err().reason, "queue");
         coming.pop();
         assert!(admission.expect().is_ok());
@@ -322,7 +374,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_was_told_to_wait_is_not_sent_away_when_turns_become_slower() {
         let admission = admission(1);
-        let held = admission.admit().await.unwrap();
+        let held = all_taken::<2>(&admission).await;
         let mut waiting = Box::pin(admission.admit());
         assert!(waiting.as_mut().now_or_never().is_none());
         advance(QUEUE_WAIT).await;
@@ -335,16 +387,58 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_deadline_that_the_queue_does_not_keep_is_told_at_once() {
         let admission = admission(1);
-        let _held = admission.admit().await.unwrap();
         let within = |left| call::scope(call_until(Instant::now() + left), admission.admit()).now_or_never();
+        let _at_the_core = admission.admit().await.unwrap();
         assert_eq!(within(TURN / 2).expect("at once").unwrap_err().reason, "deadline");
-        assert!(within(TURN * 2).is_none(), "it waits");
+        let _next = within(TURN * 2).expect("at once").unwrap();
+        assert_eq!(within(TURN * 3 / 2).expect("at once").unwrap_err().reason, "deadline");
+        assert!(within(TURN * 5 / 2).is_none(), "it waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_the_last_turn_makes_wait_too_long_is_refused_before_anything_is_done_for_it() {
+        let admission = Admission::new(1, TURN / 2, TURN);
+        let _at_the_core = admission.admit().await.unwrap();
+        assert_eq!(admission.expect().unwrap_err().reason, "queue");
+        assert_eq!(admission.admit().await.unwrap_err().reason, "queue");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_turn_is_ahead_of_the_cores_and_as_many_hash_as_there_are() {
+        let admission = admission(1);
+        let [first, next] = [admission.admit().await.unwrap(), admission.admit().await.unwrap()];
+        let core = first.core().await.unwrap();
+        let mut waiting = Box::pin(next.core());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(admission.admit().now_or_never().is_none());
+        drop(core);
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_caller_has_gone_does_not_hash() {
+        let admission = admission(1);
+        let first = admission.admit().await.unwrap();
+        let _core = first.core().await.unwrap();
+        let (queued, refused) = (admission.clone(), Arc::new(AtomicBool::new(false)));
+        let says = Arc::clone(&refused);
+        let mut caller = Box::pin(call::unit_of_work(async move {
+            let turn = queued.admit().await.unwrap();
+            says.store(
+                turn.core().await.is_err_and(|refused| refused.reason == "abandoned"),
+                Ordering::Relaxed,
+            );
+        }));
+        assert!(caller.as_mut().now_or_never().is_none(), "it waits for a core");
+        drop(caller);
+        call::units_of_work_done().await;
+        assert!(refused.load(Ordering::Relaxed));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whose_caller_has_gone_leaves_the_queue() {
         let admission = Admission::new(1, Duration::from_hours(1), TURN);
-        let held = admission.admit().await.unwrap();
+        let held = all_taken::<2>(&admission).await;
         let queued = admission.clone();
         let mut caller = Box::pin(call::unit_of_work(async move { queued.admit().await.is_err() }));
         assert!(caller.as_mut().now_or_never().is_none(), "it waits for its turn");
@@ -360,16 +454,29 @@ mod tests {
         let admission = admission(1);
         for _ in 0..40 {
             let turn = admission.admit().await.unwrap();
-            turn.hashes();
+            let core = turn.core().await.unwrap();
             advance(TURN / 10).await;
-            drop(turn);
+            drop((core, turn));
         }
-        let learnt = admission.0.expected_wait(0);
+        let learnt = admission.0.expected_wait(1);
         assert!((TURN / 10..TURN / 8).contains(&learnt), "{learnt:?}");
         for _ in 0..40 {
             drop(admission.admit().await.unwrap());
         }
-        assert_eq!(admission.0.expected_wait(0), learnt, "a turn without a hash teaches nothing");
+        assert_eq!(admission.0.expected_wait(1), learnt, "a turn without a hash teaches nothing");
+        for _ in 0..40 {
+            let [first, next] = [admission.admit().await.unwrap(), admission.admit().await.unwrap()];
+            let core = first.core().await.unwrap();
+            let mut waiting = Box::pin(next.core());
+            assert!(waiting.as_mut().now_or_never().is_none());
+            advance(TURN / 10).await;
+            drop((core, first));
+            let core = waiting.await.unwrap();
+            advance(TURN / 10).await;
+            drop((core, next));
+        }
+        let learnt = admission.0.expected_wait(1);
+        assert!((TURN / 10..TURN / 8).contains(&learnt), "to wait for a core is no part of it: {learnt:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -377,7 +484,8 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let _recording = metrics::set_default_local_recorder(&recorder);
         let admission = admission(1);
-        let held = admission.admit().await.unwrap();
+        let mut held = all_taken::<2>(&admission).await;
+        let core = held[0].core().await.unwrap();
         let mut first = Box::pin(admission.admit());
         let mut second = Box::pin(admission.admit());
         assert!(first.as_mut().now_or_never().is_none());
@@ -391,11 +499,16 @@ mod tests {
         said("tandem_hash_queue_length 2");
         said("tandem_hash_refusals_total{reason=\"deadline\"} 1");
         advance(TURN).await;
-        drop(held);
-        drop(first.await.unwrap());
+        held.pop();
+        let first = first.await.unwrap();
+        let mut waiting = Box::pin(first.core());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        advance(TURN).await;
+        drop(core);
+        drop(waiting.await.unwrap());
         drop(second);
         said("tandem_hash_queue_length 0");
         said("tandem_hash_queue_wait_seconds_count 2");
-        said("tandem_hash_queue_wait_seconds_sum 0.1");
+        said("tandem_hash_queue_wait_seconds_sum 0.2");
     }
 }

@@ -20,21 +20,12 @@ pub(super) enum Checked<T> {
     Wrong,
 }
 
-/// Whether whoever cannot be looked at yet may wait for it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// In line with the others.
-    Waits,
-    /// It has a turn at hashing that others may be waiting for.
-    None,
-}
-
 impl<P: Ports> Context<P> {
-    /// Looks at a password, which `check` does, when and if that may be done now. No unit of work may be open meanwhile.
+    /// Looks at a password, which `check` does, when and if that may be done now. No unit of work may be open meanwhile, and
+    /// no turn at hashing be had: some wait for others on the same account here, and these for a turn.
     pub(super) async fn counted<T: Send + Sync>(
         &self,
         attempt: Attempt,
-        patience: Patience,
         check: impl Future<Output = Result<Checked<T>, Error>> + Send,
     ) -> Result<Checked<T>, Error> {
         let Some(policy) = &self.throttle else { return check.await };
@@ -50,26 +41,10 @@ impl<P: Ports> Context<P> {
             return checked;
         }
         // Boxed, so that those who wait for a hash have nothing in memory of what is before and after it.
-        let (id, _turn) = Box::pin(self.admitted(policy, &attempt, patience)).await?;
+        let (id, _turn) = Box::pin(self.reserved(policy, &attempt)).await?;
         let checked = check.await;
         Box::pin(self.settled(id, &attempt, &checked)).await?;
         checked
-    }
-
-    /// The turn is to be held until the attempt is settled.
-    async fn admitted(
-        &self,
-        policy: &ThrottlePolicy,
-        attempt: &Attempt,
-        patience: Patience,
-    ) -> Result<(AttemptId, Option<<P::Turns as Turns>::Turn>), Error> {
-        match patience {
-            Patience::Waits => self.wait_and_reserve(policy, attempt).await,
-            Patience::None => match self.reserve(policy, attempt).await? {
-                Some(id) => Ok((id, None)),
-                None => Err(self.turns.refuse()),
-            },
-        }
     }
 
     async fn settled<T: Sync>(
@@ -96,11 +71,12 @@ impl<P: Ports> Context<P> {
         commit(tx).await
     }
 
-    async fn wait_and_reserve(
+    /// The turn is to be held until the attempt is settled.
+    async fn reserved(
         &self,
         policy: &ThrottlePolicy,
         attempt: &Attempt,
-    ) -> Result<(AttemptId, Option<<P::Turns as Turns>::Turn>), Error> {
+    ) -> Result<(AttemptId, <P::Turns as Turns>::Turn), Error> {
         // Whoever is refused anyway, and that may be many, takes nobody's place in the line.
         if let Decision::TooMany { retry_after } = self.standing(policy, attempt).await? {
             return Err(Error::RateLimited { retry_after });
@@ -108,7 +84,7 @@ impl<P: Ports> Context<P> {
         let turn = self.turns.line_up(attempt).await?;
         loop {
             if let Some(id) = self.reserve(policy, attempt).await? {
-                return Ok((id, Some(turn)));
+                return Ok((id, turn));
             }
             // Those in front are another process's, or narrower than this one's line.
             self.turns.pause(&turn).await?;

@@ -3,7 +3,7 @@
 use fail_point::mutant;
 use identity::{RawPassword, Violations};
 
-use super::attempt::{Checked, Patience};
+use super::attempt::Checked;
 use super::{Context, Opened, Principal, Trace};
 use crate::Error;
 use crate::domain::{
@@ -53,7 +53,7 @@ impl ChangePassword {
             username: self.principal.account.username.clone(),
             address: ClientAddress::of(self.client.peer_address),
         };
-        match cx.counted(attempt, Patience::Waits, Box::pin(self.check(cx))).await? {
+        match cx.counted(attempt, Box::pin(self.check(cx))).await? {
             Checked::Right((seen, hash)) => self.change(cx, &seen, hash).await,
             Checked::Wrong => Err(Error::CurrentPasswordMismatch),
             Checked::Inactive => Err(Error::Unauthenticated),

@@ -6,7 +6,7 @@
 use fail_point::mutant;
 use identity::{RawPassword, Username};
 
-use super::attempt::{Checked, Patience};
+use super::attempt::Checked;
 use super::{Context, Opened, Trace};
 use crate::Error;
 use crate::domain::{
@@ -36,7 +36,7 @@ impl LogIn {
             username: self.username.clone(),
             address: ClientAddress::of(self.client.peer_address),
         };
-        match cx.counted(attempt, Patience::Waits, Box::pin(self.check(cx))).await? {
+        match cx.counted(attempt, Box::pin(self.check(cx))).await? {
             Checked::Right((seen, rehashed)) => self.open(cx, &seen, rehashed).await,
             Checked::Inactive => Err(Error::AccountInactive),
             Checked::Wrong => Err(Error::InvalidCredentials),

@@ -4,14 +4,15 @@
 use fail_point::fail_point;
 use identity::{UserId, Username, Violation, Violations};
 
-use super::attempt::{Checked, Patience};
+use super::attempt::Checked;
 use super::{Context, Trace};
 use crate::domain::{
     Account, AccountKey, AccountState, Attempt, ClientAddress, NewAccount, NewPassword, PasswordPolicy,
     Purpose, StoredAccount, parse_credential,
 };
 use crate::ports::{
-    HashingPermit, Insertion, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _, Verdict,
+    HashingPermit as _, Insertion, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
+    Verdict,
 };
 use crate::{Error, StoreError};
 
@@ -45,7 +46,8 @@ impl RegisterAccount {
         // The name before the id, which are one row: a repeat that finds its own name taken finds its id too.
         let taken = reader.account(&AccountKey::Username(self.username.clone())).await?.is_some();
         if let Some(existing) = reader.account(&AccountKey::Id(self.id)).await? {
-            return self.repeat(cx, permit, existing).await;
+            drop(permit);
+            return self.repeat(cx, existing).await;
         }
         if taken {
             return Err(Error::UsernameTaken(self.username));
@@ -72,11 +74,7 @@ impl RegisterAccount {
         cx: &Context<P>,
         existing: StoredAccount,
     ) -> Result<Account, Error> {
-        let repeated = async {
-            let permit = cx.hasher.admit().await?;
-            self.repeat(cx, permit, existing).await
-        };
-        repeated.await.map_err(|error| match error {
+        self.repeat(cx, existing).await.map_err(|error| match error {
             Error::HasherBusy { .. } | Error::RateLimited { .. } => {
                 Error::Store(StoreError::Unavailable("it is not known yet whose account there is now".into()))
             }
@@ -84,25 +82,21 @@ impl RegisterAccount {
         })
     }
 
-    async fn repeat<P: Ports>(
-        self,
-        cx: &Context<P>,
-        permit: impl HashingPermit,
-        existing: StoredAccount,
-    ) -> Result<Account, Error> {
+    async fn repeat<P: Ports>(self, cx: &Context<P>, existing: StoredAccount) -> Result<Account, Error> {
         let attempt = Attempt {
             purpose: Purpose::RegisterAccount,
             username: existing.account.username.clone(),
             address: ClientAddress::of(None),
         };
         let verify = async {
+            let permit = cx.hasher.admit().await?;
             Ok(match permit.verify(self.id, self.password.raw(), &existing.password_hash).await? {
                 Verdict::Mismatch => Checked::Wrong,
                 _ if existing.account.state == AccountState::Disabled => Checked::Inactive,
                 Verdict::Match | Verdict::MatchOutdated => Checked::Right(()),
             })
         };
-        match cx.counted(attempt, Patience::None, verify).await? {
+        match cx.counted(attempt, verify).await? {
             Checked::Right(()) | Checked::Inactive if existing.account.username == self.username => {
                 Ok(existing.account)
             }

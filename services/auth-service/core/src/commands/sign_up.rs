@@ -3,7 +3,7 @@
 use fail_point::mutant;
 use identity::{RequestId, Username, Violation, Violations};
 
-use super::attempt::{Checked, Patience};
+use super::attempt::Checked;
 use super::{Context, Trace};
 use crate::Error;
 use crate::domain::{
@@ -11,7 +11,7 @@ use crate::domain::{
     PasswordPolicy, Purpose, parse_credential,
 };
 use crate::ports::{
-    Claim, HashingPermit, Ids as _, Insertion, PasswordHasher as _, Ports, Reader as _, SignUpRecord,
+    Claim, HashingPermit as _, Ids as _, Insertion, PasswordHasher as _, Ports, Reader as _, SignUpRecord,
     Store as _, Transaction as _, Verdict,
 };
 
@@ -61,7 +61,8 @@ impl SignUp {
         if let Some(id) = self.request_id
             && let Some(known) = reader.sign_up_request(id).await?
         {
-            return self.repeat(cx, permit, &known).await;
+            drop(permit);
+            return self.repeat(cx, &known).await;
         }
         // A defect, of the database too: it takes a name twice.
         if taken && !mutant("accounts.names_not_unique") {
@@ -83,7 +84,7 @@ impl SignUp {
                 Err(Error::UsernameTaken(self.username))
             }
             Ok(account) => Ok(account),
-            Err(known) => self.repeat(cx, cx.hasher.admit().await?, &known).await,
+            Err(known) => self.repeat(cx, &known).await,
         }
     }
 
@@ -113,12 +114,7 @@ impl SignUp {
     }
 
     /// Answers a repeat with the account as it is now, if it is the same request: the same name and password.
-    async fn repeat<P: Ports>(
-        &self,
-        cx: &Context<P>,
-        permit: impl HashingPermit,
-        known: &SignUpRecord,
-    ) -> Result<Account, Error> {
+    async fn repeat<P: Ports>(&self, cx: &Context<P>, known: &SignUpRecord) -> Result<Account, Error> {
         if known.username != self.username {
             return Err(Error::RequestIdReused);
         }
@@ -131,6 +127,7 @@ impl SignUp {
             address: self.address.clone(),
         };
         let verify = async {
+            let permit = cx.hasher.admit().await?;
             let verdict =
                 permit.verify(stored.account.id, self.password.raw(), &stored.password_hash).await?;
             Ok(match verdict {
@@ -143,7 +140,7 @@ impl SignUp {
         if mutant("sign_up.repeats_are_others") {
             return Ok(Account { id: cx.ids.account_id(), ..stored.account });
         }
-        match cx.counted(attempt, Patience::None, verify).await? {
+        match cx.counted(attempt, verify).await? {
             Checked::Right(()) | Checked::Inactive => Ok(stored.account),
             Checked::Wrong => Err(Error::RequestIdReused),
         }

@@ -184,6 +184,20 @@ async fn others_that_are_undecided_are_waited_for_and_are_no_failures() {
 }
 
 #[tokio::test]
+async fn a_repeated_sign_up_waits_for_others_that_are_undecided() {
+    let world = World::new();
+    sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.unwrap();
+    for number in 0..5 {
+        leave_undecided(&world, number, "alice").await;
+    }
+    let before = world.clock.now();
+    assert!(matches!(sign_up(&world, "alice", PASSWORD, REQUEST_ID).await, Err(Error::HasherBusy { .. })));
+    assert!(world.clock.now() > before, "it waited for a turn");
+    world.clock.advance(TimeDelta::seconds(60));
+    assert!(sign_up(&world, "alice", PASSWORD, REQUEST_ID).await.is_ok());
+}
+
+#[tokio::test]
 async fn every_attempt_is_settled() {
     let world = World::new();
     world.signed_up("alice").await;

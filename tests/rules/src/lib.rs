@@ -6,6 +6,7 @@
 //! tokens, not as text, so a word in a comment or a string never counts. It knows no type of the workspace: that
 //! would make it part of what it judges.
 
+pub mod defects;
 pub mod dependencies;
 pub mod documentation;
 pub mod imports;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rules::{Source, Violation, dependencies, documentation, imports, lints, naming, source};
+use rules::{Source, Violation, defects, dependencies, documentation, imports, lints, naming, source};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -59,4 +59,15 @@ fn what_is_guaranteed_has_the_tests_that_are_named_behind_it() {
     let text = std::fs::read_to_string(workspace().join(page)).expect("the page");
     assert!(text.contains("i3_a_log_in_under_way_leaves_a_session"), "no test is named: nothing was checked");
     assert_none(documentation::tests_that_are_not_there(page, &text, &sources()));
+}
+
+#[test]
+fn deliberate_defects_are_there_and_looked_for() {
+    let sources: Vec<_> =
+        sources().into_iter().filter(|source| !source.path.starts_with("tests/rules/")).collect();
+    assert!(
+        sources.iter().any(|source| source.text.contains("mutant(\"")),
+        "there is none: nothing was checked"
+    );
+    assert_none(defects::not_both_there_and_looked_for(&sources));
 }

@@ -110,7 +110,12 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     if let Some(within) = arguments.within.filter(|within| took > *within) {
         println!("warning: that is longer than the {within} s that it is to take");
     }
-    if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // Last of all: of a long output the end is what is looked at.
+    let failures = table.failures();
+    for failure in &failures {
+        println!("FAILED: {failure}");
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The deliberate defects that are asked for.

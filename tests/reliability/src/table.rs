@@ -106,15 +106,17 @@ impl Table {
         self.mutants.push((mutant, found));
     }
 
-    /// Whether nothing was broken that was not meant to be, everything was found that was, and the rounds did what they were to.
+    /// What was broken that was not meant to be, what was not found that was, and what the rounds did not do that they were to.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
-        let is_found = |(mutant, found): &(&Mutant, BTreeMap<Check, Found>)| {
-            mutant.found_by.iter().all(|check| found.contains_key(check))
-        };
-        self.invariants.values().all(|judged| judged.violations == 0)
-            && self.missed.is_empty()
-            && self.mutants.iter().all(is_found)
+    pub fn failures(&self) -> Vec<String> {
+        let broken = self.invariants.iter().filter(|(_, judged)| judged.violations > 0);
+        let broken =
+            broken.map(|(invariant, judged)| format!("{} violations of {invariant}", judged.violations));
+        let unfound = self.mutants.iter().flat_map(|(mutant, found)| {
+            let unfound = mutant.found_by.iter().filter(|check| !found.contains_key(check));
+            unfound.map(|check| format!("the deliberate defect {} was not found by {check}", mutant.name))
+        });
+        broken.chain(self.missed.iter().cloned()).chain(unfound).collect()
     }
 }
 
@@ -169,10 +171,7 @@ impl Table {
                 [times.mean(), times.longest()].map(|took| took.map(ms).unwrap_or_default());
             writeln!(f, "| {what} | {} | {mean} | {longest} |", times.count)?;
         }
-        if !self.missed.is_empty() {
-            writeln!(f, "\nThe rounds did not do what they were to:\n")?;
-        }
-        self.missed.iter().try_for_each(|what| writeln!(f, "- {what}"))
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ const SESSIONS_OPENED: &str = "tandem_sessions_opened_total";
 const SESSIONS_ENDED: &str = "tandem_sessions_ended_total";
 
 /// Why somebody does not get to hash; see `argon2/admission.rs` and `turns.rs`.
-const HASH_REFUSALS: [&str; 5] = ["queue", "deadline", "abandoned", "waited", "account"];
+const HASH_REFUSALS: [&str; 6] = ["queue", "deadline", "abandoned", "waited", "account", "address"];
 
 /// A counter of what comes of something that people do with passwords.
 pub(crate) struct Outcomes {

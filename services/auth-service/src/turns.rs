@@ -89,8 +89,8 @@ impl Lines {
 }
 
 /// Refused callers are sent away each for another time, so that they do not come back all at once.
-fn busy() -> Error {
-    counter!("tandem_hash_refusals_total", "reason" => "account").increment(1);
+fn busy(reason: &'static str) -> Error {
+    counter!("tandem_hash_refusals_total", "reason" => reason).increment(1);
     let [spread] = random::<1>();
     Error::HasherBusy { retry_after: RETRY.mul_f64(1.0 + f64::from(spread) / 256.0) }
 }
@@ -106,14 +106,14 @@ impl Presence {
     fn enter(lines: &Arc<Lines>, key: Key) -> Result<(Self, Arc<Semaphore>), Error> {
         let mut book = lines.book();
         if book.present >= MAX_PRESENT {
-            return Err(busy());
+            return Err(busy("account"));
         }
         let line = book
             .lines
             .entry(key.clone())
             .or_insert_with(|| Line { places: Arc::new(Semaphore::new(lines.width)), present: 0 });
         if line.present >= lines.width + MAX_WAITING {
-            return Err(busy());
+            return Err(busy("account"));
         }
         line.present += 1;
         let places = Arc::clone(&line.places);
@@ -144,16 +144,33 @@ struct Front {
 }
 
 impl Front {
-    async fn reach(lines: &Arc<Lines>, key: Key, until: Instant) -> Result<Self, Error> {
+    async fn reach(lines: &Arc<Lines>, key: Key, patience: Patience) -> Result<Self, Error> {
         let (presence, places) = Presence::enter(lines, key)?;
         let place = tokio::select! {
             biased;
-            () = call::abandoned() => return Err(busy()),
-            place = timeout_at(until, places.acquire_owned()) => place,
+            () = call::abandoned() => return Err(busy("abandoned")),
+            place = timeout_at(patience.until, places.acquire_owned()) => place,
         };
         match place {
             Ok(Ok(place)) => Ok(Self { _place: place, _presence: presence }),
-            Ok(Err(_)) | Err(_) => Err(busy()),
+            Ok(Err(_)) | Err(_) => Err(busy(patience.ends_by)),
+        }
+    }
+}
+
+/// Until when somebody waits, and what a refusal is counted as that comes of it.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    until: Instant,
+    ends_by: &'static str,
+}
+
+impl Patience {
+    fn of_this_call() -> Self {
+        let until = Instant::now() + PATIENCE;
+        match call::deadline() {
+            Some(deadline) if deadline < until => Self { until: deadline, ends_by: "deadline" },
+            _ => Self { until, ends_by: "account" },
         }
     }
 }
@@ -163,7 +180,7 @@ impl Front {
 pub(crate) struct Turn {
     _of_account: Front,
     _of_pair: Front,
-    until: Instant,
+    patience: Patience,
     /// How often it has paused.
     pauses: AtomicU32,
 }
@@ -172,30 +189,29 @@ impl Turns for LocalTurns {
     type Turn = Turn;
 
     async fn line_up(&self, attempt: &Attempt) -> Result<Turn, Error> {
-        let until = Instant::now() + PATIENCE;
-        let until = call::deadline().map_or(until, |deadline| until.min(deadline));
+        let patience = Patience::of_this_call();
         let key = Key {
             purpose: attempt.purpose,
             username: attempt.username.canonical().to_owned(),
             address: Some(attempt.address.clone()),
         };
-        let of_pair = Front::reach(&self.of_pair, key.clone(), until).await?;
-        let of_account = Front::reach(&self.of_account, Key { address: None, ..key }, until).await?;
-        Ok(Turn { _of_account: of_account, _of_pair: of_pair, until, pauses: AtomicU32::new(0) })
+        let of_pair = Front::reach(&self.of_pair, key.clone(), patience).await?;
+        let of_account = Front::reach(&self.of_account, Key { address: None, ..key }, patience).await?;
+        Ok(Turn { _of_account: of_account, _of_pair: of_pair, patience, pauses: AtomicU32::new(0) })
     }
 
     fn refuse(&self) -> Error {
-        busy()
+        busy("address")
     }
 
     async fn pause(&self, turn: &Turn) -> Result<(), Error> {
         let pauses = turn.pauses.fetch_add(1, Ordering::Relaxed);
         let next = Instant::now() + PAUSE.saturating_mul(1 << pauses.min(16)).min(LONGEST_PAUSE);
-        if next > turn.until {
-            return Err(busy());
+        if next > turn.patience.until {
+            return Err(busy(turn.patience.ends_by));
         }
         tokio::select! {
-            () = call::abandoned() => Err(busy()),
+            () = call::abandoned() => Err(busy("abandoned")),
             () = sleep_until(next) => Ok(()),
         }
     }
@@ -205,7 +221,9 @@ impl Turns for LocalTurns {
 mod tests {
     use auth_core::domain::ClientAddress;
     use futures::FutureExt as _;
+    use grpc_kit::Call;
     use identity::Username;
+    use metrics_exporter_prometheus::PrometheusBuilder;
     use tokio::time::advance;
 
     use super::*;
@@ -258,6 +276,31 @@ mod tests {
         assert!(matches!(refused(), Some(Err(Error::HasherBusy { .. }))));
         drop(waiting.pop());
         assert!(matches!(refused(), Some(Ok(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_counted_by_what_they_came_of() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let turns = LocalTurns::new(1);
+        let alice = attempt("alice");
+        let _held = turns.line_up(&alice).await.unwrap();
+        let call = Call::new("/tandem.probe.v1.ProbeService/Get", "r-1");
+        let hurried = Call { deadline: Some(Instant::now() + PATIENCE / 2), ..call };
+        assert!(call::scope(hurried, turns.line_up(&alice)).await.is_err());
+        assert!(turns.line_up(&alice).await.is_err());
+        drop(turns.refuse());
+        let (line, left) = (turns.clone(), alice.clone());
+        let mut caller = Box::pin(call::unit_of_work(async move { line.line_up(&left).await.is_err() }));
+        assert!(caller.as_mut().now_or_never().is_none(), "it waits in line");
+        tokio::task::yield_now().await;
+        drop(caller);
+        call::units_of_work_done().await;
+        let page = recorder.handle().render();
+        for reason in ["deadline", "account", "address", "abandoned"] {
+            let said = format!("tandem_hash_refusals_total{{reason=\"{reason}\"}} 1");
+            assert!(page.contains(&said), "{reason}: {page}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

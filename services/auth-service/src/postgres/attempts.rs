@@ -268,7 +268,8 @@ pub(super) async fn purge(
              where end_time <= (select clock_timestamp() + $2 * interval '1 microsecond')
              order by end_time limit $1 for update skip locked))",
     ];
-    // The next one, where there are so many, is one too many, and those before it.
+    // The next one, where there are so many, is one too many, and those before it. Sign-ups (`SIGN_UP`) have a bound of their
+    // own: they cost no hash.
     let too_many = [
         "delete from failures where ctid = any (array(
              select ctid from failures
@@ -276,7 +277,13 @@ pub(super) async fn purge(
              order by expire_time limit $1 for update skip locked))",
         "delete from address_counts where ctid = any (array(
              select ctid from address_counts
-             where end_time <= (select end_time from address_counts order by end_time desc offset $2 limit 1)
+             where purpose <> 4 and end_time <= (
+                 select end_time from address_counts where purpose <> 4 order by end_time desc offset $2 limit 1)
+             order by end_time limit $1 for update skip locked))",
+        "delete from address_counts where ctid = any (array(
+             select ctid from address_counts
+             where purpose = 4 and end_time <= (
+                 select end_time from address_counts where purpose = 4 order by end_time desc offset $2 limit 1)
              order by end_time limit $1 for update skip locked))",
     ];
     let expired = expired.map(|statement| (statement, offset));

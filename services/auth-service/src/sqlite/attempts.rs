@@ -215,7 +215,8 @@ pub(super) async fn purge(
         "delete from address_counts where (purpose, address) in (
              select purpose, address from address_counts where end_time <= $2 limit $1)",
     ];
-    // The next one, where there are so many, is one too many, and those before it.
+    // The next one, where there are so many, is one too many, and those before it. Sign-ups (`SIGN_UP`) have a bound of their
+    // own: they cost no hash.
     let too_many = [
         "delete from failures where (purpose, username, address) in (
              select purpose, username, address from failures
@@ -223,7 +224,13 @@ pub(super) async fn purge(
              order by expire_time limit $1)",
         "delete from address_counts where (purpose, address) in (
              select purpose, address from address_counts
-             where end_time <= (select end_time from address_counts order by end_time desc limit 1 offset $2)
+             where purpose <> 4 and end_time <= (
+                 select end_time from address_counts where purpose <> 4 order by end_time desc limit 1 offset $2)
+             order by end_time limit $1)",
+        "delete from address_counts where (purpose, address) in (
+             select purpose, address from address_counts
+             where purpose = 4 and end_time <= (
+                 select end_time from address_counts where purpose = 4 order by end_time desc limit 1 offset $2)
              order by end_time limit $1)",
     ];
     let expired = expired.map(|statement| (statement, to_micros(now)));

@@ -77,7 +77,9 @@ impl<P: Ports> Context<P> {
         policy: &ThrottlePolicy,
         attempt: &Attempt,
     ) -> Result<(AttemptId, <P::Turns as Turns>::Turn), Error> {
-        // Whoever is refused anyway, and that may be many, takes nobody's place in the line.
+        // Whoever is refused anyway, and that may be many, takes nobody's place in the line, and none at the hasher either: of
+        // those who come at once for one account only so many as may be undecided get that far.
+        drop(self.hasher.expect_turn()?);
         if let Decision::TooMany { retry_after } = self.standing(policy, attempt).await? {
             return Err(Error::RateLimited { retry_after });
         }
@@ -92,18 +94,17 @@ impl<P: Ports> Context<P> {
     }
 
     async fn standing(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Decision, Error> {
-        let _expected = self.hasher.expect_turn()?;
         Ok(self.store.costly_reader().standing(attempt).await?.decide(policy))
     }
 
     /// `None`: others have to be decided first.
     async fn reserve(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Option<AttemptId>, Error> {
+        // Nothing is written for those who would not get to hash anyway.
+        let _expected = self.hasher.expect_turn()?;
         // Without a lock first, so that those who are refused keep nobody waiting.
         if !self.admits(self.standing(policy, attempt).await?)? {
             return Ok(None);
         }
-        // Nothing is written for those who would not get to hash anyway.
-        let _expected = self.hasher.expect_turn()?;
         let mut tx = self.store.begin_costly().await?;
         let standing = tx.lock_standing(attempt).await?;
         if !self.admits(standing.decide(policy))? {

@@ -8,8 +8,10 @@ use crate::ports::{Ports, Store as _, Transaction as _};
 /// The most rows of each kind in one unit of work.
 const BATCH: u32 = 500;
 
-/// The most counts of failures, and of addresses, that are kept: some 50 MB. A failure costs a hash and makes two at most, so
-/// it takes half an hour of all that a core can do to get there; then those go that would go first anyway.
+/// The most counts that are kept of failures, of addresses with failures, and of addresses with sign-ups, each by itself: some
+/// 75 MB. A failure costs a hash and makes two at most, so it takes half an hour of all that a core can do to get there; then
+/// those go that would go first anyway. A sign-up with a taken name costs none: whoever has so many addresses can have sign-ups
+/// forgotten, and no failure.
 const KEPT_COUNTS: u32 = 250_000;
 
 /// One batch.

@@ -135,17 +135,21 @@ pub(super) async fn the_failures_of_an_account_can_be_forgotten<S: Store>(engine
     assert_eq!(counts(&standing(engine, &log_in("bobby", "192.0.2.1")).await), (1, 2, 2));
 }
 
+async fn sign_up<S: Store>(engine: &Engine<S>, address: &ClientAddress) -> AddressCount {
+    in_tx!(engine, tx => {
+        let count = tx.lock_sign_ups(address).await.unwrap().one_more();
+        tx.write_sign_ups(address, Some(count)).await.unwrap();
+        count
+    })
+}
+
 pub(super) async fn sign_ups_are_counted_by_address<S: Store>(engine: &Engine<S>) {
     let here = address("192.0.2.1");
     let known = async || engine.store.reader().sign_ups(&here).await.unwrap().count;
     assert_eq!(known().await, None);
     let mut written = None;
     for _ in 0..3 {
-        written = Some(in_tx!(engine, tx => {
-            let count = tx.lock_sign_ups(&here).await.unwrap().one_more();
-            tx.write_sign_ups(&here, Some(count)).await.unwrap();
-            count
-        }));
+        written = Some(sign_up(engine, &here).await);
     }
     assert_eq!(known().await, written);
     assert_eq!(written.map(|count| count.count), Some(3));
@@ -192,16 +196,20 @@ pub(super) async fn counts_that_have_expired_are_purged_and_those_that_are_too_m
         fail(engine, &log_in("alice", &format!("192.0.2.{number}"))).await;
         engine.advance(TimeDelta::seconds(1));
     }
+    for number in 0..4 {
+        sign_up(engine, &address(&format!("198.51.100.{number}"))).await;
+        engine.advance(TimeDelta::seconds(1));
+    }
     reserve(engine, 7, &log_in("alice", "192.0.2.0")).await;
     assert_eq!(purge(1000).await, 0);
-    // Four pairs, the account, and four addresses. Of the three that stay the account is one: it failed last, as the
-    // last pair did.
-    assert_eq!(purge(3).await, 2 + 1);
+    // Four pairs, the account, four addresses that failed and four that signed up. Of the three that stay the account is one:
+    // it failed last, as the last pair did.
+    assert_eq!(purge(3).await, 2 + 1 + 1);
     assert_eq!(counts(&standing(engine, &log_in("alice", "192.0.2.0")).await).0, 0);
     assert_eq!(counts(&standing(engine, &log_in("alice", "192.0.2.3")).await), (1, 4, 1));
     engine.advance(TimeDelta::minutes(15));
-    assert_eq!(purge(1000).await, 3 + 1, "the addresses, and the attempt that was never decided");
+    assert_eq!(purge(1000).await, 3 + 1, "the addresses that failed, and the attempt that was never decided");
     engine.advance(TimeDelta::hours(24));
-    assert_eq!(purge(1000).await, 3);
+    assert_eq!(purge(1000).await, 3 + 3);
     assert_eq!(purge(1000).await, 0);
 }

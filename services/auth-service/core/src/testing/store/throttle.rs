@@ -101,11 +101,11 @@ impl Counts {
 
     pub(super) fn purge(&mut self, now: Timestamp, limit: usize, kept: usize) -> usize {
         let failures = goes_by(now, kept, self.failures.values().map(Failures::expire_time));
-        let addresses = self.addresses.values().chain(self.sign_ups.values());
-        let addresses = goes_by(now, kept, addresses.map(|count| count.end_time));
+        let addresses = goes_by(now, kept, self.addresses.values().map(|count| count.end_time));
+        let sign_ups = goes_by(now, kept, self.sign_ups.values().map(|count| count.end_time));
         take(&mut self.attempts, limit, |(_, lapse_time)| *lapse_time <= now)
             + take(&mut self.failures, limit, |count| count.expire_time() <= failures)
             + take(&mut self.addresses, limit, |count| count.end_time <= addresses)
-            + take(&mut self.sign_ups, limit, |count| count.end_time <= addresses)
+            + take(&mut self.sign_ups, limit, |count| count.end_time <= sign_ups)
     }
 }

@@ -92,7 +92,7 @@ impl Rounds {
         let told = as_f64(self.refused_with_retry_info) / as_f64(self.refused);
         figures.extend([
             // Levels are a minute apart, in which the machine itself can become slower by a third.
-            Figure::median("goodput with 256 callers, to the most", Unit::Ratio, self.kept),
+            Figure::median("goodput with 256 callers, to the most", Unit::Ratio, self.kept).at_least(0.95),
             Figure::median("the same of the ratios to Argon2id alone", Unit::Ratio, self.kept_of_ratios)
                 .at_least(0.95),
             Figure::median("refusals beside that", Unit::PerSecond, self.refusals_a_second),

@@ -20,6 +20,9 @@ const CALLERS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 const DEADLINE: &str = "1S";
 
+/// When users-service lets in again at the latest, once auth-service is back.
+const BACK: Duration = Duration::from_secs(5);
+
 /// In KiB: what the callers' own calls need while they wait, and what an allocator keeps of it.
 const GROWTH: u64 = 16 * 1024;
 /// Connections that are tried, and those that wait to be closed.
@@ -117,6 +120,7 @@ async fn cut_off(how: Mode) {
     .await;
     pair.anonymous.bearer("nonsense").refused("UNAUTHENTICATED", GetCurrentUserRequest::default()).await;
     follows_the_feed(&super_admin).await;
+    assert!(back < BACK, "it took {back:?} to let in again");
     eventually("every task of the outage to be over", async || {
         (tasks(ops).await <= before_it + LEFT_TASKS).then_some(())
     })

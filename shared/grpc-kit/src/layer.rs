@@ -171,12 +171,12 @@ where
         let CallLayer { domain, unfinished, .. } = &*self.layer;
         let request = request.map(|body| {
             Body::new(if kind.client_streams() {
-                RequestBody::of_many(body, *domain, unfinished, method.received())
+                RequestBody::of_many(body, domain, unfinished, method.received())
             } else {
-                RequestBody::of_one(body, *domain, unfinished, call.deadline)
+                RequestBody::of_one(body, domain, unfinished, call.deadline)
             })
         });
-        let completion = Completion::new(*domain, &call);
+        let completion = Completion::new(domain, &call);
         let observation = Observation::begin(method, &call, traced);
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let inner = self.inner.clone();

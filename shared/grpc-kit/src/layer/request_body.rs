@@ -118,14 +118,14 @@ impl RequestBody {
     fn wait(&mut self, cx: &mut Context<'_>) -> Polled {
         let held = match &self.messages {
             Expected::One(held, _) => held.capacity(),
-            Expected::Many(messages) => match messages.unfinished() {
-                // As much is set aside for it.
-                Some(length) => length.min(MAX_REQUEST_BYTES),
-                None => {
+            Expected::Many(messages) => {
+                let Some(length) = messages.unfinished() else {
                     self.waits_no_more();
                     return Poll::Pending;
-                }
-            },
+                };
+                // As much is set aside for it.
+                length.min(MAX_REQUEST_BYTES)
+            }
         };
         if !self.place.hold(held, cx.waker()) {
             return self.broken(late(self.domain));

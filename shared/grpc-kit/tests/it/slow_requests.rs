@@ -164,7 +164,7 @@ async fn a_request_may_come_in_any_pieces_and_end_in_any_way() {
 #[tokio::test]
 async fn where_more_is_held_than_may_be_the_oldest_give_way() {
     let running = probe::start().await;
-    let half = frame(&[7; 64_000]).slice(..63_000);
+    let half = frame(&vec![7; 64_000]).slice(..63_000);
     let mut calls = Vec::new();
     for _ in 0..3 {
         let mut caller = Caller::connect(&running).await;

@@ -6,5 +6,6 @@
 mod attack;
 mod crowds;
 mod floods;
+mod half_messages;
 mod settings;
 mod witness;

@@ -12,8 +12,10 @@ pub(crate) mod deadline;
 mod messages;
 mod methods;
 mod observation;
+mod request_body;
 mod request_id;
 mod trace_context;
+mod unfinished;
 
 use std::{
     any::Any,
@@ -40,9 +42,10 @@ pub(crate) use self::methods::code_name;
 use self::{
     answer::AnswerBody,
     completion::{Completion, Part},
-    messages::CountedBody,
     methods::{Method, Methods},
     observation::Observation,
+    request_body::RequestBody,
+    unfinished::Unfinished,
 };
 use crate::trace::{CallSpan, Parent, Server};
 use crate::{Call, Fault, MAX_REQUEST_BYTES, Shutdown, call, reflection};
@@ -70,6 +73,9 @@ pub const SHARED_REASONS: [&str; 5] = [
     ERROR_REASON_INTERNAL,
 ];
 
+/// What whoever hears that reads.
+const LEAVING: &str = "the server is shutting down: connect again";
+
 /// Metadata that names a call, in both directions.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -79,13 +85,14 @@ pub struct CallLayer {
     domain: &'static str,
     methods: Methods,
     drain: Option<Shutdown>,
+    unfinished: Arc<Unfinished>,
 }
 
 impl CallLayer {
     /// For a listener whose own errors have `domain` in their `ErrorInfo`, such as `auth.tandem`.
     #[must_use]
     pub fn new(domain: &'static str) -> Self {
-        Self { domain, methods: Methods::new(), drain: None }
+        Self { domain, methods: Methods::new(), drain: None, unfinished: Unfinished::new() }
     }
 
     /// Names the services of the listener, and where their methods are described: in these encoded descriptor sets, or,
@@ -161,10 +168,15 @@ where
         let mut call = admit(&mut request, &method);
         let traced = trace(&mut call, &request, &method);
         let call = Arc::new(call);
-        if kind.client_streams() {
-            request = request.map(|body| Body::new(CountedBody::new(body, method.received())));
-        }
-        let completion = Completion::new(self.layer.domain, &call);
+        let CallLayer { domain, unfinished, .. } = &*self.layer;
+        let request = request.map(|body| {
+            Body::new(if kind.client_streams() {
+                RequestBody::of_many(body, domain, unfinished, method.received())
+            } else {
+                RequestBody::of_one(body, domain, unfinished, call.deadline)
+            })
+        });
+        let completion = Completion::new(domain, &call);
         let observation = Observation::begin(method, &call, traced);
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
         let inner = self.inner.clone();
@@ -176,7 +188,7 @@ where
         let handler = AssertUnwindSafe(handler).catch_unwind().boxed();
         let answered = Arc::clone(&call);
         let answer = async move {
-            let response = outcome(handler, answered.deadline, completion.domain()).await;
+            let response = outcome(handler, answered.deadline, drain.as_ref(), completion.domain()).await;
             finish(response, answered, completion, observation, drain)
         };
         call::scope_shared(call, answer).boxed()
@@ -232,15 +244,22 @@ fn trace(call: &mut Call, request: &Request<Body>, method: &Method) -> Option<Ca
 type Answer = Result<Response<Body>, Infallible>;
 type Panic = Box<dyn Any + Send>;
 
-/// Runs the call until it answers, panics or its deadline passes.
+/// Runs the call until it answers, panics, its deadline passes or, if it streams, the server ends.
 async fn outcome(
     handler: BoxFuture<'static, Result<Answer, Panic>>,
     deadline: Option<Instant>,
+    drain: Option<&Shutdown>,
     domain: &'static str,
 ) -> Response<Body> {
     let expiry = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => pending().await,
+        }
+    };
+    let drained = async {
+        match drain {
+            Some(shutdown) => shutdown.requested().await,
             None => pending().await,
         }
     };
@@ -251,6 +270,7 @@ async fn outcome(
             Err(panic) => panicked(panic.as_ref(), domain).into_http(),
         },
         () = expiry => expired(domain).into_http(),
+        () = drained => leaving(domain).into_http(),
     }
 }
 
@@ -275,6 +295,17 @@ fn finish(
         }
         None => response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain))),
     }
+}
+
+/// The answer to a stream that the server ends.
+fn leaving(domain: &'static str) -> Status {
+    Fault::new(Code::Unavailable, domain, ERROR_REASON_DRAINING, LEAVING).into()
+}
+
+/// The answer to a call whose request did not come, or not as quickly as others'.
+fn late(domain: &'static str) -> Status {
+    let text = "the request did not come whole in time";
+    Fault::new(Code::DeadlineExceeded, domain, ERROR_REASON_DEADLINE_EXCEEDED, text).into()
 }
 
 fn expired(domain: &'static str) -> Status {

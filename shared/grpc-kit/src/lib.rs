@@ -13,6 +13,7 @@
 
 pub mod call;
 pub mod client;
+mod crowd;
 mod descriptors;
 mod details;
 pub mod fault;

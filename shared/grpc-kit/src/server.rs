@@ -6,7 +6,6 @@
 //! What comes before the drain is the caller's: telling health checks, waiting until load balancers noticed.
 
 mod connection;
-mod crowd;
 mod in_flight;
 mod places;
 mod preface;
@@ -23,12 +22,14 @@ use tokio::{
 use tonic::service::Routes;
 use tower::Layer as _;
 
-use crate::{CallLayer, Shutdown, listen};
-use crowd::Crowd;
+use crate::{CallLayer, Shutdown, crowd::Crowd, listen};
 use places::Places;
 
 /// So many connections may be ending while others have their places already.
 const ON_THEIR_WAY_OUT: usize = 64;
+
+/// What so many connections took is given back when they have gone: some 5 MiB.
+const WORTH_GIVING_BACK: usize = 256;
 
 /// What a listener allows its peers. The defaults are what every listener of Tandem has.
 #[derive(Clone, Debug)]
@@ -138,7 +139,7 @@ pub async fn serve(
     let (end, ends) = Shutdown::new();
     let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
-    let mut crowd = Crowd::default();
+    let mut crowd = Crowd::new(WORTH_GIVING_BACK);
     let places = Places::new(&settings);
     let sockets_at_most = settings.max_connections.saturating_add(ON_THEIR_WAY_OUT);
     let admit = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {

@@ -14,6 +14,7 @@ use http_body::{Body as _, Frame};
 use tonic::{Code, Status, body::Body};
 
 use super::{
+    LEAVING,
     completion::{Completion, Part},
     messages::Messages,
     observation::Observation,
@@ -57,7 +58,7 @@ impl AnswerBody {
         }
         // Before the next message, so that a stream that never runs dry ends too.
         if self.drain.as_mut().is_some_and(|drain| drain.poll_unpin(cx).is_ready()) {
-            let leaving = Status::unavailable("the server is shutting down: connect again");
+            let leaving = Status::unavailable(LEAVING);
             return Poll::Ready(Some(Ok(self.cut(&leaving))));
         }
         let frame = match ready!(self.poll_inner(cx)) {
@@ -65,7 +66,7 @@ impl AnswerBody {
                 Ok(trailers) => self.ended(trailers),
                 Err(message) => {
                     if let (Some(messages), Some(data)) = (&mut self.messages, message.data_ref()) {
-                        messages.pass(data);
+                        let _ = messages.pass(data);
                     }
                     message
                 }

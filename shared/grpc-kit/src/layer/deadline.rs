@@ -1,4 +1,4 @@
-//! How long a unary call may take.
+//! How long a unary call may take, and how long a request may take to come.
 
 use std::time::Duration;
 
@@ -11,6 +11,14 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const DEFAULT: Duration = Duration::from_secs(10);
 /// No call here is worth more; a forgotten one must not hold its resources.
 const LONGEST: Duration = Duration::from_secs(30);
+/// For a request to come whole: it is sent in one go.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// When a request must have come that is waited for from now on; none when its call is over by then.
+pub(super) fn of_request(call_ends: Option<Instant>) -> Option<Instant> {
+    let until = Instant::now() + REQUEST;
+    call_ends.is_none_or(|end| end > until).then_some(until)
+}
 
 /// When a unary call with this timeout, if it named one, has run out of time.
 pub(super) fn of_unary_call(timeout: Option<Duration>) -> Instant {

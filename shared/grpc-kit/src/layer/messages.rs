@@ -1,18 +1,9 @@
 //! Counts the messages of a stream as they go by. Knows how they are framed, not what they say.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
-
-use http_body::Frame;
 use metrics::Counter;
-use tonic::{Status, body::Body};
-
-type Data = <Body as http_body::Body>::Data;
 
 /// What stands before each message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// Counts in a sequence of pieces, which need not end where messages do.
 pub(super) struct Messages {
@@ -20,23 +11,36 @@ pub(super) struct Messages {
     prefix: [u8; PREFIX],
     /// How much of the prefix has come.
     begun: usize,
-    /// How much of the message has not.
+    /// How long the last message is of which the prefix has come.
+    length: usize,
+    /// How much of it has not.
     left: usize,
 }
 
 impl Messages {
     pub(super) fn new(count: Counter) -> Self {
-        Self { count, prefix: [0; PREFIX], begun: 0, left: 0 }
+        Self { count, prefix: [0; PREFIX], begun: 0, length: 0, left: 0 }
     }
 
-    /// The next piece.
-    pub(super) fn pass(&mut self, mut piece: &[u8]) {
+    /// How long the message is that has begun and not ended; 0 until its prefix has come.
+    pub(super) fn unfinished(&self) -> Option<usize> {
+        match (self.left, self.begun) {
+            (0, 0) => None,
+            (0, _) => Some(0),
+            _ => Some(self.length),
+        }
+    }
+
+    /// The next piece. Returns whether a message has ended with it, or in it.
+    pub(super) fn pass(&mut self, mut piece: &[u8]) -> bool {
+        let mut one_ended = false;
         loop {
             let passed = piece.len().min(self.left);
             self.left -= passed;
+            one_ended |= passed > 0 && self.left == 0;
             piece = &piece[passed..];
             if piece.is_empty() {
-                return;
+                return one_ended;
             }
             let taken = piece.len().min(PREFIX - self.begun);
             self.prefix[self.begun..self.begun + taken].copy_from_slice(&piece[..taken]);
@@ -45,44 +49,12 @@ impl Messages {
             if self.begun == PREFIX {
                 let [_, length @ ..] = self.prefix;
                 self.begun = 0;
-                self.left = u32::from_be_bytes(length) as usize;
+                self.length = u32::from_be_bytes(length) as usize;
+                self.left = self.length;
+                one_ended |= self.length == 0;
                 self.count.increment(1);
             }
         }
-    }
-}
-
-/// A request with many messages.
-pub(super) struct CountedBody {
-    inner: Body,
-    messages: Messages,
-}
-
-impl CountedBody {
-    pub(super) fn new(inner: Body, count: Counter) -> Self {
-        Self { inner, messages: Messages::new(count) }
-    }
-}
-
-impl http_body::Body for CountedBody {
-    type Data = Data;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Data>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            self.messages.pass(data);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
     }
 }
 
@@ -103,8 +75,22 @@ mod tests {
         for size in 1..=stream.len() {
             let count = Arc::new(AtomicU64::new(0));
             let mut messages = Messages::new(Counter::from_arc(Arc::clone(&count)));
-            stream.chunks(size).for_each(|piece| messages.pass(piece));
+            let ended = stream.chunks(size).filter(|piece| messages.pass(piece)).count();
+            assert!((1..=3).contains(&ended), "in pieces of {size}");
             assert_eq!(count.load(Ordering::Relaxed), 3, "in pieces of {size}");
+            assert_eq!(messages.unfinished(), None);
         }
+    }
+
+    #[test]
+    fn a_message_is_unfinished_from_its_first_byte_to_its_last() {
+        let mut messages = Messages::new(Counter::noop());
+        let mut seen = vec![messages.unfinished()];
+        for byte in [0, 0, 0, 0, 2, 7, 7, 0] {
+            messages.pass(&[byte]);
+            seen.push(messages.unfinished());
+        }
+        let (begun, known) = (Some(0), Some(2));
+        assert_eq!(seen, [None, begun, begun, begun, begun, known, known, None, begun]);
     }
 }

@@ -43,6 +43,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// take. Without an end to it whoever opens a stream, or takes no answer, keeps its connection beside the others' places.
 const DISMISSAL: Duration = Duration::from_secs(30);
 
+/// What a peer may send on a connection that nobody has read yet, in bytes: four of the largest requests, where hyper would take
+/// 1 MiB of each of thousands.
+const WINDOW: u32 = 256 * 1024;
+
 /// What is known of the other end, which every call on the connection carries with it.
 #[derive(Clone)]
 struct Peer {
@@ -152,6 +156,7 @@ fn builder(settings: &ServerSettings) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
+        .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_pending_accept_reset_streams(settings.max_pending_accept_reset_streams)
         .max_local_error_reset_streams(settings.max_local_error_reset_streams)

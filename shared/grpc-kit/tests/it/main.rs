@@ -10,4 +10,5 @@ mod peer;
 mod probe;
 mod replicas;
 mod retired;
+mod slow_requests;
 mod traced;

@@ -1,12 +1,10 @@
-//! When many connections have gone, what they took is given back to the system.
+//! When much that was held is free, it is given back to the system: what connections took that have gone, and requests that
+//! did not come whole.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::{task::spawn_blocking, time::sleep};
-
-/// Fewer are not worth it: so many take some 5 MiB, which the next ones use again.
-const WORTH_IT: usize = 256;
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
 
 /// The rest of a crowd that leaves has left by then.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -14,23 +12,34 @@ const LEAVING: Duration = Duration::from_secs(1);
 /// Whether a crowd is leaving some listener: what all of them had is given back at once.
 static LEAVES: AtomicBool = AtomicBool::new(false);
 
-/// The connections of a listener, as far as they come and go by hundreds.
-#[derive(Debug, Default)]
-pub(super) struct Crowd {
+/// What a listener has many of for a while: its connections, or the bytes of requests that have not come whole.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    /// Fewer are not worth it: the next ones use again what they took.
+    worth_it: usize,
     /// Of those that were there since something was given back last.
     most: usize,
 }
 
 impl Crowd {
+    /// Nobody yet; nothing is given back for fewer than `worth_it`.
+    pub(crate) const fn new(worth_it: usize) -> Self {
+        Self { worth_it, most: 0 }
+    }
+
     /// Somebody has come: so many are there now.
-    pub(super) fn comes(&mut self, now: usize) {
+    pub(crate) fn comes(&mut self, now: usize) {
         self.most = self.most.max(now);
     }
 
     /// Somebody has gone.
-    pub(super) fn leaves(&mut self, now: usize) {
-        if self.has_left(now) && !LEAVES.swap(true, Ordering::Relaxed) {
-            tokio::spawn(async {
+    pub(crate) fn leaves(&mut self, now: usize) {
+        // What is dropped with the runtime ends with the process.
+        if self.has_left(now)
+            && let Ok(runtime) = Handle::try_current()
+            && !LEAVES.swap(true, Ordering::Relaxed)
+        {
+            runtime.spawn(async {
                 sleep(LEAVING).await;
                 LEAVES.store(false, Ordering::Relaxed);
                 // Not on a thread that serves calls: it may take some milliseconds.
@@ -42,7 +51,7 @@ impl Crowd {
 
     /// Whether half of them have gone at least. Where connections come as others go, they use what those had.
     const fn has_left(&mut self, now: usize) -> bool {
-        let has_left = self.most.saturating_sub(now) >= WORTH_IT && now <= self.most / 2;
+        let has_left = self.most.saturating_sub(now) >= self.worth_it && now <= self.most / 2;
         if has_left {
             self.most = now;
         }
@@ -54,8 +63,10 @@ impl Crowd {
 mod tests {
     use super::*;
 
+    const WORTH_IT: usize = 256;
+
     fn crowd(most: usize) -> Crowd {
-        let mut crowd = Crowd::default();
+        let mut crowd = Crowd::new(WORTH_IT);
         crowd.comes(most);
         crowd
     }

@@ -1,0 +1,186 @@
+//! The body of a request, as far as it has not come: how long it is waited for, and what is held of it meanwhile.
+//!
+//! A request of one message is handed on when it is whole. Before that nothing is decoded, which would make much of little, and
+//! whoever handles it has nothing to hold.
+
+use std::{
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use hyper::body::Bytes;
+use metrics::Counter;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::{Status, body::Body};
+
+use super::{
+    deadline, late,
+    messages::{Messages, PREFIX},
+    unfinished::{Place, Unfinished},
+};
+use crate::MAX_REQUEST_BYTES;
+
+type Data = <Body as http_body::Body>::Data;
+type Polled = Poll<Option<Result<Frame<Data>, Status>>>;
+
+/// Passes the inner body on.
+pub(super) struct RequestBody {
+    inner: Body,
+    domain: &'static str,
+    messages: Expected,
+    place: Place,
+    /// When what is waited for must have come; none when nothing is, or when the call is over by then.
+    until: Option<Instant>,
+    /// Once it is waited for.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+enum Expected {
+    /// What has come of it, and the trailers that follow.
+    One(Vec<u8>, Option<HeaderMap>),
+    /// Each goes on as it comes.
+    Many(Messages),
+}
+
+impl RequestBody {
+    /// Of a call that sends one message, and ends at this deadline if there is one.
+    pub(super) fn of_one(
+        inner: Body,
+        domain: &'static str,
+        unfinished: &Arc<Unfinished>,
+        call_ends: Option<Instant>,
+    ) -> Self {
+        let until = deadline::of_request(call_ends);
+        let messages = Expected::One(Vec::new(), None);
+        Self { inner, domain, messages, place: Place::new(unfinished), until, patience: None }
+    }
+
+    /// Of a call that sends as many messages as it likes.
+    pub(super) fn of_many(
+        inner: Body,
+        domain: &'static str,
+        unfinished: &Arc<Unfinished>,
+        count: Counter,
+    ) -> Self {
+        let messages = Expected::Many(Messages::new(count));
+        Self { inner, domain, messages, place: Place::new(unfinished), until: None, patience: None }
+    }
+
+    fn next(&mut self, cx: &mut Context<'_>) -> Polled {
+        loop {
+            // First, so that a request that comes on for ever ends too.
+            if self.patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                return self.broken(late(self.domain));
+            }
+            let polled = Pin::new(&mut self.inner).poll_frame(cx);
+            let ended = self.inner.is_end_stream();
+            let passed = match (polled, &mut self.messages) {
+                (Poll::Pending, _) => return self.wait(cx),
+                (Poll::Ready(Some(Err(status))), _) => return self.broken(status),
+                (Poll::Ready(None), Expected::One(held, _)) => whole(held),
+                (Poll::Ready(None), Expected::Many(_)) => None,
+                (Poll::Ready(Some(Ok(frame))), Expected::Many(messages)) => {
+                    if frame.data_ref().is_some_and(|data| messages.pass(data)) {
+                        // Of the next one, time begins anew.
+                        self.patience = None;
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                (Poll::Ready(Some(Ok(frame))), Expected::One(held, trailers)) => match frame.into_data() {
+                    Ok(data) if ended && held.is_empty() => Some(Frame::data(data)),
+                    Ok(data) => {
+                        held.extend_from_slice(&data);
+                        if held.len() > PREFIX + MAX_REQUEST_BYTES {
+                            return self.broken(Status::out_of_range("larger than a request may be"));
+                        }
+                        if !ended {
+                            continue;
+                        }
+                        whole(held)
+                    }
+                    Err(frame) if held.is_empty() => Some(frame),
+                    Err(frame) => {
+                        *trailers = frame.into_trailers().ok();
+                        whole(held)
+                    }
+                },
+            };
+            self.waits_no_more();
+            return Poll::Ready(passed.map(Ok));
+        }
+    }
+
+    /// There is nothing more for now.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Polled {
+        let held = match &self.messages {
+            Expected::One(held, _) => held.capacity(),
+            Expected::Many(messages) => {
+                let Some(length) = messages.unfinished() else {
+                    self.waits_no_more();
+                    return Poll::Pending;
+                };
+                // As much is set aside for it.
+                length.min(MAX_REQUEST_BYTES)
+            }
+        };
+        if !self.place.hold(held, cx.waker()) {
+            return self.broken(late(self.domain));
+        }
+        if self.patience.is_none() {
+            if let Expected::Many(_) = self.messages {
+                self.until = deadline::of_request(None);
+            }
+            self.patience = self.until.map(|until| Box::pin(sleep_until(until)));
+            if self.patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                return self.broken(late(self.domain));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn waits_no_more(&mut self) {
+        self.place.leave();
+        self.patience = None;
+    }
+
+    /// What has come is of no use to anybody.
+    fn broken(&mut self, status: Status) -> Polled {
+        self.waits_no_more();
+        self.inner = Body::empty();
+        if let Expected::One(held, _) = &mut self.messages {
+            *held = Vec::new();
+        }
+        Poll::Ready(Some(Err(status)))
+    }
+}
+
+/// Takes what has come, if anything has.
+fn whole(held: &mut Vec<u8>) -> Option<Frame<Data>> {
+    (!held.is_empty()).then(|| Frame::data(Bytes::from(mem::take(held))))
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Data;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        if let Expected::One(_, trailers) = &mut self.messages
+            && let Some(trailers) = trailers.take()
+        {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        self.next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let nothing_held = match &self.messages {
+            Expected::One(held, trailers) => held.is_empty() && trailers.is_none(),
+            Expected::Many(_) => true,
+        };
+        nothing_held && self.inner.is_end_stream()
+    }
+}

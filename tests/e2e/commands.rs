@@ -40,6 +40,24 @@ async fn the_settings_are_checked_and_printed_without_secrets_and_without_a_data
 }
 
 #[tokio::test]
+async fn a_level_that_is_none_and_two_listeners_on_one_address_are_found_by_the_check() {
+    for (key, value, named) in [
+        ("LOG__LEVEL", "infoo", "log.level"),
+        ("LOG__LEVEL", "warning", "log.level"),
+        ("SERVER__OPS_LISTEN", "127.0.0.1:50100", "server.ops_listen"),
+    ] {
+        let settings = Settings::default().auth(key, value).users(key, value);
+        let settings = settings.auth("SERVER__LISTEN", "127.0.0.1:50100");
+        let settings = settings.users("SERVER__LISTEN", "127.0.0.1:50100");
+        let pair = Processes::prepared(BINARIES, settings).await;
+        for (service, prefix) in [(Service::Auth, "AUTH"), (Service::Users, "USERS")] {
+            let said = refused(&pair.command_output(service, &["config", "check"]).await);
+            assert!(said.contains(named) && said.contains(&format!("{prefix}__{key}")), "{value}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_healthcheck_says_whether_the_service_is_ready() {
     let mut pair = Processes::start(BINARIES).await;
     for service in [Service::Auth, Service::Users] {

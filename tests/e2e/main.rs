@@ -40,3 +40,4 @@ mod timeouts;
 mod tls;
 mod traces;
 mod transport;
+mod unread_log;

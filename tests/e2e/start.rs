@@ -1,7 +1,7 @@
 //! Real processes that must not start, and what they say about it. What is about files is tested with files, whatever
 //! engine the run is about.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
@@ -152,6 +152,18 @@ async fn a_port_in_use_is_named_with_its_setting() {
         };
         let said = refusal(&prepared(settings).await, service).await;
         assert!(said.contains(key) && said.contains(&address) && said.contains("in use"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_cannot_say_where_it_listens_says_why() {
+    for service in [Service::Auth, Service::Users] {
+        let pair = prepared(Settings::on(Engine::Sqlite)).await;
+        let full = File::options().write(true).open("/dev/full").expect("a device");
+        let output = pair.command_into(service, &["serve"], full.into()).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = said(&output);
+        assert!(said.contains("standard output cannot be written: No space left"), "{said}");
     }
 }
 

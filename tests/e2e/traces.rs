@@ -7,10 +7,14 @@ use api::users::{CreateUserRequest, GetCurrentUserRequest, UserRole};
 use e2e::{Authority, Collector, PASSWORD, Person, Processes, Service, Settings, Span, eventually};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::crashes::BINARIES;
+
+/// Far longer than a refusal takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const OTHER_TRACE: &str = "1bf7651916cd43dd8448eb211c80319d";
@@ -344,13 +348,21 @@ async fn a_variable_that_asks_for_what_is_not_there_is_refused() {
         ("OTEL_TRACES_SAMPLER", "xray"),
         ("OTEL_TRACES_SAMPLER_ARG", "50%"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://no where"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
     ] {
         let settings = Settings::default().traced_by("http://127.0.0.1:1").variable(name, value);
         let pair = Processes::prepared(BINARIES, settings).await;
         for service in [Service::Auth, Service::Users] {
-            let output = pair.command_output(service, &["serve"]).await;
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!output.status.success() && said.contains(name), "{said}");
+            for command in [&["config", "check"][..], &["serve"]] {
+                let run = timeout(PATIENCE, pair.command_output(service, command));
+                let output = run.await.unwrap_or_else(|_| panic!("{command:?} takes {name}={value}"));
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(
+                    !output.status.success() && said.contains(name),
+                    "{command:?} {name}={value}: {said}"
+                );
+            }
         }
     }
 }

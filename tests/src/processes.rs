@@ -147,6 +147,13 @@ impl Processes {
         self.replicas[number].run(service, command).await;
     }
 
+    /// Starts the first process of a service, which does not run, and lets it say into this what it says on standard error.
+    pub async fn run_saying_into(&mut self, service: Service, stderr: Stdio) {
+        let mut command = self.command(service, 0);
+        command.stderr(stderr);
+        self.replicas[0].run(service, command).await;
+    }
+
     /// Waits until all want calls, over new connections, and, where auth-service may have been away, until users-service has
     /// found out that it is back.
     pub async fn ready(&mut self) {
@@ -275,6 +282,13 @@ impl Processes {
     /// Runs a command of one of them to its end.
     pub async fn command_output(&self, service: Service, arguments: &[&str]) -> Output {
         self.command(service, 0).args(arguments).output().await.expect("it runs")
+    }
+
+    /// The same, and whatever it answers goes into this.
+    pub async fn command_into(&self, service: Service, arguments: &[&str], stdout: Stdio) -> Output {
+        let mut command = self.command(service, 0);
+        command.args(arguments).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
+        command.spawn().expect("it starts").wait_with_output().await.expect("it runs")
     }
 
     /// Runs a command of one of them on the same data, but on addresses of its own.

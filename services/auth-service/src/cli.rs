@@ -113,7 +113,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     match arguments.command {
         Command::Serve => block_on(serve(config(file)?.0)),
         Command::Migrate => block_on(async move { Ok(migrate(&database(file)?).await?) }),
-        Command::Config(ConfigCommand::Check) => config(file).map(|_| println!("the settings are valid")),
+        Command::Config(ConfigCommand::Check) => block_on(async move { check(file) }),
         Command::Config(ConfigCommand::Print) => config(file).map(|(_, effective)| print!("{effective}")),
         Command::Healthcheck => readyz::ask(config(file)?.0.server.ops_listen).map_err(Into::into),
         Command::Keys(KeysCommand::Generate { out }) => generate_key(&out),
@@ -123,6 +123,14 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
 fn config(file: Option<&Path>) -> Result<(Config, Effective), Box<dyn Error>> {
     Config::read(Layers::of_command("AUTH", file)).map_err(unusable)
+}
+
+/// On a runtime, which whatever would send traces asks for.
+fn check(file: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    config(file)?;
+    telemetry::check_traces()?;
+    println!("the settings are valid");
+    Ok(())
 }
 
 /// All that a migration needs: whoever owns the tables need not be shown the service's secrets.
@@ -148,7 +156,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         // Asked to end before its database has answered.
         () = shutdown.requested() => return Ok(()),
     };
-    listeners.announce()?;
+    listeners.announce().map_err(|error| format!("standard output cannot be written: {error}"))?;
     service.serve(listeners, Some(metrics), shutdown).await?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use configuration::{Effective, Layers, Problems, Reader};
 use credentials::{ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
 use fail_point::mutant;
+use grpc_kit::listen::collide;
 use identity::MAX_PASSWORD_CODE_POINTS;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use telemetry::LogSettings;
@@ -150,6 +151,14 @@ fn server(reader: &mut Reader) -> ServerConfig {
         tls: ServerTls::read(reader, PUBLIC_TLS),
         internal_tls: ServerTls::read(reader, INTERNAL_TLS),
     };
+    for (key, address, others) in [
+        ("server.internal_listen", config.internal_listen, &[config.listen][..]),
+        ("server.ops_listen", config.ops_listen, &[config.listen, config.internal_listen]),
+    ] {
+        if others.iter().any(|other| collide(address, *other)) {
+            reader.refuse(key, "another listener has this address");
+        }
+    }
     if !reader.boolean("server.allow_plaintext", false) {
         for (key, address, certificate) in [
             ("server.listen", config.listen, PUBLIC_TLS.certificate),

@@ -1,6 +1,6 @@
 //! The service's sockets.
 
-use std::io;
+use std::io::{self, Write as _, stdout};
 
 use grpc_kit::listen::{BindError, bind};
 use tokio::net::TcpListener;
@@ -30,9 +30,10 @@ impl Listeners {
 
     /// Prints the addresses, which are other than configured where port 0 was asked for.
     pub fn announce(&self) -> io::Result<()> {
-        println!("auth-service listens on {}", self.public.local_addr()?);
-        println!("auth-service internal listens on {}", self.internal.local_addr()?);
-        println!("auth-service operations listens on {}", self.ops.local_addr()?);
-        Ok(())
+        let mut out = stdout().lock();
+        writeln!(out, "auth-service listens on {}", self.public.local_addr()?)?;
+        writeln!(out, "auth-service internal listens on {}", self.internal.local_addr()?)?;
+        writeln!(out, "auth-service operations listens on {}", self.ops.local_addr()?)?;
+        out.flush()
     }
 }

@@ -67,7 +67,7 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
         workload_token: directory.workload_token(),
         super_admin: generated,
     };
-    welcome.print()?;
+    welcome.print().map_err(|error| format!("standard output cannot be written: {error}"))?;
     if !directory.is_initialized() {
         directory.set_initialized()?;
     }

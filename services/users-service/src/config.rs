@@ -8,6 +8,7 @@ use credentials::{ClientKeys, ClientTls, ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
 use fail_point::mutant;
 use grpc_kit::client::Names;
+use grpc_kit::listen::collide;
 use telemetry::LogSettings;
 
 use crate::identity_provider::{Connection, ConnectionError, Token};
@@ -95,6 +96,9 @@ fn server(reader: &mut Reader, plaintext_allowed: bool) -> ServerConfig {
         lame_duck: reader.duration("server.lame_duck", "0s", Duration::ZERO..=Duration::from_mins(10)),
         tls: ServerTls::read(reader, TLS),
     };
+    if collide(config.ops_listen, config.listen) {
+        reader.refuse("server.ops_listen", "another listener has this address");
+    }
     // A defect: passwords may cross any network in plaintext.
     let plaintext_allowed = plaintext_allowed || mutant("settings.plaintext_anywhere");
     if !plaintext_allowed && !config.listen.ip().is_loopback() && !reader.is_set(TLS.certificate) {

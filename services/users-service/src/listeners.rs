@@ -1,6 +1,6 @@
 //! The service's sockets.
 
-use std::io;
+use std::io::{self, Write as _, stdout};
 
 use grpc_kit::listen::{BindError, bind};
 use tokio::net::TcpListener;
@@ -27,8 +27,9 @@ impl Listeners {
 
     /// Prints the addresses, which are other than configured where port 0 was asked for.
     pub fn announce(&self) -> io::Result<()> {
-        println!("users-service listens on {}", self.public.local_addr()?);
-        println!("users-service operations listens on {}", self.ops.local_addr()?);
-        Ok(())
+        let mut out = stdout().lock();
+        writeln!(out, "users-service listens on {}", self.public.local_addr()?)?;
+        writeln!(out, "users-service operations listens on {}", self.ops.local_addr()?)?;
+        out.flush()
     }
 }

@@ -3,15 +3,20 @@
 //! A [`Shutdown`] is a signal that is given once and stays given. It is an argument of everything that runs
 //! until told otherwise; nothing here decides in which order the parts of a service end.
 
-use std::io;
+use std::{io, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    task::spawn_blocking,
+    time::timeout,
 };
 
 /// What a shell reports of a process that SIGINT ended: 128 + 2.
 const INTERRUPTED: i32 = 130;
+
+/// How long the log may take for its last line, of a process that ends at once: nothing about an end waits for a reader.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// The waiting end of the signal. Clones wait for the same signal.
 #[derive(Clone, Debug)]
@@ -48,10 +53,11 @@ impl Shutdown {
         let (trigger, shutdown) = Self::new();
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
-            tracing::info!("draining: asked to end");
             trigger.request();
+            tracing::info!("draining: asked to end");
             either(&mut terminate, &mut interrupt).await;
-            tracing::warn!("ending at once: asked a second time");
+            let said = spawn_blocking(|| tracing::warn!("ending at once: asked a second time"));
+            drop(timeout(LAST_WORD, said).await);
             std::process::exit(INTERRUPTED);
         });
         Ok(shutdown)

@@ -56,6 +56,14 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+/// Whether two listeners would be in each other's way. Where port 0 is asked for, the system gives each another.
+#[must_use]
+pub fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere =
+        one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified());
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || everywhere)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -89,6 +97,23 @@ mod tests {
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = accept(&listener).await.unwrap();
         assert!(accepted.nodelay().unwrap());
+    }
+
+    #[test]
+    fn listeners_collide_on_one_port_of_one_address() {
+        for (one, other, expected) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("[::]:1", "[::1]:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "[::1]:1", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(collide(one, other), expected, "{one} {other}");
+            assert_eq!(collide(other, one), expected, "{one} {other}");
+        }
     }
 
     #[test]

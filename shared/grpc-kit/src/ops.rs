@@ -3,7 +3,7 @@
 //! `/livez` says that the process runs and nothing else: a store that is down is no reason to restart it.
 //! `/readyz` says whether calls are wanted. `/metrics` is there when a recorder is.
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use futures::FutureExt as _;
@@ -16,8 +16,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
     sync::watch,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tower::ServiceExt as _;
 
@@ -25,11 +25,15 @@ use crate::{Shutdown, call, listen};
 
 /// How long a peer may take to send the head of its request; also how long a connection may be idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// More are closed at once: two or three peers ask, and not often.
+/// How long a connection may last, however busy it is: whoever takes no answer would keep its place for ever.
+const LIFETIME: Duration = Duration::from_secs(30);
+/// Two or three peers ask, and not often. One more takes the place of the oldest.
 const MAX_CONNECTIONS: usize = 64;
+/// How often it is said that there are too many.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 /// Histograms keep every value until they are rendered or tidied, so a process that nobody scrapes would grow.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// How long open requests may take once the shutdown is requested.
+/// How long an open request may take once its connection is to end.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// The metric of the tasks.
@@ -66,7 +70,7 @@ pub struct Ops {
 pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
     let metrics = ops.metrics.clone();
     let router = router(ops);
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     let mut upkeep = interval(METRICS_UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -74,21 +78,43 @@ pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
             biased;
             () = shutdown.requested() => break,
             accepted = listen::accept(&listener) => match accepted {
-                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                    connections.spawn(connection(stream, router.clone(), shutdown.clone()));
-                }
-                Ok(_) => tracing::warn!("too many connections to the operations listener"),
+                Ok((stream, _)) => connections.add(connection(stream, router.clone(), shutdown.clone())),
                 Err(error) => {
                     tracing::warn!(%error, "the operations listener cannot accept a connection");
                     // Most often there are no descriptors left: that does not change within the loop.
                     sleep(Duration::from_millis(100)).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(_) = connections.running.join_next() => {}
             _ = upkeep.tick() => if let Some(metrics) = &metrics { metrics.run_upkeep() },
         }
     }
-    while connections.join_next().await.is_some() {}
+    while connections.running.join_next().await.is_some() {}
+}
+
+/// Whoever has a place. Nobody is refused one: an orchestrator that gets no answer ends the process.
+#[derive(Default)]
+struct Connections {
+    running: JoinSet<()>,
+    /// The oldest first. Some may have ended.
+    places: VecDeque<AbortHandle>,
+    warned: Option<Instant>,
+}
+
+impl Connections {
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.places.retain(|place| !place.is_finished());
+        if self.places.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.places.pop_front()
+        {
+            oldest.abort();
+            if self.warned.is_none_or(|warned| warned.elapsed() >= BETWEEN_WARNINGS) {
+                self.warned = Some(Instant::now());
+                tracing::warn!("too many connections to the operations listener: the oldest are closed");
+            }
+        }
+        self.places.push_back(self.running.spawn(connection));
+    }
 }
 
 fn router(ops: Ops) -> Router {
@@ -140,8 +166,10 @@ async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown) {
     tokio::select! {
         // An error is a peer that went away.
         _ = connection.as_mut() => return,
-        () = shutdown.requested() => connection.as_mut().graceful_shutdown(),
+        () = shutdown.requested() => {}
+        () = sleep(LIFETIME) => {}
     }
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = connection => {}
         () = sleep(DRAIN) => {}

@@ -2,14 +2,17 @@
 //!
 //! A system call for each line costs as much as everything else that is done for a cheap call. A line waits for
 //! [`PATIENCE`] at most; one that must not be lost (a warning, an error, what was done to an account) takes everything
-//! before it along at once, and so does the end of the process. Only a process that is killed loses lines, of the last
-//! moments, that say of calls how they ended. A reader that does not keep up holds up whoever logs: lines are neither
-//! thrown away nor piled up without end.
+//! before it along at once, and whoever logs it goes on when it is written; so does the end of the process. Only a process
+//! that is killed loses lines, of the last moments, that say of calls how they ended.
+//!
+//! Only the thread `log` writes, so a reader that stands still stops nobody else: one second in all is waited for it, and
+//! then nobody waits until it has read on. Meanwhile lines pile up to a bound; those beyond it are lost, and counted.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, park_timeout};
+use std::thread::Builder;
 use std::time::Duration;
 
 use tracing::{Level, Metadata};
@@ -18,74 +21,137 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How long a line of the log waits for others.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What may wait, in bytes.
-const ROOM: usize = 32 * 1024;
+/// As many bytes do not wait for others.
+const ENOUGH: usize = 32 * 1024;
+
+/// What may wait while the reader does not keep up, in bytes. What must not be lost has as much again.
+const ROOM: usize = 1024 * 1024;
+
+/// How long it is waited until something is written: for a reader that stands still, once; at the end, once more.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// The target of what operators must be able to rely on: who did what to which account.
 pub(crate) const SECURITY: &str = "security";
 
-/// Lines on their way to `W`. Clones share them.
-#[derive(Debug)]
-pub(crate) struct Buffered<W>(Arc<Lines<W>>);
-
-impl<W> Clone for Buffered<W> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
+thread_local! {
+    /// What the thread that writes logs itself, it must not wait for.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
 }
 
-#[derive(Debug)]
-struct Lines<W> {
-    waiting: Mutex<Vec<u8>>,
-    /// There are lines where there were none.
+/// Lines on their way. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffered(Arc<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    waiting: Mutex<Waiting>,
+    /// There are lines where there were none, or they are in a hurry.
     some: Condvar,
-    /// Taken before `waiting`, so that lines are written in the order in which they came.
-    out: Mutex<W>,
+    /// Lines were written, or are not waited for any more.
+    written: Condvar,
 }
 
-impl<W: Write + Send + 'static> Buffered<W> {
-    /// Begins to write, by a thread of its own, which sleeps while nothing is logged. A line waits for others so long at most.
-    pub(crate) fn start(out: W, patience: Duration) -> io::Result<Self> {
-        let lines = Arc::new(Lines { waiting: Mutex::default(), some: Condvar::new(), out: Mutex::new(out) });
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    /// How many bytes were taken in, ever.
+    taken_in: u64,
+    /// How many of them have been written, or could not be.
+    written: u64,
+    /// How many lines found no room since this was last said.
+    lost: u64,
+    /// These lines are not to wait for others.
+    hurried: bool,
+    /// Whoever reads has kept somebody waiting for too long, and has not read on since.
+    stands_still: bool,
+}
+
+impl Buffered {
+    /// Begins to write, by a thread of its own, which sleeps while nothing is logged. A line waits for others so long at
+    /// most. How many lines were lost is told to `lost` once there is room again.
+    pub(crate) fn start(
+        out: impl Write + Send + 'static,
+        patience: Duration,
+        lost: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
+        let lines = Arc::<Lines>::default();
         let writing = Arc::clone(&lines);
-        Builder::new().name("log".to_owned()).spawn(move || writing.write_for_ever(patience))?;
+        Builder::new().name("log".to_owned()).spawn(move || writing.write_for_ever(out, patience, lost))?;
         Ok(Self(lines))
     }
 
-    /// Writes everything that waits.
+    /// Waits until everything that waits is written, for a second at most.
     pub(crate) fn flush(&self) {
         self.0.flush();
     }
 }
 
-impl<W: Write> Lines<W> {
-    fn write_for_ever(&self, patience: Duration) {
+impl Lines {
+    fn write_for_ever(&self, mut out: impl Write, patience: Duration, lost: impl Fn(u64)) {
+        WRITES.set(true);
         loop {
-            let waiting = self.some.wait_while(locked(&self.waiting), |waiting| waiting.is_empty());
+            let waiting = self.some.wait_while(locked(&self.waiting), |waiting| waiting.lines.is_empty());
+            let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+            let waiting = self.some.wait_timeout_while(waiting, patience, |waiting| !waiting.hurried);
+            let (mut waiting, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+            waiting.hurried = false;
+            let (lines, too_many) = (mem::take(&mut waiting.lines), mem::take(&mut waiting.lost));
+            let up_to = waiting.taken_in;
             drop(waiting);
-            park_timeout(patience);
-            self.flush();
+            // There is nobody to tell that telling is not possible.
+            drop(out.write_all(&lines).and_then(|()| out.flush()));
+            let mut waiting = locked(&self.waiting);
+            waiting.written = up_to;
+            waiting.stands_still = false;
+            drop(waiting);
+            self.written.notify_all();
+            if too_many > 0 {
+                lost(too_many);
+            }
         }
     }
 
     fn add(&self, line: &[u8], at_once: bool) {
         let mut waiting = locked(&self.waiting);
-        let first = waiting.is_empty();
-        waiting.extend_from_slice(line);
-        let full = waiting.len() >= ROOM;
-        drop(waiting);
-        if at_once || full {
-            self.flush();
-        } else if first {
+        if waiting.lines.len() >= if at_once { 2 * ROOM } else { ROOM } {
+            waiting.lost += 1;
+            return;
+        }
+        let first = waiting.lines.is_empty();
+        waiting.lines.extend_from_slice(line);
+        waiting.taken_in += line.len() as u64;
+        let hurries = !waiting.hurried && (at_once || waiting.lines.len() >= ENOUGH);
+        waiting.hurried |= hurries;
+        if at_once && !WRITES.get() {
             self.some.notify_one();
+            self.wait(waiting);
+        } else {
+            drop(waiting);
+            if first || hurries {
+                self.some.notify_one();
+            }
+        }
+    }
+
+    /// Waits until what was taken in is written, unless others have waited for too long before.
+    fn wait(&self, waiting: MutexGuard<'_, Waiting>) {
+        let up_to = waiting.taken_in;
+        let unwritten = |waiting: &mut Waiting| waiting.written < up_to && !waiting.stands_still;
+        let waited = self.written.wait_timeout_while(waiting, WAIT, unwritten);
+        let (mut waiting, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            waiting.stands_still = true;
+            drop(waiting);
+            self.written.notify_all();
         }
     }
 
     fn flush(&self) {
-        let mut out = locked(&self.out);
-        let lines = mem::take(&mut *locked(&self.waiting));
-        // There is nobody to tell that telling is not possible.
-        drop(out.write_all(&lines).and_then(|()| out.flush()));
+        let mut waiting = locked(&self.waiting);
+        waiting.hurried = true;
+        self.some.notify_one();
+        let up_to = waiting.taken_in;
+        drop(self.written.wait_timeout_while(waiting, WAIT, |waiting| waiting.written < up_to));
     }
 }
 
@@ -95,12 +161,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A line that is being written.
-pub(crate) struct Line<'a, W: Write> {
-    lines: &'a Lines<W>,
+pub(crate) struct Line<'a> {
+    lines: &'a Lines,
     at_once: bool,
 }
 
-impl<W: Write> Write for Line<'_, W> {
+impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.lines.add(line, self.at_once);
         Ok(line.len())
@@ -111,14 +177,14 @@ impl<W: Write> Write for Line<'_, W> {
     }
 }
 
-impl<'a, W: Write + 'a> MakeWriter<'a> for Buffered<W> {
-    type Writer = Line<'a, W>;
+impl<'a> MakeWriter<'a> for Buffered {
+    type Writer = Line<'a>;
 
-    fn make_writer(&'a self) -> Line<'a, W> {
+    fn make_writer(&'a self) -> Line<'a> {
         Line { lines: &self.0, at_once: true }
     }
 
-    fn make_writer_for(&'a self, of: &Metadata<'_>) -> Line<'a, W> {
+    fn make_writer_for(&'a self, of: &Metadata<'_>) -> Line<'a> {
         Line { lines: &self.0, at_once: *of.level() <= Level::WARN || of.target() == SECURITY }
     }
 }
@@ -126,6 +192,7 @@ impl<'a, W: Write + 'a> MakeWriter<'a> for Buffered<W> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Instant;
 
     use tracing::subscriber::with_default;
 
@@ -144,17 +211,56 @@ mod tests {
         }
     }
 
+    /// Writes when it is read: each piece waits for a word.
+    struct Read {
+        words: Receiver<()>,
+        out: Sent,
+    }
+
+    impl Write for Read {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.words.recv().map_err(io::Error::other)?;
+            self.out.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     /// Longer than any test lasts.
     const FOR_EVER: Duration = Duration::from_hours(1);
 
-    fn log(patience: Duration) -> (Buffered<Sent>, Receiver<String>) {
+    /// Far less than a wait, far more than none.
+    const AT_ONCE: Duration = Duration::from_millis(500);
+
+    fn log(patience: Duration) -> (Buffered, Receiver<String>) {
         let (sender, written) = channel();
-        (Buffered::start(Sent(sender), patience).unwrap(), written)
+        (Buffered::start(Sent(sender), patience, |_| ()).unwrap(), written)
     }
 
-    fn logged(lines: &Buffered<Sent>, log: impl FnOnce()) {
+    /// A log whose reader stands still until it is told to read on, and what is said to be lost.
+    fn unread() -> (Buffered, Sender<()>, Receiver<String>, Receiver<u64>) {
+        let ((read_on, words), (sender, written), (told, lost)) = (channel(), channel(), channel());
+        let out = Read { words, out: Sent(sender) };
+        let lines =
+            Buffered::start(out, Duration::ZERO, move |count| told.send(count).unwrap_or_default()).unwrap();
+        (lines, read_on, written, lost)
+    }
+
+    fn logged(lines: &Buffered, log: impl FnOnce()) {
         let text = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
         with_default(text.with_writer(lines.clone()).finish(), log);
+    }
+
+    fn took(what: impl FnOnce()) -> Duration {
+        let begun = Instant::now();
+        what();
+        begun.elapsed()
+    }
+
+    fn soon<T>(of: &Receiver<T>) -> T {
+        of.recv_timeout(Duration::from_mins(1)).unwrap()
     }
 
     #[test]
@@ -174,7 +280,7 @@ mod tests {
         let (lines, written) = log(Duration::from_millis(1));
         for _ in 0..3 {
             logged(&lines, || tracing::info!("one"));
-            assert_eq!(written.recv_timeout(Duration::from_mins(1)).unwrap(), " INFO one\n");
+            assert_eq!(soon(&written), " INFO one\n");
         }
     }
 
@@ -194,9 +300,90 @@ mod tests {
     }
 
     #[test]
-    fn no_more_waits_than_there_is_room_for() {
+    fn many_lines_do_not_wait_for_more() {
         let (lines, written) = log(FOR_EVER);
-        logged(&lines, || tracing::info!("{}", "x".repeat(ROOM)));
-        assert!(written.try_recv().unwrap().len() > ROOM);
+        logged(&lines, || tracing::info!("{}", "x".repeat(ENOUGH)));
+        assert!(soon(&written).len() > ENOUGH);
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_holds_everybody_up_for_a_second_in_all() {
+        let (lines, read_on, written, _lost) = unread();
+        logged(&lines, || {
+            let info = || (0..10_000).for_each(|_| tracing::info!("{}", "x".repeat(1000)));
+            assert!(took(info) < WAIT, "who can do without is never held up");
+            let first = took(|| tracing::warn!("one"));
+            assert!(first >= WAIT && first < 2 * WAIT, "{first:?}");
+            assert!(took(|| (0..100).for_each(|_| tracing::warn!("more"))) < AT_ONCE);
+            assert!(took(|| tracing::info!(target: "security", "last")) < AT_ONCE);
+        });
+        assert!(took(|| lines.flush()) < 2 * WAIT, "nor is the end");
+        drop(read_on);
+        drop(written);
+    }
+
+    #[test]
+    fn whoever_waits_already_gives_up_with_the_first() {
+        let (lines, _read_on, _written, _lost) = unread();
+        let waits = || logged(&lines, || tracing::warn!("it"));
+        let all = took(|| std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(waits)))));
+        assert!(all < 2 * WAIT, "{all:?}");
+    }
+
+    #[test]
+    fn once_the_reader_has_read_on_it_is_waited_for_again() {
+        let (lines, read_on, written, _lost) = unread();
+        logged(&lines, || tracing::warn!("one"));
+        read_on.send(()).unwrap();
+        assert_eq!(soon(&written), " WARN one\n");
+        lines.flush();
+        // It stands still again.
+        assert!(took(|| logged(&lines, || tracing::warn!("two"))) >= WAIT);
+        read_on.send(()).unwrap();
+        read_on.send(()).unwrap();
+        assert_eq!(soon(&written), " WARN two\n");
+        lines.flush();
+        logged(&lines, || tracing::warn!("three"));
+        assert_eq!(written.try_recv().unwrap(), " WARN three\n", "written when it was logged");
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_what_is_lost_is_told_when_there_is_room_again() {
+        let (lines, read_on, written, lost) = unread();
+        logged(&lines, || {
+            // Taken at once by the thread that writes, which then stands still.
+            tracing::info!("first");
+            while !locked(&lines.0.waiting).lines.is_empty() {
+                std::thread::yield_now();
+            }
+            let line = "x".repeat(1023 - " INFO ".len());
+            (0..1024 + 7).for_each(|_| tracing::info!("{line}"));
+            tracing::warn!("there is room for what must not be lost");
+            (0..1024 + 3).for_each(|_| tracing::info!(target: "security", "{line}"));
+        });
+        assert!(lost.try_recv().is_err());
+        drop(std::iter::repeat_with(|| read_on.send(())).take(3).collect::<Vec<_>>());
+        assert_eq!(soon(&written), " INFO first\n");
+        let waited = soon(&written);
+        assert!(waited.len() > 2 * ROOM - 1024 && waited.len() < 2 * ROOM + 1024, "{}", waited.len());
+        assert!(waited.contains(" WARN there is room"));
+        // Those of the calls, and of those that must not be lost the ones beyond as much again.
+        assert_eq!(soon(&lost), 7 + 3);
+    }
+
+    #[test]
+    fn the_thread_that_writes_does_not_wait_for_what_it_logs() {
+        let (sender, written) = channel();
+        let logs = Arc::new(std::sync::OnceLock::<Buffered>::new());
+        let told = Arc::clone(&logs);
+        let says = move |count| logged(told.get().unwrap(), || tracing::warn!(count, "lost"));
+        let lines = Buffered::start(Sent(sender), FOR_EVER, says).unwrap();
+        logs.set(lines.clone()).unwrap();
+        locked(&lines.0.waiting).lost = 5;
+        logged(&lines, || tracing::warn!("it"));
+        assert_eq!(soon(&written), " WARN it\n");
+        let begun = Instant::now();
+        assert_eq!(soon(&written), " WARN lost count=5\n");
+        assert!(begun.elapsed() < AT_ONCE);
     }
 }

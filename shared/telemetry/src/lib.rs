@@ -10,12 +10,14 @@ mod process;
 mod text;
 mod traces;
 
-use std::io::{IsTerminal as _, Stderr, stderr};
+use std::fs::File;
+use std::io::{IsTerminal as _, stderr};
+use std::os::fd::AsFd as _;
 
 use configuration::Reader;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -24,7 +26,7 @@ use json::JsonLine;
 use origin::OursInDetail;
 use text::TextLine;
 
-pub use traces::{Traces, TracesError, export_traces};
+pub use traces::{Traces, TracesError, check_traces, export_traces};
 
 pub use process::record_process;
 
@@ -63,7 +65,8 @@ impl LogSettings {
 
 /// What is said to `security` is let through unless the level names it: whoever wants less noise does not mean that nobody
 /// should know who did what.
-fn parse(level: &str) -> Result<EnvFilter, ParseError> {
+fn parse(level: &str) -> Result<EnvFilter, LevelError> {
+    let level = level.split(',').map(says_a_level).collect::<Result<Vec<_>, _>>()?.join(",");
     let filter = EnvFilter::builder().parse(format!("{PEERS},{level}"))?;
     let targets = level.split(',').filter_map(|directive| directive.split(['=', '[']).next());
     if targets.map(str::trim).any(|target| target == SECURITY) {
@@ -73,16 +76,37 @@ fn parse(level: &str) -> Result<EnvFilter, ParseError> {
     }
 }
 
+/// A word that is none would be taken for a target, of which everything is heard, and nothing of all the others.
+fn says_a_level(directive: &str) -> Result<&str, LevelError> {
+    let directive = directive.trim();
+    let level = directive.rsplit('=').next().unwrap_or_default();
+    if level.is_empty() || level.parse::<LevelFilter>().is_err() {
+        return Err(LevelError::None(level.to_owned()));
+    }
+    Ok(directive)
+}
+
 /// What a peer does wrong is no warning to operators: HTTP/2 warns of every connection that it ends for abuse, and whoever
 /// attacks would write the log full. Who wants to see it says so, and that counts more.
 const PEERS: &str = "h2=error";
+
+/// Why a level is none.
+#[derive(Debug, thiserror::Error)]
+pub enum LevelError {
+    /// A word stands where a level should.
+    #[error("{0:?} is no level; these are: off, error, warn, info, debug, trace, or 0 to 5")]
+    None(String),
+    /// What stands before the level is no target.
+    #[error(transparent)]
+    Target(#[from] ParseError),
+}
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The level is none.
     #[error("log.level: {0}")]
-    Level(#[from] ParseError),
+    Level(#[from] LevelError),
     /// Another log was set up before.
     #[error("the log is set up already: {0}")]
     Log(#[from] TryInitError),
@@ -97,10 +121,11 @@ pub enum TelemetryError {
 /// Names and values of what a line says of the call during which it is said; none outside of one.
 pub type CurrentCall = fn() -> Option<[(&'static str, String); 2]>;
 
-/// The process's log. To be held to the end: what waits to be written is written when it is dropped.
+/// The process's log. To be held to the end: what waits to be written is written when it is dropped, for which a second is
+/// enough or it is lost.
 #[derive(Debug)]
 #[must_use = "lines are lost that wait when the process ends"]
-pub struct Log(Buffered<Stderr>);
+pub struct Log(Buffered);
 
 impl Drop for Log {
     fn drop(&mut self) {
@@ -115,7 +140,11 @@ pub fn init_log(settings: &LogSettings, call: CurrentCall) -> Result<Log, Teleme
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    let lines = Buffered::start(stderr(), buffered::PATIENCE)?;
+    // Not by way of the library's own, which is locked for as long as a write takes: whatever else is said there would wait.
+    let out = File::from(stderr().as_fd().try_clone_to_owned()?);
+    let lines = Buffered::start(out, buffered::PATIENCE, |lines| {
+        tracing::warn!(lines, "lines of the log were lost: whoever reads it did not keep up");
+    })?;
     let subscriber = tracing_subscriber::registry().with(parse(&settings.level)?).with(OursInDetail);
     let log = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     if json {
@@ -146,10 +175,17 @@ mod tests {
 
     #[test]
     fn a_level_is_checked_before_it_is_used() {
-        for level in ["info", "warn,security=info"] {
+        for level in ["info", "WARN", "0", "5", "off", "warn,security=info", "warn, grpc=Trace", "a::b=debug"]
+        {
             assert!(parse(level).is_ok(), "{level}");
         }
-        assert!(parse("loud").is_err() || parse("a=loud").is_err());
+        for level in
+            ["loud", "infoo", "warning", "6", "", "info,", "grpc", "info,grpc", "grpc=", "grpc=loud", "a[b]"]
+        {
+            let said = parse(level).unwrap_err().to_string();
+            assert!(said.ends_with("off, error, warn, info, debug, trace, or 0 to 5"), "{level}: {said}");
+        }
+        assert_eq!(parse("warn, grpc=info").unwrap().to_string(), "security=info,grpc=info,h2=error,warn");
     }
 
     #[test]

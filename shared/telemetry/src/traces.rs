@@ -34,6 +34,12 @@ pub enum TracesError {
         /// What it may say.
         supported: &'static str,
     },
+    /// The collector's address does not say how it is reached.
+    #[error("{variable}: has to begin with http:// or https://")]
+    Endpoint {
+        /// The variable that has it.
+        variable: &'static str,
+    },
     /// The collector's authorities cannot be read.
     #[error("{variable}: {path} cannot be read: {cause}")]
     Certificate {
@@ -74,17 +80,33 @@ impl Drop for Traces {
 /// Begins to send spans to the collector that the environment names; none is named most often. What sends them is called
 /// `service` unless the environment has a name for it. Must be called within a tokio runtime.
 pub fn export_traces(service: &'static str) -> Result<Option<Traces>, TracesError> {
-    let endpoint = any_of(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
-    let Some((_, endpoint)) = endpoint.filter(|_| !is_switched_off()) else { return Ok(None) };
-    refuse_what_is_not_there()?;
-    let mut exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
-    if !endpoint.starts_with("http://") {
-        exporter = exporter.with_tls_config(tls()?);
-    }
-    let exporter = Watched { inner: exporter.build()?, failing: AtomicBool::new(false) };
+    let Some(exporter) = exporter()? else { return Ok(None) };
+    let exporter = Watched { inner: exporter, failing: AtomicBool::new(false) };
     let provider =
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource(service)).build();
     Ok(Some(Traces(provider)))
+}
+
+/// Says whether spans could be sent as the environment asks, and sends none. Must be called within a tokio runtime.
+pub fn check_traces() -> Result<(), TracesError> {
+    exporter().map(drop)
+}
+
+/// What sends spans, to whomever the environment names.
+fn exporter() -> Result<Option<opentelemetry_otlp::SpanExporter>, TracesError> {
+    let endpoint = any_of(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+    let Some((variable, endpoint)) = endpoint.filter(|_| !is_switched_off()) else { return Ok(None) };
+    refuse_what_is_not_there()?;
+    let in_plaintext = endpoint.starts_with("http://");
+    // Its scheme would be the host's name, and no span would ever arrive.
+    if !in_plaintext && !endpoint.starts_with("https://") {
+        return Err(TracesError::Endpoint { variable });
+    }
+    let mut exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
+    if !in_plaintext {
+        exporter = exporter.with_tls_config(tls()?);
+    }
+    Ok(Some(exporter.build()?))
 }
 
 fn is_switched_off() -> bool {

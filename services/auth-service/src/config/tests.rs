@@ -63,6 +63,30 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn no_two_listeners_have_one_address() {
+    let folder = folder();
+    for (key, value, named) in [
+        ("AUTH__SERVER__INTERNAL_LISTEN", "127.0.0.1:50051", "server.internal_listen"),
+        ("AUTH__SERVER__LISTEN", "127.0.0.1:9051", "server.ops_listen"),
+        ("AUTH__SERVER__OPS_LISTEN", "0.0.0.0:50052", "server.ops_listen"),
+    ] {
+        let problems = read(folder.path(), &[(key, value)]).unwrap_err();
+        assert!(problems.contains(named) && problems.contains("another listener"), "{problems}");
+    }
+    let any = ["LISTEN", "INTERNAL_LISTEN", "OPS_LISTEN"].map(|key| format!("AUTH__SERVER__{key}"));
+    assert!(read(folder.path(), &any.each_ref().map(|key| (key.as_str(), "127.0.0.1:0"))).is_ok());
+}
+
+#[test]
+fn a_level_that_is_none_is_named_with_its_source() {
+    let folder = folder();
+    let problems = read(folder.path(), &[("AUTH__LOG__LEVEL", "warning")]).unwrap_err();
+    for said in ["log.level", "\"warning\" is no level", "off, error, warn, info", "AUTH__LOG__LEVEL"] {
+        assert!(problems.contains(said), "{said}: {problems}");
+    }
+}
+
+#[test]
 fn lifetimes_of_a_few_seconds_are_valid() {
     let folder = folder();
     let short = [("AUTH__SESSION__IDLE_TIMEOUT", "3s"), ("AUTH__SESSION__ABSOLUTE_TIMEOUT", "5s")];

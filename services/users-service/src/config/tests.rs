@@ -21,6 +21,12 @@ fn read(extra: &[(&str, &str)]) -> Result<Config, String> {
 }
 
 #[test]
+fn no_two_listeners_have_one_address() {
+    let problems = read(&[("USERS__SERVER__OPS_LISTEN", "127.0.0.1:50053")]).unwrap_err();
+    assert!(problems.contains("server.ops_listen") && problems.contains("another listener"), "{problems}");
+}
+
+#[test]
 fn a_url_and_a_token_are_all_that_must_be_given() {
     let config = read(&[]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:50053");

@@ -77,7 +77,8 @@ pub(super) async fn run(stream: TcpStream, address: SocketAddr, server: Server) 
     };
     let greeted = tokio::select! {
         greeted = timeout(server.settings.handshake_timeout, Box::pin(tls.greet(stream))) => greeted,
-        () = server.shutdown.requested() => return,
+        // Its first call may be on the way, behind what it says yet of TLS.
+        () = async { server.shutdown.requested().await; sleep(LINGER).await } => return,
         () = server.place.given_away() => return,
     };
     match greeted.map_err(io::Error::from).flatten() {

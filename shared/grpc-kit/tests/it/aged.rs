@@ -213,13 +213,13 @@ async fn a_peer_that_does_not_say_that_it_was_told_is_served_until_the_end_and_d
 }
 
 /// Certificates by the word of one authority.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     own: Certificate,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -234,7 +234,7 @@ impl Authority {
     }
 
     /// Of a server with this name, which asks clients for certificates.
-    fn server(&self, name: &str, folder: &Path) -> ServerTls {
+    pub(crate) fn server(&self, name: &str, folder: &Path) -> ServerTls {
         let (certificate, key) = self.issue(name);
         let file = |name: &str, pem: &str| {
             let path = folder.join(name);
@@ -254,7 +254,7 @@ impl Authority {
     }
 
     /// Of a client that shows who it is.
-    fn client(&self, name: &str) -> TlsConnector {
+    pub(crate) fn client(&self, name: &str) -> TlsConnector {
         let (certificate, key) = self.issue(name);
         let mut roots = RootCertStore::empty();
         roots.add(self.own.der().clone()).expect("a certificate");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grpc_kit::{Ended, ServerSettings};
 use http_body_util::BodyExt as _;
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -12,8 +13,9 @@ use tokio::{
 use tonic::{Code, Status};
 
 use crate::{
+    aged::Authority,
     peer::{Answer, Peer, framed},
-    probe::{self, CHECK, Running, WATCH},
+    probe::{self, CHECK, CLIENT, Running, WATCH},
 };
 
 /// Far longer than anything here takes, far shorter than a build that hangs.
@@ -76,6 +78,48 @@ async fn whoever_came_just_before_a_drain_is_served() {
         assert!(late.is_err(), "who was told to go finds the door shut");
         assert_eq!(ended(running).await, Ended::Drained);
     }
+}
+
+#[tokio::test]
+async fn whoever_came_over_tls_just_before_a_drain_is_served() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let connector = authority.client(CLIENT);
+    let greeted = async |stream| {
+        let name = ServerName::try_from("server.probe.test").expect("a name");
+        Peer::over(connector.connect(name, stream).await.expect("TLS")).await
+    };
+    for _ in 0..20 {
+        let tls = Some(authority.server("server.probe.test", folder.path()));
+        let settings = ServerSettings { drain: Duration::from_secs(5), ..ServerSettings::default() };
+        let running = probe::start_over(tls, settings).await;
+        // One that is accepted, and one that still waits to be, which have not said hello yet.
+        let first = TcpStream::connect(running.address).await.expect("a server");
+        let mut before = greeted(TcpStream::connect(running.address).await.expect("a server")).await;
+        assert_eq!(before.ask(CHECK, "", &[]).await.status.code(), Code::Ok);
+        let second = TcpStream::connect(running.address).await.expect("a server");
+        running.trigger.request();
+        before.dismissed().await;
+        for stream in [first, second] {
+            let mut peer = greeted(stream).await;
+            assert_eq!(peer.ask(CHECK, "", &[]).await.status.code(), Code::Ok);
+        }
+        assert_eq!(ended(running).await, Ended::Drained);
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_are_half_done_do_not_hold_a_drain_up() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let tls = Some(authority.server("server.probe.test", folder.path()));
+    let settings = ServerSettings { drain: Duration::from_secs(30), ..ServerSettings::default() };
+    let running = probe::start_over(tls, settings).await;
+    let mut half = TcpStream::connect(running.address).await.expect("a server");
+    // A record of a handshake, of which only the beginning comes.
+    half.write_all(&[0x16, 3, 1, 1, 0, 1]).await.expect("a beginning");
+    running.trigger.request();
+    assert_eq!(timeout(Duration::from_secs(3), ended(running)).await.expect("soon"), Ended::Drained);
 }
 
 #[tokio::test]

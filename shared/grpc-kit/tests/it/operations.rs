@@ -1,9 +1,9 @@
 //! What operators see.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use grpc_kit::{
-    Shutdown,
+    Shutdown, Trigger,
     ops::{self, Ops, Readiness},
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -94,15 +95,73 @@ async fn the_messages_of_streams_are_counted_one_by_one() {
     }
 }
 
-#[tokio::test]
-async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
+/// More than any socket takes in of an answer that is not read.
+const LONG: usize = 32 << 20;
+
+/// An operations listener, with a page that is long.
+struct Listening {
+    address: SocketAddr,
+    readiness: watch::Sender<Readiness>,
+    trigger: Trigger,
+    served: JoinHandle<()>,
+}
+
+async fn listening() -> Listening {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (readiness, receiver) = watch::channel(Readiness::Starting);
-    let ops = Ops { readiness: receiver, metrics: None, extra: axum::Router::new() };
+    let extra = axum::Router::new().route("/long", axum::routing::get(async || "x".repeat(LONG)));
+    let ops = Ops { readiness: receiver, metrics: None, extra };
     let (trigger, shutdown) = Shutdown::new();
     let served = tokio::spawn(ops::serve(listener, ops, shutdown));
+    Listening { address, readiness, trigger, served }
+}
 
+/// A peer that is being sent the long page, and does not read it.
+async fn reads_nothing(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a server");
+    stream.write_all(b"GET /long HTTP/1.1\r\nhost: ops\r\n\r\n").await.expect("a request");
+    stream.readable().await.expect("an answer that has begun");
+    stream
+}
+
+/// How much of the page still comes until the connection is closed, in good order or not.
+async fn rest_of(mut stream: TcpStream) -> usize {
+    let mut rest = Vec::new();
+    let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.expect("it is closed");
+    rest.len()
+}
+
+#[tokio::test]
+async fn peers_that_read_nothing_do_not_take_the_places_of_those_who_do() {
+    let Listening { address, trigger: _trigger, .. } = listening().await;
+    let mut peers = Vec::new();
+    for _ in 0..64 {
+        peers.push(reads_nothing(address).await);
+    }
+    for _ in 0..3 {
+        assert!(got(address, "/livez").await.starts_with("HTTP/1.1 200"));
+    }
+    // The oldest has gone for it, and the latest has not.
+    assert!(rest_of(peers.remove(0)).await < LONG);
+    let mut latest = peers.pop().expect("there are many");
+    let mut page = vec![0; LONG];
+    latest.read_exact(&mut page).await.expect("it is served");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_answer_is_closed_after_a_while() {
+    let Listening { address, trigger: _trigger, .. } = listening().await;
+    let peer = reads_nothing(address).await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(32)).await;
+    tokio::time::resume();
+    assert!(rest_of(peer).await < LONG);
+}
+
+#[tokio::test]
+async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
+    let Listening { address, readiness, trigger, served } = listening().await;
     assert!(got(address, "/readyz").await.starts_with("HTTP/1.1 503"));
     readiness.send_replace(Readiness::Ready);
     assert!(got(address, "/readyz").await.starts_with("HTTP/1.1 200"));
@@ -113,7 +172,7 @@ async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
     drop(idle);
 }
 
-async fn got(address: std::net::SocketAddr, path: &str) -> String {
+async fn got(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a server");
     let request = format!("GET {path} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("a request");

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::{Status, codegen::Bytes};
 use tonic_health::pb::HealthCheckRequest;
@@ -51,6 +52,14 @@ impl Peer {
     /// Says on a connection what it speaks.
     pub(crate) async fn on(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("an open socket");
+        Self::over(stream).await
+    }
+
+    /// The same, on what is not TCP alone.
+    pub(crate) async fn over<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
         let connection = tokio::spawn(connection.map(|ended| ended.map_err(Arc::new)));

@@ -1,16 +1,14 @@
 //! No secret is ever said: whatever is called, with whatever input, in the most talkative way there is.
 
-mod canaries;
 mod every_call;
 mod witness;
 
 use std::fs;
 
 use api::Rpc;
-use e2e::{Caller, Collector, Engine, Processes, Scrape, Service, Settings};
+use e2e::{Caller, Canaries, Collector, Engine, Processes, Scrape, Service, Settings};
 use serde_json::Value;
 
-use self::canaries::Canaries;
 use self::witness::{Somebody, Witness};
 use crate::crashes::BINARIES;
 
@@ -62,10 +60,12 @@ async fn run() {
     let exports = collector.metadata();
     assert!(exports.iter().all(|sent| sent.get("authorization").is_some()), "the canary flew");
 
-    canaries.look_into("an error", &errors);
-    canaries.look_into("a metric", metrics.as_bytes());
-    canaries.look_into("a span", &collector.bytes());
-    canaries.look_into("a command", &said_by_commands);
+    canaries.look_into([
+        ("an error", errors.as_slice()),
+        ("a metric", metrics.as_bytes()),
+        ("a span", &collector.bytes()),
+        ("a command", &said_by_commands),
+    ]);
     assert!(pair.log(Service::Users).contains(r#""level":"DEBUG""#), "it talks as much as it can");
     for service in BOTH {
         let log = pair.log(service);
@@ -73,7 +73,7 @@ async fn run() {
         for line in log.lines() {
             assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
         }
-        canaries.look_into(name(service), log.as_bytes());
+        canaries.look_into([(name(service), log.as_bytes())]);
         // What passwords are stored as.
         assert!(!log.contains("$argon2") && !log.contains("argon2id$"), "{service:?} shows a hash");
     }

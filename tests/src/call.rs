@@ -9,9 +9,13 @@ use tonic::{Request, Response, Status};
 use crate::{AUTH, Endpoints, IDENTITY, USERS};
 
 /// The request message of a unary rpc.
-pub trait Call: Sized + Clone + Send + 'static {
+pub trait Call: prost::Message + Clone + 'static {
     /// What is answered.
-    type Answer: Clone + Send + 'static;
+    type Answer: prost::Message + Clone + 'static;
+    /// The name of the message in the protobuf.
+    const NAME: &'static str;
+    /// That of what is answered.
+    const ANSWER: &'static str;
     /// Whose errors to expect.
     const DOMAIN: &'static str;
 
@@ -23,9 +27,11 @@ pub trait Call: Sized + Clone + Send + 'static {
 }
 
 macro_rules! calls {
-    ($package:ident, $domain:ident, $client:ident over $listener:ident: $($method:ident($request:ident) -> $answer:ident;)+) => { $(
+    ($package:ident of $name:literal, $domain:ident, $client:ident over $listener:ident: $($method:ident($request:ident) -> $answer:ident;)+) => { $(
         impl Call for $package::$request {
             type Answer = $package::$answer;
+            const NAME: &'static str = concat!($name, ".", stringify!($request));
+            const ANSWER: &'static str = concat!($name, ".", stringify!($answer));
             const DOMAIN: &'static str = $domain;
 
             async fn send(to: &Endpoints, request: Request<Self>) -> Result<Response<Self::Answer>, Status> {
@@ -35,7 +41,7 @@ macro_rules! calls {
     )+ };
 }
 
-calls! { auth, AUTH, AuthServiceClient over auth:
+calls! { auth of "tandem.auth.v1", AUTH, AuthServiceClient over auth:
     sign_up(SignUpRequest) -> SignUpResponse;
     log_in(LogInRequest) -> LogInResponse;
     log_out(LogOutRequest) -> LogOutResponse;
@@ -47,7 +53,7 @@ calls! { auth, AUTH, AuthServiceClient over auth:
     change_password(ChangePasswordRequest) -> ChangePasswordResponse;
 }
 
-calls! { port, IDENTITY, IdentityProviderServiceClient over internal:
+calls! { port of "tandem.identity.v1", IDENTITY, IdentityProviderServiceClient over internal:
     authenticate(AuthenticateRequest) -> AuthenticateResponse;
     get_account(GetAccountRequest) -> GetAccountResponse;
     check_credential(CheckCredentialRequest) -> CheckCredentialResponse;
@@ -59,7 +65,7 @@ calls! { port, IDENTITY, IdentityProviderServiceClient over internal:
     list_sessions(ListSessionsRequest) -> ListSessionsResponse;
 }
 
-calls! { users, USERS, UsersServiceClient over users:
+calls! { users of "tandem.users.v1", USERS, UsersServiceClient over users:
     create_user(CreateUserRequest) -> CreateUserResponse;
     get_user(GetUserRequest) -> GetUserResponse;
     get_current_user(GetCurrentUserRequest) -> GetCurrentUserResponse;

@@ -12,7 +12,7 @@ use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
 use tonic::{Request, Status, Streaming};
 
 use crate::eventually::PATIENCE;
-use crate::{AUTH, Call, Endpoints, Failure, IDENTITY, Reply, USERS};
+use crate::{AUTH, Call, Endpoints, Failure, IDENTITY, Reply, USERS, discretion};
 
 /// What is answered when everything is in use.
 const NO_ROOM: [&str; 2] = ["HASHER_BUSY", "STORAGE_UNAVAILABLE"];
@@ -90,6 +90,7 @@ impl Caller {
     /// Carries this token in place of any other.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {
+        discretion::remember("a token", token);
         let mut caller = self.clone();
         caller.metadata.remove("authorization");
         caller.with("authorization", &format!("Bearer {token}"))
@@ -98,12 +99,24 @@ impl Caller {
     /// Makes a call and leaves the answer as it came: for what never reaches a handler.
     pub async fn raw<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Status> {
         let replica = self.next_replica(M::DOMAIN);
+        discretion::remember_those_of(M::NAME, &message);
         let outcome = match M::send(replica, self.request(message.clone())).await {
             // A connection comes to its age after five minutes: then it is the client's to go on with another.
             Err(status) if was_not_processed(&status) => M::send(replica, self.request(message)).await,
             outcome => outcome,
         };
-        outcome.map(Reply::of)
+        match outcome {
+            Ok(response) => {
+                let reply = Reply::of(response);
+                discretion::remember_those_of(M::ANSWER, &reply.message);
+                discretion::remember_renewed(&reply.metadata);
+                Ok(reply)
+            }
+            Err(status) => {
+                discretion::hear_error(&status);
+                Err(status)
+            }
+        }
     }
 
     /// Makes a call; an error is held against the table of errors.

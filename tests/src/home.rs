@@ -13,7 +13,7 @@ use configuration::Layers;
 use secrecy::ExposeSecret as _;
 
 use crate::data::Begins;
-use crate::{Data, Service, Settings};
+use crate::{Data, Service, Settings, discretion};
 
 /// Any free port.
 pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -49,8 +49,15 @@ impl Folder {
         let random = || BASE64.encode(rand::random::<[u8; 32]>());
         let folder = Self { place, full: random(), verify: random() };
         let key = SigningKey::generate_pem().expect("a key");
+        let pepper = random();
+        for (what, secret) in [("full", &folder.full), ("verify", &folder.verify), ("the pepper", &pepper)] {
+            discretion::remember(what, secret);
+        }
+        for line in key.expose_secret().lines().filter(|line| !line.starts_with("-----")) {
+            discretion::remember("the signing key", line);
+        }
         folder.write("signing-key.pem", key.expose_secret());
-        folder.write("peppers", &format!("p1:{}", random()));
+        folder.write("peppers", &format!("p1:{pepper}"));
         folder.write("full-token", &folder.full);
         folder.write("verify-token", &folder.verify);
         folder

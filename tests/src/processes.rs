@@ -26,7 +26,7 @@ use self::replica::Replica;
 use crate::addresses::Addresses;
 use crate::data::Begins;
 use crate::home::{ANY, Home};
-use crate::{Caller, Data, Endpoints, PASSWORD, Person, Process, Settings};
+use crate::{Caller, Data, Endpoints, PASSWORD, Person, Process, Settings, discretion};
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,9 @@ impl Processes {
     }
 
     async fn new(binaries: Binaries, settings: Settings, begins: Begins) -> Self {
+        if settings.is_watched() {
+            discretion::watch();
+        }
         let home = Home::new(&settings, begins).await;
         let replicas: Vec<_> = (0..settings.replicas()).map(|_| Replica::new()).collect();
         let hooks = Hooks::of_all(&settings, &home, &replicas).await;
@@ -250,11 +253,11 @@ impl Processes {
         }
     }
 
-    /// What all processes of a service have said on standard error, where the settings keep it.
+    /// What all processes of a service have said on standard error.
     #[must_use]
     pub fn log(&self, service: Service) -> String {
-        let logs = (0..self.replicas.len()).map(|number| self.log_file(service, number));
-        logs.map(|file| fs::read_to_string(file).expect("a log")).collect()
+        let logs = (0..self.replicas.len()).map(|number| self.log_of(service, number));
+        logs.collect()
     }
 
     /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
@@ -281,14 +284,14 @@ impl Processes {
 
     /// Runs a command of one of them to its end.
     pub async fn command_output(&self, service: Service, arguments: &[&str]) -> Output {
-        self.command(service, 0).args(arguments).output().await.expect("it runs")
+        heard(self.command(service, 0).args(arguments).output().await.expect("it runs"))
     }
 
     /// The same, and whatever it answers goes into this.
     pub async fn command_into(&self, service: Service, arguments: &[&str], stdout: Stdio) -> Output {
         let mut command = self.command(service, 0);
         command.args(arguments).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
-        command.spawn().expect("it starts").wait_with_output().await.expect("it runs")
+        heard(command.spawn().expect("it starts").wait_with_output().await.expect("it runs"))
     }
 
     /// Runs a command of one of them on the same data, but on addresses of its own.
@@ -300,7 +303,7 @@ impl Processes {
                 (self.binaries.users, self.settings.of_users(&self.home, [ANY; 2], port))
             }
         };
-        command(binary, variables).args(arguments).output().await.expect("it runs")
+        heard(command(binary, variables).args(arguments).output().await.expect("it runs"))
     }
 
     /// Makes a super admin and logs in.
@@ -348,8 +351,14 @@ impl Processes {
         self.home.folder.write(name, content)
     }
 
-    fn log_file(&self, service: Service, number: usize) -> PathBuf {
-        self.home().join(format!("{service:?}-{number}.log"))
+    /// What one process of a service has said, each time that it ran.
+    fn log_of(&self, service: Service, number: usize) -> String {
+        let runs = (0..).map(|run| self.log_file(service, number, run)).take_while(|file| file.exists());
+        runs.map(|file| fs::read_to_string(file).expect("a log")).collect()
+    }
+
+    fn log_file(&self, service: Service, number: usize, run: usize) -> PathBuf {
+        self.home().join(format!("{service:?}-{number}-{run}.log"))
     }
 
     /// One of them, on the addresses that it had before.
@@ -362,15 +371,41 @@ impl Processes {
         self.hooks[number].command(service, binary, variables)
     }
 
-    /// The same, and what it says on standard error is kept if the settings say so.
+    /// The same, and what it says on standard error is kept in a file of its own: whoever is killed may end it in the middle of
+    /// a line.
     fn logged_command(&self, service: Service, number: usize) -> Command {
         let mut command = self.command(service, number);
-        if self.settings.keeps_logs() {
-            let log = OpenOptions::new().create(true).append(true).open(self.log_file(service, number));
-            command.stderr(log.expect("a log"));
-        }
+        let mut runs = (0..).map(|run| self.log_file(service, number, run));
+        let file = runs.find(|file| !file.exists()).expect("there is always another");
+        let log = OpenOptions::new().create_new(true).append(true).open(file);
+        command.stderr(log.expect("a log"));
         command
     }
+}
+
+/// Whatever the test was about.
+impl Drop for Processes {
+    fn drop(&mut self) {
+        if !self.settings.is_watched() {
+            return;
+        }
+        for service in [Service::Auth, Service::Users] {
+            for number in 0..self.replicas.len() {
+                let runs = (0..).map(|run| self.log_file(service, number, run));
+                for file in runs.take_while(|file| file.exists()) {
+                    let log = fs::read(file).expect("a log");
+                    discretion::hear_log(&format!("the log of {service:?}, replica {number}"), &log);
+                }
+            }
+        }
+        discretion::look_into_what_was_heard();
+    }
+}
+
+/// What a command answered.
+fn heard(output: Output) -> Output {
+    discretion::hear("a command", &[output.stdout.as_slice(), &output.stderr].concat());
+    output
 }
 
 /// Knows nothing of the environment that the tests run in.

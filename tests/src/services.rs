@@ -17,7 +17,7 @@ use users_service::{Administration, UsersService};
 use crate::addresses::Addresses;
 use crate::data::Begins;
 use crate::home::Home;
-use crate::{Endpoints, PASSWORD, Settings};
+use crate::{Endpoints, PASSWORD, Settings, discretion};
 
 /// The replicas, and what they have in common.
 pub(crate) struct Services {
@@ -52,6 +52,8 @@ impl Running {
 
 impl Services {
     pub(crate) async fn start(settings: Settings, clock: SystemClock) -> Self {
+        discretion::watch();
+        discretion::log_here();
         let home = Home::new(&settings, Begins::Prepared).await;
         let replicas = (0..settings.replicas()).map(|_| Replica::new(&settings)).collect();
         let mut services = Self { settings, home, clock, replicas, operators: AtomicUsize::new(0) };
@@ -141,6 +143,14 @@ impl Services {
 
     async fn users_serve(&self) {
         join_all(self.endpoints().map(Endpoints::users_serve)).await;
+    }
+}
+
+/// Whatever the test was about.
+impl Drop for Services {
+    fn drop(&mut self) {
+        discretion::hear_log_here();
+        discretion::look_into_what_was_heard();
     }
 }
 

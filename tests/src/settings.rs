@@ -18,7 +18,7 @@ pub struct Settings {
     users: Vec<(String, String)>,
     client_tls: Option<ClientTlsConfig>,
     name: Option<String>,
-    keeps_logs: bool,
+    watched: bool,
     proxied: bool,
     open_to_faults: bool,
     database_password: Option<String>,
@@ -54,7 +54,7 @@ impl Settings {
             users: Vec::new(),
             client_tls: None,
             name: None,
-            keeps_logs: false,
+            watched: true,
             proxied: false,
             open_to_faults: false,
             database_password: None,
@@ -142,12 +142,16 @@ impl Settings {
         Self { name: Some(name.to_owned()), ..self }
     }
 
-    /// Keeps what real processes log, in this detail and as JSON, for the test to read.
+    /// Lets real processes log in this detail, where they would say all that they can.
     #[must_use]
     pub fn logging(self, level: &str) -> Self {
-        let told = self.auth("LOG__LEVEL", level).auth("LOG__FORMAT", "json");
-        let told = told.users("LOG__LEVEL", level).users("LOG__FORMAT", "json");
-        Self { keeps_logs: true, ..told }
+        self.auth("LOG__LEVEL", level).users("LOG__LEVEL", level)
+    }
+
+    /// Nobody looks for secrets in what real processes say: the run does so itself, and may have told them to say some.
+    #[must_use]
+    pub fn unwatched(self) -> Self {
+        Self { watched: false, ..self }
     }
 
     /// Lets real processes send their spans to a collector, at once.
@@ -194,8 +198,8 @@ impl Settings {
         self.servers.primary.as_deref()
     }
 
-    pub(crate) const fn keeps_logs(&self) -> bool {
-        self.keeps_logs
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.watched
     }
 
     pub(crate) const fn is_proxied(&self) -> bool {
@@ -276,7 +280,8 @@ impl Settings {
             ("WORKLOAD__CLIENTS__1__NAME", "shop".to_owned()),
             ("WORKLOAD__CLIENTS__1__TOKEN_FILE", folder.file("verify-token")),
             ("WORKLOAD__CLIENTS__1__ALLOW", "verify".to_owned()),
-            ("LOG__LEVEL", "warn".to_owned()),
+            ("LOG__LEVEL", "trace".to_owned()),
+            ("LOG__FORMAT", "json".to_owned()),
         ];
         layered("AUTH__", &variables, &database, &self.auth)
     }
@@ -302,7 +307,8 @@ impl Settings {
             ("IDENTITY_PROVIDER__URL", url),
             ("IDENTITY_PROVIDER__TOKEN_FILE", folder.file("full-token")),
             ("IDENTITY_PROVIDER__TIMEOUT", "20s".to_owned()),
-            ("LOG__LEVEL", "warn".to_owned()),
+            ("LOG__LEVEL", "trace".to_owned()),
+            ("LOG__FORMAT", "json".to_owned()),
         ];
         layered("USERS__", &variables, &database, &self.users)
     }

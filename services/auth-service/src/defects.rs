@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use auth_core::domain::StoredAccount;
+use auth_core::ports::LockedAccount;
 use grpc_kit::call;
 use tokio::time::sleep;
 
@@ -35,7 +36,8 @@ pub(crate) async fn linger() {
 }
 
 /// As the call has read it, if its caller has gone; otherwise as it is.
-pub(crate) fn as_read_before(found: Option<StoredAccount>) -> Option<StoredAccount> {
+pub(crate) fn as_read_before(found: Option<LockedAccount>) -> Option<LockedAccount> {
     let call = call::current().filter(|_| call::is_abandoned());
-    call.and_then(|call| of_calls().get(&call.request_id).cloned()).or(found)
+    let read = call.and_then(|call| of_calls().get(&call.request_id).cloned());
+    found.map(|locked| LockedAccount { stored: read.unwrap_or_else(|| locked.stored.clone()), ..locked })
 }

@@ -20,7 +20,7 @@ use auth_core::domain::{
     Account, AccountKey, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession, NewAccount,
     PasswordHash, Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
-use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+use auth_core::ports::{Changes, Claim, Insertion, LockedAccount, Reader, SignUpRecord, Store, Transaction};
 use clock::SystemClock;
 use database::error::{is_past_deadline, is_unavailable};
 use database::postgres::{CommitError, Connection};
@@ -153,13 +153,14 @@ impl Transaction for PgTx {
         query.bind(self.clock.offset_micros()).fetch_one(&mut *self.tx).await.map_err(failed)
     }
 
-    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<LockedAccount>, StoreError> {
+        let offset = self.clock.offset_micros();
         // A defect: where nobody waits for the answer the account is taken to be as it was read before.
         if mutant("log_in.left_is_not_compared") {
             defects::linger().await;
-            return Ok(defects::as_read_before(accounts::lock(&mut self.tx, id).await?));
+            return Ok(defects::as_read_before(accounts::lock(&mut self.tx, id, offset).await?));
         }
-        accounts::lock(&mut self.tx, id).await
+        accounts::lock(&mut self.tx, id, offset).await
     }
 
     async fn insert_account(
@@ -184,8 +185,9 @@ impl Transaction for PgTx {
         accounts::rehash(&mut self.tx, id, hash).await
     }
 
-    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        sessions::insert(&mut self.tx, session).await?;
+    async fn open_session(&mut self, session: &Session, others: u32) -> Result<(), StoreError> {
+        let offset = self.clock.offset_micros();
+        self.sessions.displaced += sessions::open(&mut self.tx, session, others, offset).await?;
         self.sessions.opened += 1;
         Ok(())
     }
@@ -200,12 +202,6 @@ impl Transaction for PgTx {
         let ended = sessions::end_all(&mut self.tx, user_id, keep, self.clock.offset_micros()).await?;
         self.sessions.ended += ended;
         Ok(ended)
-    }
-
-    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
-        let offset = self.clock.offset_micros();
-        self.sessions.displaced += sessions::end_oldest(&mut self.tx, user_id, remaining, offset).await?;
-        Ok(())
     }
 
     async fn use_session(

@@ -13,7 +13,7 @@ use auth_core::domain::{
     AccountKey, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession, NewAccount, PasswordHash,
     Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
-use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+use auth_core::ports::{Changes, Claim, Insertion, LockedAccount, Reader, SignUpRecord, Store, Transaction};
 use auth_core::{StoreError, domain::Account};
 use clock::SystemClock;
 use database::error::is_unavailable;
@@ -114,8 +114,9 @@ impl Transaction for SqliteTx {
         Ok(self.clock.now())
     }
 
-    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
-        accounts::by_key(&mut *self.tx, &AccountKey::Id(id)).await
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<LockedAccount>, StoreError> {
+        let found = accounts::by_key(&mut *self.tx, &AccountKey::Id(id)).await?;
+        Ok(found.map(|stored| LockedAccount { stored, now: self.clock.now() }))
     }
 
     async fn insert_account(
@@ -140,7 +141,9 @@ impl Transaction for SqliteTx {
         accounts::rehash(&mut self.tx, id, hash).await
     }
 
-    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
+    async fn open_session(&mut self, session: &Session, others: u32) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.sessions.displaced += sessions::end_oldest(&mut self.tx, session.user_id, others, now).await?;
         sessions::insert(&mut self.tx, session).await?;
         self.sessions.opened += 1;
         Ok(())
@@ -156,12 +159,6 @@ impl Transaction for SqliteTx {
         let ended = sessions::end_all(&mut self.tx, user_id, keep, self.clock.now()).await?;
         self.sessions.ended += ended;
         Ok(ended)
-    }
-
-    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
-        let ended = sessions::end_oldest(&mut self.tx, user_id, remaining, self.clock.now()).await?;
-        self.sessions.displaced += ended;
-        Ok(())
     }
 
     async fn use_session(

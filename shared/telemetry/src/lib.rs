@@ -129,19 +129,31 @@ pub struct Log(Buffered);
 
 impl Drop for Log {
     fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl Log {
+    /// Waits until everything that waits is written, for a second at most.
+    pub fn flush(&self) {
         self.0.flush();
     }
 }
 
 /// Sets the process's log up, on standard error: standard output is for what a command answers.
 pub fn init_log(settings: &LogSettings, call: CurrentCall) -> Result<Log, TelemetryError> {
+    // Not by way of the library's own, which is locked for as long as a write takes: whatever else is said there would wait.
+    init_log_into(File::from(stderr().as_fd().try_clone_to_owned()?), settings, call)
+}
+
+/// Sets the process's log up, in a file.
+pub fn init_log_into(out: File, settings: &LogSettings, call: CurrentCall) -> Result<Log, TelemetryError> {
+    let is_terminal = out.is_terminal();
     let json = match settings.format {
-        LogFormat::Auto => !stderr().is_terminal(),
+        LogFormat::Auto => !is_terminal,
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    // Not by way of the library's own, which is locked for as long as a write takes: whatever else is said there would wait.
-    let out = File::from(stderr().as_fd().try_clone_to_owned()?);
     let lines = Buffered::start(out, buffered::PATIENCE, |lines| {
         tracing::warn!(lines, "lines of the log were lost: whoever reads it did not keep up");
     })?;
@@ -150,8 +162,9 @@ pub fn init_log(settings: &LogSettings, call: CurrentCall) -> Result<Log, Teleme
     if json {
         subscriber.with(log.event_format(JsonLine(call))).try_init()?;
     } else {
-        let colours = stderr().is_terminal();
-        subscriber.with(log.with_ansi(colours).event_format(TextLine::new(call, colours))).try_init()?;
+        subscriber
+            .with(log.with_ansi(is_terminal).event_format(TextLine::new(call, is_terminal)))
+            .try_init()?;
     }
     Ok(Log(lines))
 }

@@ -1,10 +1,8 @@
 //! Somebody who makes calls, and remembers every secret that comes back and everything that is said when a call fails.
 
 use api::auth::{LogInRequest, SignUpRequest};
-use e2e::{Call, Caller, Person, Processes, Reply};
+use e2e::{Call, Caller, Canaries, Person, Processes, Reply};
 use tonic::Status;
-
-use super::canaries::Canaries;
 
 pub(super) struct Witness<'a> {
     pub(super) pair: &'a Processes,

@@ -129,7 +129,7 @@ const SERVER: &[&str] = &["max_connections=80", "fsync=on", "full_page_writes=on
 /// As it would be told in production, where the tests of other things are told to be patient. But for the log, which says all that
 /// it can: nothing in it may be a secret.
 fn told(settings: Settings) -> Settings {
-    let settings = settings.logging("trace").proxied().open_to_faults();
+    let settings = settings.unwatched().proxied().open_to_faults();
     let settings = settings.auth("SESSION__MAX_PER_USER", "10000").auth("PASSWORD__QUEUE_WAIT", "1s");
     settings.users("IDENTITY_PROVIDER__TIMEOUT", "2s")
 }

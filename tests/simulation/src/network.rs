@@ -19,6 +19,8 @@ pub(crate) enum Repeats {
     Harmless,
     /// It has not.
     Harmful,
+    /// It is made twice: [`Sim::repeats`] has decided it.
+    Made,
 }
 
 /// The way back: whoever comes first is heard.
@@ -31,6 +33,12 @@ impl<A> Clone for Reply<A> {
 }
 
 impl Sim {
+    /// Decides whether a harmless call is made twice before it is made, for whoever has to know it: what one of two was refused
+    /// for, the other may not have been.
+    pub(crate) fn repeats(&self) -> Repeats {
+        if self.suffers(Fault::Doubling) { Repeats::Made } else { Repeats::Harmful }
+    }
+
     /// Calls a node, and waits for the answer; none if none came.
     pub(crate) async fn call<A, F>(
         &self,
@@ -47,7 +55,11 @@ impl Sim {
         let (sender, answer) = oneshot::channel();
         let reply = Reply(Arc::new(Mutex::new(Some(sender))));
         let handler = Arc::new(handler);
-        let twice = repeats == Repeats::Harmless && self.suffers(Fault::Doubling);
+        let twice = match repeats {
+            Repeats::Harmless => self.suffers(Fault::Doubling),
+            Repeats::Harmful => false,
+            Repeats::Made => true,
+        };
         for _ in 0..=u8::from(twice) {
             let (sim, handler, reply) = (self.clone(), Arc::clone(&handler), reply.clone());
             self.spawn(Node::Network, rpc, async move { sim.deliver(to, rpc, handler, reply).await });

@@ -38,10 +38,8 @@ pub use set_password::SetPassword;
 pub use sign_up::SignUp;
 
 use crate::Error;
-use crate::domain::{
-    AccessToken, Account, Claims, PasswordPolicy, Session, SessionPolicy, StoredAccount, ThrottlePolicy,
-};
-use crate::ports::{Ports, TokenSigner as _, Transaction};
+use crate::domain::{AccessToken, Account, Claims, PasswordPolicy, Session, SessionPolicy, ThrottlePolicy};
+use crate::ports::{LockedAccount, Ports, TokenSigner as _, Transaction};
 use identity::{Rule, Timestamp, UserId};
 use settle::Trace;
 
@@ -122,8 +120,8 @@ async fn lock_expected(
     tx: &mut impl Transaction,
     id: UserId,
     expected: ExpectedVersion,
-) -> Result<StoredAccount, Error> {
-    let stored = tx.lock_account(id).await?.ok_or_else(|| Error::AccountNotFound(id.to_string()))?;
-    expected.check(&stored.account)?;
-    Ok(stored)
+) -> Result<LockedAccount, Error> {
+    let locked = tx.lock_account(id).await?.ok_or_else(|| Error::AccountNotFound(id.to_string()))?;
+    expected.check(&locked.stored.account)?;
+    Ok(locked)
 }

@@ -10,7 +10,7 @@ use crate::domain::{AccessToken, Attempt, AttemptId, Claims, PasswordHash, Sessi
 
 mod store;
 
-pub use store::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+pub use store::{Changes, Claim, Insertion, LockedAccount, Reader, SignUpRecord, Store, Transaction};
 
 /// All ports as one type, so that a use case has one type parameter.
 pub trait Ports: Send + Sync + 'static {

@@ -3,14 +3,14 @@
 
 use auth_core::StoreError;
 use auth_core::domain::{Account, AccountKey, NewAccount, PasswordHash, StoredAccount};
-use auth_core::ports::Insertion;
+use auth_core::ports::{Insertion, LockedAccount};
 use database::error::is_unique_violation;
 use database::postgres::Connection;
 use fail_point::mutant;
 use identity::{AccountVersion, Timestamp, UserId};
 
 use super::failed;
-use super::row::{AccountRow, StoredAccountRow};
+use super::row::{AccountRow, LockedAccountRow, StoredAccountRow};
 use crate::stored::{self, ACTIVE, state_number};
 
 pub(super) async fn by_key(
@@ -34,15 +34,23 @@ pub(super) async fn by_key(
     query.fetch_optional(db).await.map_err(failed)?.map(StoredAccountRow::read).transpose()
 }
 
-/// Of the locks that exclude each other the weakest: what only refers to the account need not wait for it.
-pub(super) async fn lock(db: &mut Connection, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
-    let query = sqlx::query_as::<_, StoredAccountRow>(
-        "select id as account_id, username, state, create_time as account_create_time, update_time, version,
-                (select epoch from feed_epoch) as epoch, password_hash, credential_version
-         from accounts where id = $1 for no key update",
+/// Of the locks that exclude each other the weakest: what only refers to the account need not wait for it. The time is read
+/// outside of what locks: inside, it would be read before the wait.
+pub(super) async fn lock(
+    db: &mut Connection,
+    id: UserId,
+    offset: i64,
+) -> Result<Option<LockedAccount>, StoreError> {
+    let query = sqlx::query_as::<_, LockedAccountRow>(
+        "with locked as materialized (
+             select id as account_id, username, state, create_time as account_create_time, update_time, version,
+                    (select epoch from feed_epoch) as epoch, password_hash, credential_version
+             from accounts where id = $1 for no key update
+         )
+         select locked.*, clock_timestamp() + $2 * interval '1 microsecond' as now from locked",
     );
-    let found = query.bind(id.as_uuid()).fetch_optional(db).await.map_err(failed)?;
-    found.map(StoredAccountRow::read).transpose()
+    let found = query.bind(id.as_uuid()).bind(offset).fetch_optional(db).await.map_err(failed)?;
+    found.map(LockedAccountRow::read).transpose()
 }
 
 pub(super) async fn insert(

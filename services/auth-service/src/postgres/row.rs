@@ -2,6 +2,7 @@
 
 use auth_core::StoreError;
 use auth_core::domain::{Account, Client, PasswordHash, Session, SessionId, StoredAccount};
+use auth_core::ports::LockedAccount;
 use identity::{AccountVersion, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -55,6 +56,20 @@ impl StoredAccountRow {
             password_hash: PasswordHash::new(self.password_hash),
             credential_version: self.credential_version,
         })
+    }
+}
+
+/// The same with the time.
+#[derive(sqlx::FromRow)]
+pub(super) struct LockedAccountRow {
+    #[sqlx(flatten)]
+    stored: StoredAccountRow,
+    now: Timestamp,
+}
+
+impl LockedAccountRow {
+    pub(super) fn read(self) -> Result<LockedAccount, StoreError> {
+        Ok(LockedAccount { stored: self.stored.read()?, now: self.now })
     }
 }
 

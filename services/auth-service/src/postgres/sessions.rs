@@ -11,13 +11,28 @@ use sqlx::{FromRow as _, Row as _};
 use super::failed;
 use super::row::{AccountRow, SessionRow, session_uuid};
 
-pub(super) async fn insert(db: &mut Connection, session: &Session) -> Result<(), StoreError> {
-    let query = sqlx::query(
-        "insert into sessions (id, account_id, create_time, expire_time, absolute_expire_time, last_used_time,
-                               authenticated_time, user_agent, peer_address)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+/// Returns how many of the others had to go. These are those of before: the two halves see the same snapshot.
+pub(super) async fn open(
+    db: &mut Connection,
+    session: &Session,
+    others: u32,
+    offset: i64,
+) -> Result<u32, StoreError> {
+    let query = sqlx::query_scalar::<_, i64>(
+        "with displaced as (
+             delete from sessions where id = any (array(
+                 select id from sessions
+                 where account_id = $2 and expire_time > (select clock_timestamp() + $11 * interval '1 microsecond')
+                 order by create_time desc, id desc offset $10))
+             returning id
+         ), opened as (
+             insert into sessions (id, account_id, create_time, expire_time, absolute_expire_time, last_used_time,
+                                   authenticated_time, user_agent, peer_address)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         )
+         select count(*) from displaced",
     );
-    query
+    let displaced = query
         .bind(session_uuid(&session.id))
         .bind(session.user_id.as_uuid())
         .bind(session.create_time)
@@ -27,10 +42,12 @@ pub(super) async fn insert(db: &mut Connection, session: &Session) -> Result<(),
         .bind(session.authenticated_time)
         .bind(&session.client.user_agent)
         .bind(session.client.peer_address.map(|address| address.to_string()))
-        .execute(db)
+        .bind(i64::from(others))
+        .bind(offset)
+        .fetch_one(db)
         .await
-        .map_err(failed)
-        .map(drop)
+        .map_err(failed)?;
+    Ok(u32::try_from(displaced).unwrap_or(u32::MAX))
 }
 
 pub(super) async fn end(
@@ -74,23 +91,6 @@ pub(super) async fn end_all(
     let query = query.bind(user_id.as_uuid()).bind(keep.map(session_uuid)).bind(offset);
     let ended = query.fetch_one(db).await.map_err(failed)?;
     Ok(u32::try_from(ended).unwrap_or(u32::MAX))
-}
-
-pub(super) async fn end_oldest(
-    db: &mut Connection,
-    user_id: UserId,
-    remaining: u32,
-    offset: i64,
-) -> Result<u32, StoreError> {
-    let query = sqlx::query(
-        "delete from sessions where id = any (array(
-             select id from sessions
-             where account_id = $1 and expire_time > (select clock_timestamp() + $3 * interval '1 microsecond')
-             order by create_time desc, id desc offset $2))",
-    );
-    let query = query.bind(user_id.as_uuid()).bind(i64::from(remaining)).bind(offset);
-    let ended = query.execute(db).await.map_err(failed)?;
-    Ok(u32::try_from(ended.rows_affected()).unwrap_or(u32::MAX))
 }
 
 /// Ends all sessions that there are; returns how many were alive.

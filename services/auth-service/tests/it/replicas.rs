@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use auth_core::domain::AccountState;
-use auth_core::ports::{Claim, Insertion, Reader as _, SignUpRecord, Store as _, Transaction as _};
+use auth_core::ports::{
+    Claim, Insertion, LockedAccount, Reader as _, SignUpRecord, Store as _, Transaction as _,
+};
 use auth_service::PgStore;
 use chrono::TimeDelta;
 use database::testing::TestDatabase;
@@ -97,17 +99,19 @@ async fn changes_of_an_account_come_one_after_the_other() {
     add(&a, 1, "alice").await;
     open(&a, 1, id(1)).await;
     let mut disabling = a.store.begin().await.unwrap();
-    let stored = disabling.lock_account(id(1)).await.unwrap().unwrap();
+    let LockedAccount { stored, now: before } = disabling.lock_account(id(1)).await.unwrap().unwrap();
     let log_in = tokio::spawn(async move {
         let mut tx = b.store.begin().await.unwrap();
-        tx.lock_account(id(1)).await.unwrap().unwrap().account.state
+        tx.lock_account(id(1)).await.unwrap().unwrap()
     });
     until_waiting(&mut place.connect().await, 1).await;
     let now = disabling.now().await.unwrap();
     assert_eq!(disabling.end_sessions(id(1), None).await.unwrap(), 1);
     disabling.update_account(&stored.with_state(AccountState::Disabled, now).unwrap()).await.unwrap();
     disabling.commit().await.unwrap();
-    assert_eq!(log_in.await.unwrap(), AccountState::Disabled, "what it read while it waited is out of date");
+    let LockedAccount { stored, now: after } = log_in.await.unwrap();
+    assert_eq!(stored.account.state, AccountState::Disabled, "what it read while it waited is out of date");
+    assert!(before <= now && now <= after, "and so is the time: {before}, {now}, {after}");
     assert!(!lives(&a, 1).await);
 }
 

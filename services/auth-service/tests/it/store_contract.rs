@@ -184,7 +184,7 @@ pub(crate) async fn open<S: Store>(engine: &Engine<S>, number: u64, user_id: Use
     in_tx!(engine, tx => {
         let now = tx.now().await.unwrap();
         let session = Session::open(session_id(number), user_id, client, &POLICY, now);
-        tx.insert_session(&session).await.unwrap();
+        tx.open_session(&session, u32::MAX).await.unwrap();
         session
     })
 }

@@ -9,7 +9,7 @@ use auth_core::domain::{
     Account, AccountKey, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession, NewAccount,
     PasswordHash, Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
-use auth_core::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+use auth_core::ports::{Changes, Claim, Insertion, LockedAccount, Reader, SignUpRecord, Store, Transaction};
 use auth_core::testing::{FakeStore, FakeTx};
 use fail_point::mutant;
 use identity::{Epoch, RequestId, Timestamp, UserId, Username};
@@ -129,7 +129,7 @@ impl Transaction for SimTx {
         self.tx.now().await
     }
 
-    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<LockedAccount>, StoreError> {
         self.database.statement("lock_account").await?;
         self.tx.lock_account(id).await
     }
@@ -153,9 +153,9 @@ impl Transaction for SimTx {
         self.tx.rehash(id, hash).await
     }
 
-    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
-        self.database.statement("insert_session").await?;
-        self.tx.insert_session(session).await
+    async fn open_session(&mut self, session: &Session, others: u32) -> Result<(), StoreError> {
+        self.database.statement("open_session").await?;
+        self.tx.open_session(session, others).await
     }
 
     async fn end_session(&mut self, user_id: UserId, id: &SessionId) -> Result<Option<Session>, StoreError> {
@@ -166,11 +166,6 @@ impl Transaction for SimTx {
     async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
         self.database.statement("end_sessions").await?;
         self.tx.end_sessions(user_id, keep).await
-    }
-
-    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
-        self.database.statement("end_oldest_sessions").await?;
-        self.tx.end_oldest_sessions(user_id, remaining).await
     }
 
     async fn use_session(
@@ -187,7 +182,7 @@ impl Transaction for SimTx {
             return Ok(used);
         };
         let session = Session { expire_time, last_used_time, ..live.session };
-        self.tx.insert_session(&session).await?;
+        self.tx.open_session(&session, u32::MAX).await?;
         Ok(Some(session))
     }
 

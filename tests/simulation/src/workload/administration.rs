@@ -5,7 +5,7 @@ use std::sync::Arc;
 use users_core::commands::Changed;
 use users_core::domain::{Expected, Role, State, User};
 
-use super::{Client, Open, PATIENCE, REPEATS, heard, is_worth_a_repeat};
+use super::{Client, Open, PATIENCE, REPEATS, heard, is_worth_a_repeat, may_have_been_done};
 use crate::failure::Failure;
 use crate::model::{Check, Ender, Ends, Invariant, Outcome, Presented};
 use crate::network::Repeats;
@@ -52,14 +52,14 @@ impl Client {
         let mut may_be_done = false;
         for attempt in 0..=REPEATS {
             let (bearer, username, secret) = (token.clone(), name.clone(), password.clone());
-            let mark = request_id.clone();
-            let answer = self.cluster.users("CreateUser", Repeats::Harmless, PATIENCE, move |process| {
+            let (mark, repeats) = (request_id.clone(), self.sim.repeats());
+            let answer = self.cluster.users("CreateUser", repeats, PATIENCE, move |process| {
                 let (bearer, username, secret) = (bearer.clone(), username.clone(), secret.clone());
                 let mark = mark.clone();
                 async move { process.create_user(&bearer, username, secret, role, mark).await }
             });
             let answer = heard(answer.await);
-            may_be_done |= answer.as_ref().err().is_some_and(|failure| failure.outcome() == Outcome::Unknown);
+            may_be_done |= may_have_been_done(&answer, repeats);
             let outcome = match &answer {
                 Ok(_) => Outcome::Acknowledged,
                 Err(_) if may_be_done => Outcome::Unknown,

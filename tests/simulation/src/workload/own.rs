@@ -3,7 +3,7 @@
 use auth_core::commands::Opened;
 use users_core::domain::Role;
 
-use super::{Client, Open, PATIENCE, REPEATS, heard, is_worth_a_repeat};
+use super::{Client, Open, PATIENCE, REPEATS, heard, is_worth_a_repeat, may_have_been_done};
 use crate::auth::client;
 use crate::failure::Failure;
 use crate::model::{Ender, Ends, Invariant, KnownSession, Outcome};
@@ -43,14 +43,14 @@ impl Client {
         let mut may_be_done = false;
         for attempt in 0..=REPEATS {
             let (username, secret, mark) = (name.to_owned(), password.to_owned(), request_id.to_owned());
-            let from = client(self.number);
-            let answer = self.cluster.auth("SignUp", Repeats::Harmless, PATIENCE, move |process| {
+            let (from, repeats) = (client(self.number), self.sim.repeats());
+            let answer = self.cluster.auth("SignUp", repeats, PATIENCE, move |process| {
                 let (username, secret, mark) = (username.clone(), secret.clone(), mark.clone());
                 let from = from.clone();
                 async move { process.sign_up(&username, secret, &mark, &from).await }
             });
             let answer = heard(answer.await);
-            may_be_done |= answer.as_ref().err().is_some_and(|failure| failure.outcome() == Outcome::Unknown);
+            may_be_done |= may_have_been_done(&answer, repeats);
             let is_last = attempt == REPEATS || !answer.as_ref().is_err_and(is_worth_a_repeat);
             let outcome = match &answer {
                 Ok(_) => Outcome::Acknowledged,

@@ -11,8 +11,8 @@ use crate::domain::{
     Purpose, Session, StoredAccount,
 };
 use crate::ports::{
-    HashingPermit as _, Ids as _, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
-    Verdict,
+    HashingPermit as _, Ids as _, LockedAccount, PasswordHasher as _, Ports, Reader as _, Store as _,
+    Transaction as _, Verdict,
 };
 
 /// The caller's session, the password that is claimed and one that may be set.
@@ -86,7 +86,8 @@ impl ChangePassword {
     ) -> Result<Opened, Error> {
         let id = seen.account.id;
         let mut tx = cx.store.begin_costly().await?;
-        let account = tx.lock_account(id).await?.ok_or(Error::Unauthenticated)?;
+        let LockedAccount { stored: account, now } =
+            tx.lock_account(id).await?.ok_or(Error::Unauthenticated)?;
         if account.account.state == AccountState::Disabled || !account.same_credential(seen) {
             return Err(Error::Unauthenticated);
         }
@@ -96,9 +97,8 @@ impl ChangePassword {
         if !mutant("change_password.sessions_kept") {
             tx.end_sessions(id, None).await?;
         }
-        let now = tx.now().await?;
         let session = Session::open(cx.ids.session_id(), id, self.client, &cx.sessions, now);
-        tx.insert_session(&session).await?;
+        tx.open_session(&session, cx.sessions.others()).await?;
         // A defect: the password stays.
         let hash = if mutant("change_password.not_written") { account.password_hash.clone() } else { hash };
         let changed = tx.update_account(&account.with_password(hash, now)).await?;

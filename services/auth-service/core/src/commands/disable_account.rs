@@ -8,7 +8,7 @@ use super::revoke_sessions::RevokeSessions;
 use super::{AccountChanged, Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::AccountState;
-use crate::ports::{Ports, Store as _, Transaction as _};
+use crate::ports::{LockedAccount, Ports, Store as _, Transaction as _};
 
 /// An account that is to be disabled.
 #[derive(Debug)]
@@ -34,8 +34,7 @@ impl DisableAccount {
             RevokeSessions { account_id: self.account_id, session_id: None }.execute(cx).await?;
         }
         let mut tx = cx.store.begin().await?;
-        let stored = lock_expected(&mut tx, self.account_id, self.expected).await?;
-        let now = tx.now().await?;
+        let LockedAccount { stored, now } = lock_expected(&mut tx, self.account_id, self.expected).await?;
         let revoked_count = if apart { 0 } else { tx.end_sessions(self.account_id, None).await? };
         let Some(disabled) = stored.with_state(AccountState::Disabled, now) else {
             cx.commit(tx, Trace::SessionsEnded { user_id: self.account_id, keep: None }).await?;

@@ -5,7 +5,7 @@ use identity::UserId;
 use super::{Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::{Account, AccountState};
-use crate::ports::{Ports, Store as _, Transaction as _};
+use crate::ports::{LockedAccount, Ports, Store as _, Transaction as _};
 
 /// An account that is to be enabled.
 #[derive(Debug)]
@@ -20,8 +20,7 @@ impl EnableAccount {
     /// Changes the state under the account's lock.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<Account, Error> {
         let mut tx = cx.store.begin().await?;
-        let stored = lock_expected(&mut tx, self.account_id, self.expected).await?;
-        let now = tx.now().await?;
+        let LockedAccount { stored, now } = lock_expected(&mut tx, self.account_id, self.expected).await?;
         let Some(enabled) = stored.with_state(AccountState::Active, now) else {
             return Ok(stored.account);
         };

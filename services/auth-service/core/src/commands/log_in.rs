@@ -13,8 +13,8 @@ use crate::domain::{
     AccountKey, AccountState, Attempt, Client, ClientAddress, PasswordHash, Purpose, Session, StoredAccount,
 };
 use crate::ports::{
-    HashingPermit as _, Ids as _, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
-    Verdict,
+    HashingPermit as _, Ids as _, LockedAccount, PasswordHasher as _, Ports, Reader as _, Store as _,
+    Transaction as _, Verdict,
 };
 
 /// A username and the password that is claimed for it.
@@ -80,7 +80,8 @@ impl LogIn {
     ) -> Result<Opened, Error> {
         let id = seen.account.id;
         let mut tx = cx.store.begin_costly().await?;
-        let account = tx.lock_account(id).await?.ok_or(Error::InvalidCredentials)?;
+        let LockedAccount { stored: account, now } =
+            tx.lock_account(id).await?.ok_or(Error::InvalidCredentials)?;
         // A defect: what was read before the password was looked at is believed.
         let believes = mutant("log_in.not_compared");
         if !account.same_credential(seen) && !believes {
@@ -89,18 +90,16 @@ impl LogIn {
         if account.account.state == AccountState::Disabled && !believes {
             return Err(Error::AccountInactive);
         }
-        let now = tx.now().await?;
+        // A defect: there is room for one.
+        let others = if mutant("log_in.displaces_all") { 0 } else { cx.sessions.others() };
         // A defect: a session of which nobody is told.
         if mutant("log_in.opens_two") {
             let client = self.client.clone();
             let untold = Session::open(cx.ids.session_id(), id, client, &cx.sessions, now);
-            tx.insert_session(&untold).await?;
+            tx.open_session(&untold, others).await?;
         }
         let session = Session::open(cx.ids.session_id(), id, self.client, &cx.sessions, now);
-        // A defect: there is room for one.
-        let others = if mutant("log_in.displaces_all") { 0 } else { cx.sessions.max_per_user - 1 };
-        tx.end_oldest_sessions(id, others).await?;
-        tx.insert_session(&session).await?;
+        tx.open_session(&session, others).await?;
         if let Some(hash) = rehashed {
             tx.rehash(id, &hash).await?;
         }

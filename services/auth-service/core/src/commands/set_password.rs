@@ -7,7 +7,7 @@ use super::{AccountChanged, Context, ExpectedVersion, Trace, lock_expected};
 use crate::Error;
 use crate::domain::{AccountKey, NewPassword, PasswordPolicy};
 use crate::ports::{
-    HashingPermit as _, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
+    HashingPermit as _, LockedAccount, PasswordHasher as _, Ports, Reader as _, Store as _, Transaction as _,
 };
 
 /// An account and a password that may be set.
@@ -51,8 +51,7 @@ impl SetPassword {
         drop(permit);
 
         let mut tx = cx.store.begin_costly().await?;
-        let stored = lock_expected(&mut tx, id, self.expected).await?;
-        let now = tx.now().await?;
+        let LockedAccount { stored, now } = lock_expected(&mut tx, id, self.expected).await?;
         // A defect: the sessions go on.
         let keeps = mutant("set_password.sessions_kept");
         let revoked_count = if keeps { 0 } else { tx.end_sessions(id, None).await? };

@@ -93,7 +93,7 @@ impl<P: Ports> Context<P> {
             }
             Trace::AccountChanged { before, after } => {
                 let found = tx.lock_account(after.id).await?;
-                Ok(match found.map(|stored| stored.account) {
+                Ok(match found.map(|locked| locked.stored.account) {
                     Some(found) if found == **after => Found::Committed,
                     Some(found) if found.version == before.version => Found::NotCommitted,
                     Some(_) | None => Found::NoTrace,

@@ -77,6 +77,11 @@ pub struct SessionPolicy {
 }
 
 impl SessionPolicy {
+    /// How many may be left beside a new one.
+    pub(crate) const fn others(&self) -> u32 {
+        self.max_per_user.saturating_sub(1)
+    }
+
     /// The idle expiry of a session used now: whole seconds, since it is a token's `exp`, and never after the
     /// session's absolute end.
     fn idle_expiry(&self, absolute_expire_time: Timestamp, now: Timestamp) -> Timestamp {

@@ -41,7 +41,7 @@ pub trait Transaction: Send {
     fn lock_account(
         &mut self,
         id: UserId,
-    ) -> impl Future<Output = Result<Option<StoredAccount>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<LockedAccount>, StoreError>> + Send;
 
     /// Adds an active account, at the end of the feed. The store's constraints decide what is taken; after a conflict
     /// this unit of work can only be dropped.
@@ -65,8 +65,12 @@ pub trait Transaction: Send {
         hash: &PasswordHash,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Adds a session of a locked account.
-    fn insert_session(&mut self, session: &Session) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Adds a session of a locked account, and ends the oldest live ones until at most `others` are left beside it.
+    fn open_session(
+        &mut self,
+        session: &Session,
+        others: u32,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends one session of a user and returns it, if it was alive.
     fn end_session(
@@ -81,13 +85,6 @@ pub trait Transaction: Send {
         user_id: UserId,
         keep: Option<&SessionId>,
     ) -> impl Future<Output = Result<u32, StoreError>> + Send;
-
-    /// Ends the oldest live sessions of a locked account until at most `remaining` are left.
-    fn end_oldest_sessions(
-        &mut self,
-        user_id: UserId,
-        remaining: u32,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Notes a use of a live session and raises its expiry, never lowers it. `None`: there is no such live session. It
     /// never makes one.
@@ -204,6 +201,15 @@ pub trait Reader: Send + Sync + 'static {
 
     /// Returns when there may be a change after `number`, and within 4 seconds in any case.
     fn wait_for_change(&self, number: i64) -> impl Future<Output = ()> + Send;
+}
+
+/// An account that nobody else changes for now.
+#[derive(Clone, Debug)]
+pub struct LockedAccount {
+    /// As it is.
+    pub stored: StoredAccount,
+    /// The store's time, read after the lock.
+    pub now: Timestamp,
 }
 
 /// What came of adding an account.

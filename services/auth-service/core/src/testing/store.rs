@@ -16,7 +16,7 @@ use crate::domain::{
     Account, AccountKey, AccountState, AddressCount, Attempt, AttemptId, ClientAddress, LiveSession,
     NewAccount, PasswordHash, Session, SessionId, SessionPosition, SignUps, Standing, StoredAccount,
 };
-use crate::ports::{Changes, Claim, Insertion, Reader, SignUpRecord, Store, Transaction};
+use crate::ports::{Changes, Claim, Insertion, LockedAccount, Reader, SignUpRecord, Store, Transaction};
 
 /// A store in memory. Units of work are one at a time, and copied back on commit; who only reads does not wait for them.
 #[derive(Clone, Debug)]
@@ -200,8 +200,9 @@ impl Transaction for FakeTx {
         Ok(self.clock.now())
     }
 
-    async fn lock_account(&mut self, id: UserId) -> Result<Option<StoredAccount>, StoreError> {
-        Ok(self.working.accounts.get(&id).cloned())
+    async fn lock_account(&mut self, id: UserId) -> Result<Option<LockedAccount>, StoreError> {
+        let found = self.working.accounts.get(&id).cloned();
+        Ok(found.map(|stored| LockedAccount { stored, now: self.clock.now() }))
     }
 
     async fn insert_account(&mut self, new: &NewAccount, now: Timestamp) -> Result<Insertion, StoreError> {
@@ -242,7 +243,11 @@ impl Transaction for FakeTx {
         Ok(())
     }
 
-    async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
+    async fn open_session(&mut self, session: &Session, others: u32) -> Result<(), StoreError> {
+        let live = self.working.live(session.user_id, self.clock.now());
+        for displaced in live.iter().skip(others as usize) {
+            self.working.sessions.remove(&displaced.id);
+        }
         self.working.sessions.insert(session.id.clone(), session.clone());
         Ok(())
     }
@@ -256,14 +261,6 @@ impl Transaction for FakeTx {
     async fn end_sessions(&mut self, user_id: UserId, keep: Option<&SessionId>) -> Result<u32, StoreError> {
         let ends = |session: &Session| session.user_id == user_id && Some(&session.id) != keep;
         Ok(count(&self.working.end(self.clock.now(), ends)))
-    }
-
-    async fn end_oldest_sessions(&mut self, user_id: UserId, remaining: u32) -> Result<(), StoreError> {
-        let live = self.working.live(user_id, self.clock.now());
-        for session in live.iter().skip(remaining as usize) {
-            self.working.sessions.remove(&session.id);
-        }
-        Ok(())
     }
 
     async fn use_session(

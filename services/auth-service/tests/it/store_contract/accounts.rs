@@ -1,7 +1,7 @@
 //! Accounts and their credentials.
 
 use auth_core::domain::{AccountKey, AccountState, PasswordHash};
-use auth_core::ports::{Insertion, Reader as _, Store, Transaction as _};
+use auth_core::ports::{Insertion, LockedAccount, Reader as _, Store, Transaction as _};
 use chrono::TimeDelta;
 
 use super::engines::Engine;
@@ -38,8 +38,7 @@ pub(super) async fn a_change_is_written_whole_and_moves_to_the_end_of_the_feed<S
     add(engine, 2, "bobby").await;
     engine.advance(TimeDelta::minutes(1));
     let changed = in_tx!(engine, tx => {
-        let account = tx.lock_account(id(1)).await.unwrap().unwrap();
-        let now = tx.now().await.unwrap();
+        let LockedAccount { stored: account, now } = tx.lock_account(id(1)).await.unwrap().unwrap();
         let disabled = account.with_state(AccountState::Disabled, now).unwrap();
         tx.update_account(&disabled.with_password(PasswordHash::new("new".to_owned()), now)).await.unwrap()
     });

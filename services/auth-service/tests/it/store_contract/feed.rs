@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth_core::domain::AccountState;
-use auth_core::ports::{Reader as _, Store, Transaction as _};
+use auth_core::ports::{LockedAccount, Reader as _, Store, Transaction as _};
 use futures::future::join_all;
 use identity::{Epoch, UserId};
 use tokio::time::timeout;
@@ -25,8 +25,7 @@ pub(super) async fn changes_come_in_the_order_of_their_numbers<S: Store>(engine:
 
 async fn toggle<S: Store>(engine: &Engine<S>, account: UserId) -> i64 {
     in_tx!(engine, tx => {
-        let stored = tx.lock_account(account).await.unwrap().unwrap();
-        let now = tx.now().await.unwrap();
+        let LockedAccount { stored, now } = tx.lock_account(account).await.unwrap().unwrap();
         let other = stored.with_state(AccountState::Disabled, now);
         let other = other.or_else(|| stored.with_state(AccountState::Active, now)).unwrap();
         tx.update_account(&other).await.unwrap().version.number

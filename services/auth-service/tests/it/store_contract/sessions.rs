@@ -1,5 +1,6 @@
 //! Sessions.
 
+use auth_core::domain::Session;
 use auth_core::ports::{Reader as _, Store, Transaction as _};
 use chrono::TimeDelta;
 
@@ -51,12 +52,16 @@ pub(super) async fn all_sessions_end_but_the_one_that_is_kept<S: Store>(engine: 
 
 pub(super) async fn the_oldest_sessions_make_room<S: Store>(engine: &Engine<S>) {
     add(engine, 1, "alice").await;
+    add(engine, 2, "bobby").await;
+    open(engine, 9, id(2)).await;
+    let mut newest = None;
     for number in 1..=4 {
-        open(engine, number, id(1)).await;
+        newest = Some(open(engine, number, id(1)).await);
         engine.advance(TimeDelta::seconds(1));
     }
-    in_tx!(engine, tx => tx.end_oldest_sessions(id(1), 2).await.unwrap());
-    for (number, alive) in [(1, false), (2, false), (3, true), (4, true)] {
+    let another = Session { id: session_id(5), ..newest.unwrap() };
+    in_tx!(engine, tx => tx.open_session(&another, 2).await.unwrap());
+    for (number, alive) in [(1, false), (2, false), (3, true), (4, true), (5, true), (9, true)] {
         assert_eq!(lives(engine, number).await, alive, "{number}");
     }
 }

@@ -1,0 +1,106 @@
+//! Secrets that a test knows, in every shape in which a careless line might show them.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// The least length of a secret that can be looked for: a shorter one would be found everywhere.
+pub(crate) const LEAST: usize = 12;
+
+/// What must not be said, and what it is.
+#[derive(Debug, Default)]
+pub struct Canaries(BTreeMap<String, String>);
+
+impl Canaries {
+    /// None yet.
+    pub(crate) const NONE: Self = Self(BTreeMap::new());
+
+    /// A new secret, which is long enough to be found by no accident.
+    #[must_use]
+    pub fn hatch(&mut self, what: &str) -> String {
+        let secret = format!("kQ7{}", uuid::Uuid::from_u128(rand::random()).simple());
+        self.add(what, &secret);
+        secret
+    }
+
+    /// A new one that is shorter than any password may be.
+    #[must_use]
+    pub fn hatch_short(&mut self, what: &str) -> String {
+        let secret = uuid::Uuid::from_u128(rand::random()).simple().to_string()[..12].to_owned();
+        self.add(what, &secret);
+        secret
+    }
+
+    /// A secret that somebody else made.
+    pub fn add(&mut self, what: &str, secret: &str) {
+        assert!(secret.len() >= LEAST, "{what} would be found everywhere");
+        if self.0.contains_key(secret) {
+            return;
+        }
+        let mut shapes = vec![secret.to_owned(), list(secret.as_bytes())];
+        shapes.extend(within_base64(secret.as_bytes()));
+        self.0.extend(shapes.into_iter().map(|shape| (shape, what.to_owned())));
+    }
+
+    /// A token, whose last part alone is what nobody else can make.
+    pub fn add_token(&mut self, what: &str, token: &str) {
+        self.add(what, token);
+        self.add(what, token.rsplit('.').next().expect("a signature"));
+    }
+
+    /// Fails if any is in what was said somewhere.
+    pub fn look_into<'a>(&self, heard: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        let known: Vec<_> = self.0.iter().collect();
+        // All at once: there may be thousands, and much that was said.
+        let shapes = AhoCorasick::new(known.iter().map(|(shape, _)| shape)).expect("some shapes");
+        let found = heard.into_iter().find_map(|(place, said)| Some((place, said, shapes.find(said)?)));
+        let Some((place, said, found)) = found else { return };
+        let (shape, what) = known[found.pattern()];
+        let from = said[..found.start()].iter().rposition(|byte| *byte == b'\n').map_or(0, |line| line + 1);
+        let line = said[from..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line: String = String::from_utf8_lossy(line).chars().take(2000).collect();
+        panic!("{place} shows {what} as {shape}:\n{line}");
+    }
+}
+
+/// As `Debug` shows bytes.
+fn list(bytes: &[u8]) -> String {
+    format!("{bytes:?}").trim_matches(['[', ']']).to_owned()
+}
+
+/// As it looks in the base64 of something that has it in the middle, at whatever place in it.
+fn within_base64(bytes: &[u8]) -> Vec<String> {
+    let mut shapes = Vec::new();
+    for (before, of_before) in [(0, 0), (1, 2), (2, 3)] {
+        let mut padded = vec![0; before];
+        padded.extend_from_slice(bytes);
+        for encoded in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+            // The last digit has bits of what comes after.
+            shapes.push(encoded[of_before..encoded.len() - 1].to_owned());
+        }
+    }
+    shapes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_in_every_shape() {
+        let mut canaries = Canaries::default();
+        let secret = canaries.hatch("a secret");
+        let found = |said: String| {
+            std::panic::catch_unwind(|| canaries.look_into([("it", said.as_bytes())])).is_err()
+        };
+        for before in ["", "x", "xy", "xyz"] {
+            let inside = format!("{before}{secret}: and more");
+            assert!(found(STANDARD_NO_PAD.encode(&inside)) && found(URL_SAFE_NO_PAD.encode(&inside)));
+            assert!(found(format!("{:?}", inside.as_bytes())));
+            assert!(found(inside));
+        }
+        assert!(!found(secret[1..].to_owned()));
+    }
+}

@@ -1,0 +1,138 @@
+//! What no process may say, whatever the test is about: the secrets that go through it. The test remembers every password and
+//! every token that its calls carry or bring (fields marked `debug_redact` in the protobuf), and what is in its files. At its
+//! end it looks for them in what the services logged, in the most talkative way there is, and in everything else that was heard
+//! of them.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use serde_json::Value as Json;
+use telemetry::{Log, LogFormat, LogSettings};
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::canaries::{Canaries, LEAST};
+
+/// There is one test in a process, so this is its. Nothing of a run that looks by itself.
+static IS_WATCHING: AtomicBool = AtomicBool::new(false);
+static SECRETS: Mutex<Canaries> = Mutex::new(Canaries::NONE);
+/// Where it was said, and what.
+static HEARD: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
+
+static MESSAGES: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let mut pool = DescriptorPool::new();
+    for package in [api::descriptors::AUTH, api::descriptors::IDENTITY, api::descriptors::USERS] {
+        pool.decode_file_descriptor_set(package).expect("what reflection shows");
+    }
+    pool
+});
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Remembers from now on.
+pub(crate) fn watch() {
+    IS_WATCHING.store(true, Ordering::Relaxed);
+}
+
+/// Remembers a secret, unless it is so short that it could be found anywhere.
+pub(crate) fn remember(what: &str, secret: &str) {
+    if secret.len() >= LEAST && IS_WATCHING.load(Ordering::Relaxed) {
+        locked(&SECRETS).add(what, secret);
+    }
+}
+
+/// Remembers the secrets that are in a message.
+pub(crate) fn remember_those_of<M: prost::Message>(name: &str, message: &M) {
+    if IS_WATCHING.load(Ordering::Relaxed) {
+        let kind = MESSAGES.get_message_by_name(name).unwrap_or_else(|| panic!("there is no {name}"));
+        let bytes = message.encode_to_vec();
+        remember_those_in(&DynamicMessage::decode(kind, bytes.as_slice()).expect("what was just encoded"));
+    }
+}
+
+fn remember_those_in(message: &DynamicMessage) {
+    for (field, value) in message.fields() {
+        match value {
+            Value::String(secret) if is_secret(&field) => remember(field.full_name(), secret),
+            Value::Message(inner) => remember_those_in(inner),
+            Value::List(inner) => inner.iter().filter_map(Value::as_message).for_each(remember_those_in),
+            _ => {}
+        }
+    }
+}
+
+fn is_secret(field: &prost_reflect::FieldDescriptor) -> bool {
+    field.options().get_field_by_name("debug_redact").is_some_and(|set| *set == Value::Bool(true))
+}
+
+/// Remembers the token that renews another, if there is one.
+pub(crate) fn remember_renewed(metadata: &MetadataMap) {
+    let renewed = metadata.get("x-session-token").and_then(|token| token.to_str().ok());
+    remember("a renewed token", renewed.unwrap_or_default());
+}
+
+/// Notes what was said to somebody.
+pub(crate) fn hear(place: &str, said: &[u8]) {
+    if IS_WATCHING.load(Ordering::Relaxed) {
+        locked(&HEARD).push((place.to_owned(), said.to_owned()));
+    }
+}
+
+/// Notes what an error says, and remembers what comes with it.
+pub(crate) fn hear_error(error: &Status) {
+    remember_renewed(error.metadata());
+    hear("an error", &[error.message().as_bytes(), error.details()].concat());
+}
+
+/// Notes a log, and fails if there is a line in it that is no JSON. Of a test that has failed already it shows the end
+/// instead: why may stand there.
+pub(crate) fn hear_log(place: &str, log: &[u8]) {
+    if thread::panicking() {
+        let from = log.len().saturating_sub(4000);
+        return eprintln!("{place} ends with:\n{}", String::from_utf8_lossy(&log[from..]));
+    }
+    // Who is killed may not have come to the end of the last line.
+    let whole = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    for line in log[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let is_object = serde_json::from_slice::<Json>(line).is_ok_and(|line| line.is_object());
+        assert!(is_object, "{place} has a line that is no JSON: {}", String::from_utf8_lossy(line));
+    }
+    hear(place, log);
+}
+
+/// Fails if a secret is in anything that was heard.
+pub(crate) fn look_into_what_was_heard() {
+    if !thread::panicking() {
+        let heard = std::mem::take(&mut *locked(&HEARD));
+        locked(&SECRETS).look_into(heard.iter().map(|(place, said)| (place.as_str(), said.as_slice())));
+    }
+}
+
+/// What the services say that run in the process of the test.
+static SAID_HERE: OnceLock<(File, Log)> = OnceLock::new();
+
+/// Lets the services that run in this process log, in the most talkative way there is.
+pub(crate) fn log_here() {
+    SAID_HERE.get_or_init(|| {
+        let file = tempfile::tempfile().expect("a file");
+        let settings = LogSettings { level: "trace".to_owned(), format: LogFormat::Json };
+        let into = file.try_clone().expect("the same file");
+        (file, telemetry::init_log_into(into, &settings, grpc_kit::call::fields).expect("the first log"))
+    });
+}
+
+/// As [`hear_log`], of the services that run in this process.
+pub(crate) fn hear_log_here() {
+    let Some((file, log)) = SAID_HERE.get() else { return };
+    log.flush();
+    let length = file.metadata().expect("a file").len();
+    let mut said = vec![0; usize::try_from(length).expect("in memory")];
+    file.read_exact_at(&mut said, 0).expect("what was written");
+    hear_log("the log of the pair", &said);
+}

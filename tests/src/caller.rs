@@ -90,7 +90,6 @@ impl Caller {
     /// Carries this token in place of any other.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {
-        discretion::remember("a token", token);
         let mut caller = self.clone();
         caller.metadata.remove("authorization");
         caller.with("authorization", &format!("Bearer {token}"))
@@ -99,7 +98,7 @@ impl Caller {
     /// Makes a call and leaves the answer as it came: for what never reaches a handler.
     pub async fn raw<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Status> {
         let replica = self.next_replica(M::DOMAIN);
-        discretion::remember_those_of(M::NAME, &message);
+        discretion::remember_passwords_of(M::NAME, &message);
         let outcome = match M::send(replica, self.request(message.clone())).await {
             // A connection comes to its age after five minutes: then it is the client's to go on with another.
             Err(status) if was_not_processed(&status) => M::send(replica, self.request(message)).await,

@@ -1,5 +1,5 @@
 //! What no process may say, whatever the test is about: the secrets that go through it. The test remembers every password and
-//! every token that its calls carry or bring (fields marked `debug_redact` in the protobuf), and what is in its files. At its
+//! every token that its calls send or bring (fields marked `debug_redact` in the protobuf), and what is in its files. At its
 //! end it looks for them in what the services logged, in the most talkative way there is, and in everything else that was heard
 //! of them.
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Value};
 use serde_json::Value as Json;
 use telemetry::{Log, LogFormat, LogSettings};
 use tonic::Status;
@@ -47,27 +47,40 @@ pub(crate) fn remember(what: &str, secret: &str) {
     }
 }
 
-/// Remembers the secrets that are in a message.
-pub(crate) fn remember_those_of<M: prost::Message>(name: &str, message: &M) {
+/// Remembers the secrets that are in an answer.
+pub(crate) fn remember_those_of<M: prost::Message>(name: &str, answer: &M) {
+    remember_those_in(name, answer, is_secret);
+}
+
+/// Remembers the passwords that are in a request. A token there is known if it is any good, and tests make up thousands that are
+/// not.
+pub(crate) fn remember_passwords_of<M: prost::Message>(name: &str, request: &M) {
+    remember_those_in(name, request, |field| is_secret(field) && field.name() != "access_token");
+}
+
+fn remember_those_in<M: prost::Message>(name: &str, message: &M, which: fn(&FieldDescriptor) -> bool) {
     if IS_WATCHING.load(Ordering::Relaxed) {
         let kind = MESSAGES.get_message_by_name(name).unwrap_or_else(|| panic!("there is no {name}"));
         let bytes = message.encode_to_vec();
-        remember_those_in(&DynamicMessage::decode(kind, bytes.as_slice()).expect("what was just encoded"));
+        let message = DynamicMessage::decode(kind, bytes.as_slice()).expect("what was just encoded");
+        remember_fields(&message, which);
     }
 }
 
-fn remember_those_in(message: &DynamicMessage) {
+fn remember_fields(message: &DynamicMessage, which: fn(&FieldDescriptor) -> bool) {
     for (field, value) in message.fields() {
         match value {
-            Value::String(secret) if is_secret(&field) => remember(field.full_name(), secret),
-            Value::Message(inner) => remember_those_in(inner),
-            Value::List(inner) => inner.iter().filter_map(Value::as_message).for_each(remember_those_in),
+            Value::String(secret) if which(&field) => remember(field.full_name(), secret),
+            Value::Message(inner) => remember_fields(inner, which),
+            Value::List(inner) => {
+                inner.iter().filter_map(Value::as_message).for_each(|inner| remember_fields(inner, which));
+            }
             _ => {}
         }
     }
 }
 
-fn is_secret(field: &prost_reflect::FieldDescriptor) -> bool {
+fn is_secret(field: &FieldDescriptor) -> bool {
     field.options().get_field_by_name("debug_redact").is_some_and(|set| *set == Value::Bool(true))
 }
 

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use auth_core::Error;
 use auth_core::commands::Denial;
 use identity::UserId;
+use telemetry::CAN_WAIT;
 use tracing::field::display;
 
 use crate::workload::Refusal;
@@ -21,8 +22,14 @@ pub(crate) fn record_anonymous<T>(
     of: impl FnOnce(&T) -> UserId,
 ) {
     let actor = outcome.as_ref().ok().map(of).map(display);
+    let was_looked_at = !matches!(outcome, Err(Error::HasherBusy { .. } | Error::RateLimited { .. }));
     let (reason, outcome) = told(outcome);
-    tracing::info!(target: "security", event, actor, client_address = from.map(display), outcome, reason);
+    let client_address = from.map(display);
+    if was_looked_at {
+        tracing::info!(target: "security", event, actor, client_address, outcome, reason);
+    } else {
+        tracing::info!(name: CAN_WAIT, target: "security", event, client_address, outcome, reason);
+    }
 }
 
 /// As [`record_anonymous`], of somebody who is logged in and acts on their own account.

@@ -33,6 +33,10 @@ const WAIT: Duration = Duration::from_secs(1);
 /// The target of what operators must be able to rely on: who did what to which account.
 pub(crate) const SECURITY: &str = "security";
 
+/// The name of events of the target `security` that may wait for others all the same: a call was refused before anything was
+/// looked at. Floods are made of these, and a wait for each would cost those who are served.
+pub const CAN_WAIT: &str = "can wait";
+
 thread_local! {
     /// What the thread that writes logs itself, it must not wait for.
     static WRITES: Cell<bool> = const { Cell::new(false) };
@@ -185,7 +189,8 @@ impl<'a> MakeWriter<'a> for Buffered {
     }
 
     fn make_writer_for(&'a self, of: &Metadata<'_>) -> Line<'a> {
-        Line { lines: &self.0, at_once: *of.level() <= Level::WARN || of.target() == SECURITY }
+        let relied_on = of.target() == SECURITY && of.name() != CAN_WAIT;
+        Line { lines: &self.0, at_once: *of.level() <= Level::WARN || relied_on }
     }
 }
 
@@ -270,7 +275,7 @@ mod tests {
         let (lines, written) = log(FOR_EVER);
         logged(&lines, || {
             tracing::info!("one");
-            tracing::info!("two");
+            tracing::info!(name: CAN_WAIT, target: "security", "two");
         });
         assert!(written.try_recv().is_err(), "not at once");
         lines.flush();

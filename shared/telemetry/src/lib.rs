@@ -26,6 +26,7 @@ use json::JsonLine;
 use origin::OursInDetail;
 use text::TextLine;
 
+pub use buffered::CAN_WAIT;
 pub use traces::{Traces, TracesError, check_traces, export_traces};
 
 pub use process::record_process;

@@ -26,6 +26,10 @@ const WEIGHT_OF_THE_LAST: u64 = 8;
 /// How soon a refused caller may come again at the earliest.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 
+/// For how many times the queue a refused caller is sent away where as many are refused as get a turn: then no more than these
+/// come again each time than there are turns for. Where fewer are, for less.
+const RETRY_OF_A_CROWD: u64 = 2;
+
 /// For how many times the queue a refused caller is sent away at most, however many are refused: those who do not wait must
 /// not keep those away for long who do.
 const LONGEST_RETRY: u32 = 4;
@@ -170,7 +174,8 @@ impl Queue {
     fn refusal(&self, reason: &'static str, ends: usize) -> Refused {
         let [spread] = random::<1>();
         let queue = self.expected_wait(ends).clamp(SHORTEST_RETRY, self.patience.max(SHORTEST_RETRY));
-        let crowd = u32::try_from(self.refused_a_turn.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let crowd = self.refused_a_turn.load(Ordering::Relaxed).saturating_mul(RETRY_OF_A_CROWD);
+        let crowd = u32::try_from(crowd).unwrap_or(u32::MAX);
         let wait = queue.mul_f64(f64::from(crowd.clamp(ONE, LONGEST_RETRY * ONE)) / f64::from(ONE));
         let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
         Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }

@@ -1,6 +1,7 @@
 //! Settings as operators give them, in a file and in the environment together, and what the commands that look at them say.
 
 mod at_work;
+mod cores;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -186,7 +187,7 @@ async fn the_settings_are_printed_with_where_each_came_from_and_read_back() {
         for line in [
             "reflection = true # built-in default".to_owned(),
             format!("drain = \"5s\" # environment variable {prefix}__SERVER__DRAIN"),
-            format!("level = \"warn\" # environment variable {prefix}__LOG__LEVEL"),
+            format!("level = \"trace\" # environment variable {prefix}__LOG__LEVEL"),
             format!(
                 "url = \"postgres://********@db.example/tandem?sslmode=disable&password=********\" \
                  # environment variable {prefix}__DATABASE__URL"

@@ -149,3 +149,57 @@ pub(crate) fn hear_log_here() {
     file.read_exact_at(&mut said, 0).expect("what was written");
     hear_log("the log of the pair", &said);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use api::auth::{LogInRequest, LogInResponse};
+    use api::identity::{AuthenticateRequest, AuthenticateResponse, RenewedToken};
+    use tonic::Code;
+
+    use super::*;
+    use crate::Call;
+
+    /// Whether a secret is found in what was said.
+    fn is_found(said: &str) -> bool {
+        hear("it", said.as_bytes());
+        catch_unwind(look_into_what_was_heard).is_err()
+    }
+
+    #[test]
+    fn what_goes_through_calls_and_comes_with_errors_is_known() {
+        watch();
+        let request =
+            LogInRequest { username: "the.username".into(), password: "a password of its own".into() };
+        remember_passwords_of(LogInRequest::NAME, &request);
+        let answer = LogInResponse { access_token: "a token that is new".into(), session: None };
+        remember_those_of(LogInRequest::ANSWER, &answer);
+        let renewed = RenewedToken { access_token: "a token that renews".into(), ..Default::default() };
+        let answer = AuthenticateResponse { renewed_token: Some(renewed), ..Default::default() };
+        remember_those_of(AuthenticateRequest::ANSWER, &answer);
+        let made_up = AuthenticateRequest { access_token: "a token made up".into(), skip_renewal: false };
+        remember_passwords_of(AuthenticateRequest::NAME, &made_up);
+        let mut status = Status::new(Code::Unavailable, "it is not a password");
+        status.metadata_mut().insert("x-session-token", "a token in metadata".parse().expect("ASCII"));
+        hear_error(&status);
+        for secret in
+            ["a password of its own", "a token that is new", "a token that renews", "a token in metadata"]
+        {
+            assert!(is_found(&format!("so: {secret}!")), "{secret}");
+        }
+        for other in ["the.username", "a token made up", "a password of", "anything else"] {
+            assert!(!is_found(other), "{other}");
+        }
+        hear_error(&Status::new(Code::Internal, "for a password of its own"));
+        assert!(is_found("nothing"), "an error says it");
+    }
+
+    #[test]
+    fn every_line_of_a_log_is_json_but_one_that_was_cut_off() {
+        hear_log("it", b"{\"a\":1}\n{\"b\":2}\n{\"c");
+        for broken in ["a\n", "{\"a\":1}\n7\n", "{\"a\":1\n{\"b\":2}\n"] {
+            assert!(catch_unwind(|| hear_log("it", broken.as_bytes())).is_err(), "{broken}");
+        }
+    }
+}

@@ -287,6 +287,16 @@ impl Processes {
         heard(self.command(service, 0).args(arguments).output().await.expect("it runs"))
     }
 
+    /// The same by way of another program, which is given the command as its last arguments.
+    pub async fn command_output_by(&self, by: &[&str], service: Service, arguments: &[&str]) -> Output {
+        let command = self.command(service, 0);
+        let command = command.as_std();
+        let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut whole = Command::new(by[0]);
+        whole.env_clear().envs(variables).args(&by[1..]).arg(command.get_program()).args(arguments);
+        heard(whole.stdin(Stdio::null()).output().await.expect("it runs"))
+    }
+
     /// The same, and whatever it answers goes into this.
     pub async fn command_into(&self, service: Service, arguments: &[&str], stdout: Stdio) -> Output {
         let mut command = self.command(service, 0);

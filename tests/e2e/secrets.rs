@@ -4,9 +4,11 @@ mod every_call;
 mod witness;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use api::Rpc;
-use e2e::{Caller, Canaries, Collector, Engine, Processes, Scrape, Service, Settings};
+use api::auth::LogInRequest;
+use e2e::{Caller, Canaries, Collector, Engine, Pair, Processes, Scrape, Service, Settings};
 use serde_json::Value;
 
 use self::witness::{Somebody, Witness};
@@ -144,4 +146,27 @@ async fn libraries_are_not_heard_in_detail_whatever_the_level() {
             assert!(!detail || ours.iter().any(|ours| target.starts_with(ours)), "{line}");
         }
     }
+}
+
+/// Says a secret by way of services that log whatever a caller takes for the id of its call.
+async fn say_a_secret(anonymous: &Caller) {
+    let password = Canaries::default().hatch("a password");
+    let request = LogInRequest { username: "nobody.at.all".into(), password: password.clone() };
+    let caller = anonymous.with("x-request-id", &password);
+    caller.raw(request).await.expect_err("it is nobody's");
+}
+
+/// What every other test stands on.
+#[tokio::test]
+async fn a_test_in_which_a_secret_is_said_fails() {
+    let pair = Pair::start().await;
+    say_a_secret(&pair.anonymous).await;
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(pair))).is_err());
+}
+
+#[tokio::test]
+async fn a_test_in_which_a_process_says_a_secret_fails() {
+    let pair = Processes::start(BINARIES).await;
+    say_a_secret(&pair.anonymous).await;
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(pair))).is_err());
 }

@@ -317,6 +317,14 @@ async fn the_line_of_a_call_says_whose_it_was() {
         let is_the_ports = line["rpc.method"] == "Authenticate";
         assert_eq!(line["user_id"], if is_the_ports { Value::Null } else { json!(boss.id) }, "{line}");
     }
+    let request = LogInRequest { username: "superadmin".into(), password: PASSWORD.into() };
+    auditor.pair.anonymous.with("x-request-id", "of-a-log-in").ok(request).await;
+    let said = eventually("the line of a log-in", async || {
+        let log = auditor.pair.log(Service::Auth);
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.filter(|line| line["message"] == "call").find(|line| line["request_id"] == "of-a-log-in")
+    });
+    assert_eq!(said.await["user_id"], json!(boss.id));
     for line in lines(&auditor.pair.anonymous.bearer("nonsense"), "of-nobody").await {
         assert_eq!(line["user_id"], Value::Null, "{line}");
     }

@@ -60,7 +60,7 @@ fn calls(pair: &Processes, service: Service) -> Vec<Value> {
 #[tokio::test]
 async fn a_call_through_both_services_is_a_part_of_its_callers_trace() {
     let collector = Collector::start().await;
-    let (pair, person) = start(Settings::default().logging("info").traced_by(&collector.endpoint())).await;
+    let (pair, person) = start(Settings::default().traced_by(&collector.endpoint())).await;
     person.with("traceparent", &parent(TRACE, "01")).ok(GetCurrentUserRequest::default()).await;
 
     let spans = spans_of(&collector, TRACE, 3).await;
@@ -108,7 +108,7 @@ async fn a_call_through_both_services_is_a_part_of_its_callers_trace() {
 #[tokio::test]
 async fn a_call_without_a_trace_begins_one_for_both_services() {
     let collector = Collector::start().await;
-    let (pair, person) = start(Settings::default().logging("info").traced_by(&collector.endpoint())).await;
+    let (pair, person) = start(Settings::default().traced_by(&collector.endpoint())).await;
     person.with("x-request-id", "the-call").ok(GetCurrentUserRequest::default()).await;
 
     let trace = eventually("the line of the call", async || {
@@ -245,7 +245,7 @@ async fn a_collector_that_is_away_or_says_nothing_holds_nobody_up() {
     let [silent_at, gone_at] = [&silent, &gone].map(|it| it.local_addr().expect("an address"));
     drop(gone);
     for address in [silent_at, gone_at] {
-        let settings = Settings::default().logging("info").traced_by(&format!("http://{address}"));
+        let settings = Settings::default().traced_by(&format!("http://{address}"));
         // Fewer than there are calls.
         let settings = settings.variable("OTEL_BSP_MAX_QUEUE_SIZE", "8");
         let (mut pair, person) = start(settings).await;
@@ -271,7 +271,7 @@ async fn an_outage_of_the_collector_is_said_once_and_so_is_its_end() {
     let collector = Collector::start().await;
     let place = collector.endpoint();
     drop(collector);
-    let settings = Settings::default().logging("info").traced_by(&place);
+    let settings = Settings::default().traced_by(&place);
     let (pair, person) = start(settings.variable("OTEL_EXPORTER_OTLP_TIMEOUT", "100")).await;
     let said = |what: &str| pair.log(Service::Users).matches(what).count();
     eventually("a word about it", async || {
@@ -292,9 +292,9 @@ async fn an_outage_of_the_collector_is_said_once_and_so_is_its_end() {
 async fn nothing_is_exported_unless_the_environment_names_a_collector_and_the_callers_trace_is_passed_on() {
     let collector = Collector::start().await;
     let at = collector.endpoint();
-    let named = || Settings::default().logging("info").traced_by(&at);
+    let named = || Settings::default().traced_by(&at);
     for settings in [
-        Settings::default().logging("info"),
+        Settings::default(),
         named().variable("OTEL_TRACES_EXPORTER", "none"),
         named().variable("OTEL_SDK_DISABLED", "true"),
     ] {

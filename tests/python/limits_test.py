@@ -3,7 +3,6 @@
 
 import argparse
 import contextlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -94,7 +93,6 @@ class Limits(unittest.TestCase):
             self.assertNotEqual(self.code_of(call, b"", metadata=too_much), grpc.StatusCode.UNAUTHENTICATED)
             self.assertEqual(self.code_of(call, b""), grpc.StatusCode.UNAUTHENTICATED)
 
-    @unittest.skipUnless(shutil.which("curl"), "there is no curl")
     def test_curl_is_answered_over_http2_and_closed_over_anything_else(self):
         url = f"http://{self.tandem.auth}{CURRENT_SESSION}"
         head = ("-H", "content-type: application/grpc", "-H", "te: trailers")

@@ -1,6 +1,6 @@
-//! What no process may say, whatever the test is about: the secrets that go through it. The test remembers every password and
-//! every token that its calls send or bring (fields marked `debug_redact` in the protobuf), and what is in its files. At its
-//! end it looks for them in what the services logged, in the most talkative way there is, and in everything else that was heard
+//! What no process may say, whatever the test is about: the secrets that go through it. The test remembers every password that
+//! its calls send and every token that they bring (fields marked `debug_redact` in the protobuf), and the secrets that the
+//! services are started with. At its end it looks for them in what the services logged, in the most talkative way there is, and in everything else that was heard
 //! of them.
 
 use std::fs::File;
@@ -38,6 +38,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Remembers from now on.
 pub(crate) fn watch() {
     IS_WATCHING.store(true, Ordering::Relaxed);
+    locked(&SECRETS).add_hashes();
 }
 
 /// Remembers a secret, unless it is so short that it could be found anywhere.
@@ -45,6 +46,12 @@ pub(crate) fn remember(what: &str, secret: &str) {
     if secret.len() >= LEAST && IS_WATCHING.load(Ordering::Relaxed) {
         locked(&SECRETS).add(what, secret);
     }
+}
+
+/// Remembers a token, of which the last part alone is what nobody else can make.
+fn remember_token(token: &str) {
+    remember("a token", token);
+    remember("the signature of a token", token.rsplit('.').next().unwrap_or_default());
 }
 
 /// Remembers the secrets that are in an answer.
@@ -70,6 +77,7 @@ fn remember_those_in<M: prost::Message>(name: &str, message: &M, which: fn(&Fiel
 fn remember_fields(message: &DynamicMessage, which: fn(&FieldDescriptor) -> bool) {
     for (field, value) in message.fields() {
         match value {
+            Value::String(token) if field.name() == "access_token" && which(&field) => remember_token(token),
             Value::String(secret) if which(&field) => remember(field.full_name(), secret),
             Value::Message(inner) => remember_fields(inner, which),
             Value::List(inner) => {
@@ -87,29 +95,30 @@ fn is_secret(field: &FieldDescriptor) -> bool {
 /// Remembers the token that renews another, if there is one.
 pub(crate) fn remember_renewed(metadata: &MetadataMap) {
     let renewed = metadata.get("x-session-token").and_then(|token| token.to_str().ok());
-    remember("a renewed token", renewed.unwrap_or_default());
+    remember_token(renewed.unwrap_or_default());
 }
 
 /// Notes what was said to somebody.
-pub(crate) fn hear(place: &str, said: &[u8]) {
+pub(crate) fn hear(place: &str, said: impl Into<Vec<u8>>) {
     if IS_WATCHING.load(Ordering::Relaxed) {
-        locked(&HEARD).push((place.to_owned(), said.to_owned()));
+        locked(&HEARD).push((place.to_owned(), said.into()));
     }
 }
 
 /// Notes what an error says, and remembers what comes with it.
 pub(crate) fn hear_error(error: &Status) {
     remember_renewed(error.metadata());
-    hear("an error", &[error.message().as_bytes(), error.details()].concat());
+    hear("an error", [error.message().as_bytes(), error.details()].concat());
 }
 
 /// Notes a log, and fails if there is a line in it that is no JSON. Of a test that has failed already it shows the end
 /// instead: why may stand there.
-pub(crate) fn hear_log(place: &str, log: &[u8]) {
+pub(crate) fn hear_log(place: &str, log: Vec<u8>) {
     if thread::panicking() {
         let from = log.len().saturating_sub(4000);
         return eprintln!("{place} ends with:\n{}", String::from_utf8_lossy(&log[from..]));
     }
+    assert!(!String::from_utf8_lossy(&log).contains("lines of the log were lost"), "{place} is not whole");
     // Who is killed may not have come to the end of the last line.
     let whole = log.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     for line in log[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -147,7 +156,7 @@ pub(crate) fn hear_log_here() {
     let length = file.metadata().expect("a file").len();
     let mut said = vec![0; usize::try_from(length).expect("in memory")];
     file.read_exact_at(&mut said, 0).expect("what was written");
-    hear_log("the log of the pair", &said);
+    hear_log("the log of the pair", said);
 }
 
 #[cfg(test)]
@@ -163,7 +172,7 @@ mod tests {
 
     /// Whether a secret is found in what was said.
     fn is_found(said: &str) -> bool {
-        hear("it", said.as_bytes());
+        hear("it", said);
         catch_unwind(look_into_what_was_heard).is_err()
     }
 
@@ -197,9 +206,9 @@ mod tests {
 
     #[test]
     fn every_line_of_a_log_is_json_but_one_that_was_cut_off() {
-        hear_log("it", b"{\"a\":1}\n{\"b\":2}\n{\"c");
+        hear_log("it", b"{\"a\":1}\n{\"b\":2}\n{\"c".to_vec());
         for broken in ["a\n", "{\"a\":1}\n7\n", "{\"a\":1\n{\"b\":2}\n"] {
-            assert!(catch_unwind(|| hear_log("it", broken.as_bytes())).is_err(), "{broken}");
+            assert!(catch_unwind(|| hear_log("it", broken.into())).is_err(), "{broken}");
         }
     }
 }

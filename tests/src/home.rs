@@ -50,7 +50,11 @@ impl Folder {
         let folder = Self { place, full: random(), verify: random() };
         let key = SigningKey::generate_pem().expect("a key");
         let pepper = random();
-        for (what, secret) in [("full", &folder.full), ("verify", &folder.verify), ("the pepper", &pepper)] {
+        for (what, secret) in [
+            ("a workload's token", &folder.full),
+            ("a workload's token", &folder.verify),
+            ("the pepper", &pepper),
+        ] {
             discretion::remember(what, secret);
         }
         for line in key.expose_secret().lines().filter(|line| !line.starts_with("-----")) {

@@ -11,6 +11,8 @@ use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use configuration::Layers;
 use futures::FutureExt as _;
@@ -130,18 +132,18 @@ impl Processes {
     }
 
     async fn run_armed(&mut self, service: Service, armed: Option<(&str, usize)>) {
-        let mut commands: Vec<_> =
-            (0..self.replicas.len()).map(|number| self.logged_command(service, number)).collect();
+        let mut commands = Vec::new();
+        for number in 0..self.replicas.len() {
+            let command = (!self.is_running(service, number)).then(|| self.logged_command(service, number));
+            commands.push(command);
+        }
         if let Some((point, first)) = armed {
-            for command in &mut commands[..first] {
+            for command in commands[..first].iter_mut().flatten() {
                 command.env("TANDEM_FAIL_POINT", point);
             }
         }
         let starting = self.replicas.iter_mut().zip(commands);
-        let starting = starting.filter_map(|(replica, command)| {
-            (!replica.is_running(service)).then(|| replica.run(service, command))
-        });
-        join_all(starting).await;
+        join_all(starting.filter_map(|(replica, command)| Some(replica.run(service, command?)))).await;
     }
 
     /// Starts one process of a service, which does not run.
@@ -256,8 +258,8 @@ impl Processes {
     /// What all processes of a service have said on standard error.
     #[must_use]
     pub fn log(&self, service: Service) -> String {
-        let logs = (0..self.replicas.len()).map(|number| self.log_of(service, number));
-        logs.collect()
+        let logs = (0..self.replicas.len()).flat_map(|number| self.logs_of(service, number));
+        logs.map(|file| fs::read_to_string(file).expect("a log")).collect()
     }
 
     /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
@@ -285,16 +287,6 @@ impl Processes {
     /// Runs a command of one of them to its end.
     pub async fn command_output(&self, service: Service, arguments: &[&str]) -> Output {
         heard(self.command(service, 0).args(arguments).output().await.expect("it runs"))
-    }
-
-    /// The same by way of another program, which is given the command as its last arguments.
-    pub async fn command_output_by(&self, by: &[&str], service: Service, arguments: &[&str]) -> Output {
-        let command = self.command(service, 0);
-        let command = command.as_std();
-        let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
-        let mut whole = Command::new(by[0]);
-        whole.env_clear().envs(variables).args(&by[1..]).arg(command.get_program()).args(arguments);
-        heard(whole.stdin(Stdio::null()).output().await.expect("it runs"))
     }
 
     /// The same, and whatever it answers goes into this.
@@ -361,14 +353,13 @@ impl Processes {
         self.home.folder.write(name, content)
     }
 
-    /// What one process of a service has said, each time that it ran.
-    fn log_of(&self, service: Service, number: usize) -> String {
-        let runs = (0..).map(|run| self.log_file(service, number, run)).take_while(|file| file.exists());
-        runs.map(|file| fs::read_to_string(file).expect("a log")).collect()
+    /// What one process of a service has said is in these, in one for each time that it ran.
+    fn logs_of(&self, service: Service, number: usize) -> impl Iterator<Item = PathBuf> {
+        self.log_files(service, number).take_while(|file| file.exists())
     }
 
-    fn log_file(&self, service: Service, number: usize, run: usize) -> PathBuf {
-        self.home().join(format!("{service:?}-{number}-{run}.log"))
+    fn log_files(&self, service: Service, number: usize) -> impl Iterator<Item = PathBuf> {
+        (0_u32..).map(move |run| self.home().join(format!("{service:?}-{number}-{run}.log")))
     }
 
     /// One of them, on the addresses that it had before.
@@ -385,26 +376,36 @@ impl Processes {
     /// a line.
     fn logged_command(&self, service: Service, number: usize) -> Command {
         let mut command = self.command(service, number);
-        let mut runs = (0..).map(|run| self.log_file(service, number, run));
-        let file = runs.find(|file| !file.exists()).expect("there is always another");
+        let file =
+            self.log_files(service, number).find(|file| !file.exists()).expect("there is always another");
         let log = OpenOptions::new().create_new(true).append(true).open(file);
         command.stderr(log.expect("a log"));
         command
     }
 }
 
-/// Whatever the test was about.
+/// For longer no line waits for others before it is written.
+const LOG_PATIENCE: Duration = Duration::from_millis(150);
+
+/// Looks for secrets in what was said, at the end of every test.
 impl Drop for Processes {
+    #[expect(clippy::disallowed_methods, reason = "nothing can be awaited here")]
     fn drop(&mut self) {
         if !self.settings.is_watched() {
             return;
         }
+        // They may run still, and will be killed.
+        thread::sleep(LOG_PATIENCE);
         for service in [Service::Auth, Service::Users] {
             for number in 0..self.replicas.len() {
-                let runs = (0..).map(|run| self.log_file(service, number, run));
-                for file in runs.take_while(|file| file.exists()) {
+                for file in self.logs_of(service, number) {
                     let log = fs::read(file).expect("a log");
-                    discretion::hear_log(&format!("the log of {service:?}, replica {number}"), &log);
+                    let place = format!("the log of {service:?}, replica {number}");
+                    if self.settings.logs_json(service) {
+                        discretion::hear_log(&place, log);
+                    } else {
+                        discretion::hear(&place, log);
+                    }
                 }
             }
         }
@@ -414,7 +415,7 @@ impl Drop for Processes {
 
 /// What a command answered.
 fn heard(output: Output) -> Output {
-    discretion::hear("a command", &[output.stdout.as_slice(), &output.stderr].concat());
+    discretion::hear("a command", [output.stdout.as_slice(), &output.stderr].concat());
     output
 }
 

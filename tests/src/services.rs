@@ -146,7 +146,7 @@ impl Services {
     }
 }
 
-/// Whatever the test was about.
+/// Looks for secrets in what was said, at the end of every test.
 impl Drop for Services {
     fn drop(&mut self) {
         discretion::hear_log_here();

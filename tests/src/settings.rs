@@ -198,6 +198,15 @@ impl Settings {
         self.servers.primary.as_deref()
     }
 
+    /// Whether a service was not told to log as text.
+    pub(crate) fn logs_json(&self, service: Service) -> bool {
+        let (told, key) = match service {
+            Service::Auth => (&self.auth, "AUTH__LOG__FORMAT"),
+            Service::Users => (&self.users, "USERS__LOG__FORMAT"),
+        };
+        !told.iter().any(|(name, value)| name == key && value == "text")
+    }
+
     pub(crate) const fn is_watched(&self) -> bool {
         self.watched
     }
@@ -281,7 +290,6 @@ impl Settings {
             ("WORKLOAD__CLIENTS__1__TOKEN_FILE", folder.file("verify-token")),
             ("WORKLOAD__CLIENTS__1__ALLOW", "verify".to_owned()),
             ("LOG__LEVEL", "trace".to_owned()),
-            ("LOG__FORMAT", "json".to_owned()),
         ];
         layered("AUTH__", &variables, &database, &self.auth)
     }
@@ -308,7 +316,6 @@ impl Settings {
             ("IDENTITY_PROVIDER__TOKEN_FILE", folder.file("full-token")),
             ("IDENTITY_PROVIDER__TIMEOUT", "20s".to_owned()),
             ("LOG__LEVEL", "trace".to_owned()),
-            ("LOG__FORMAT", "json".to_owned()),
         ];
         layered("USERS__", &variables, &database, &self.users)
     }

@@ -39,5 +39,5 @@ pub(crate) async fn linger() {
 pub(crate) fn as_read_before(found: Option<LockedAccount>) -> Option<LockedAccount> {
     let call = call::current().filter(|_| call::is_abandoned());
     let read = call.and_then(|call| of_calls().get(&call.request_id).cloned());
-    found.map(|locked| LockedAccount { stored: read.unwrap_or_else(|| locked.stored.clone()), ..locked })
+    found.map(|locked| LockedAccount { stored: read.unwrap_or(locked.stored), now: locked.now })
 }

@@ -22,10 +22,11 @@ pub(crate) fn record_anonymous<T>(
     of: impl FnOnce(&T) -> UserId,
 ) {
     let actor = outcome.as_ref().ok().map(of).map(display);
-    let was_looked_at = !matches!(outcome, Err(Error::HasherBusy { .. } | Error::RateLimited { .. }));
+    let password_was_looked_at =
+        !matches!(outcome, Err(Error::HasherBusy { .. } | Error::RateLimited { .. }));
     let (reason, outcome) = told(outcome);
     let client_address = from.map(display);
-    if was_looked_at {
+    if password_was_looked_at {
         tracing::info!(target: "security", event, actor, client_address, outcome, reason);
     } else {
         tracing::info!(name: CAN_WAIT, target: "security", event, client_address, outcome, reason);

@@ -3,7 +3,7 @@
 //! A system call for each line costs as much as everything else that is done for a cheap call. A line waits for
 //! [`PATIENCE`] at most; one that must not be lost (a warning, an error, what was done to an account) takes everything
 //! before it along at once, and whoever logs it goes on when it is written; so does the end of the process. Only a process
-//! that is killed loses lines, of the last moments, that say of calls how they ended.
+//! that is killed loses lines, of the last moments, that say of calls how they ended or that they were not begun.
 //!
 //! Only the thread `log` writes, so a reader that stands still stops nobody else: one second in all is waited for it, and
 //! then nobody waits until it has read on. Meanwhile lines pile up to a bound; those beyond it are lost, and counted.
@@ -33,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(1);
 /// The target of what operators must be able to rely on: who did what to which account.
 pub(crate) const SECURITY: &str = "security";
 
-/// The name of events of the target `security` that may wait for others all the same: a call was refused before anything was
+/// The name of events of the target `security` that may wait for others all the same: a call was refused before a password was
 /// looked at. Floods are made of these, and a wait for each would cost those who are served.
 pub const CAN_WAIT: &str = "can wait";
 
@@ -115,9 +115,9 @@ impl Lines {
         }
     }
 
-    fn add(&self, line: &[u8], at_once: bool) {
+    fn add(&self, line: &[u8], Urgency { at_once, relied_on }: Urgency) {
         let mut waiting = locked(&self.waiting);
-        if waiting.lines.len() >= if at_once { 2 * ROOM } else { ROOM } {
+        if waiting.lines.len() >= if relied_on { 2 * ROOM } else { ROOM } {
             waiting.lost += 1;
             return;
         }
@@ -164,15 +164,24 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What becomes of a line while others wait.
+#[derive(Clone, Copy, Debug)]
+struct Urgency {
+    /// It takes everything before it along, and whoever logs it waits until it is written.
+    at_once: bool,
+    /// There is room for it where there is none for others.
+    relied_on: bool,
+}
+
 /// A line that is being written.
 pub(crate) struct Line<'a> {
     lines: &'a Lines,
-    at_once: bool,
+    urgency: Urgency,
 }
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.lines.add(line, self.at_once);
+        self.lines.add(line, self.urgency);
         Ok(line.len())
     }
 
@@ -185,12 +194,13 @@ impl<'a> MakeWriter<'a> for Buffered {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { lines: &self.0, at_once: true }
+        Line { lines: &self.0, urgency: Urgency { at_once: true, relied_on: true } }
     }
 
     fn make_writer_for(&'a self, of: &Metadata<'_>) -> Line<'a> {
-        let relied_on = of.target() == SECURITY && of.name() != CAN_WAIT;
-        Line { lines: &self.0, at_once: *of.level() <= Level::WARN || relied_on }
+        let relied_on = *of.level() <= Level::WARN || of.target() == SECURITY;
+        let urgency = Urgency { at_once: relied_on && of.name() != CAN_WAIT, relied_on };
+        Line { lines: &self.0, urgency }
     }
 }
 
@@ -366,7 +376,8 @@ mod tests {
             let line = "x".repeat(1023 - " INFO ".len());
             (0..1024 + 7).for_each(|_| tracing::info!("{line}"));
             tracing::warn!("there is room for what must not be lost");
-            (0..1024 + 3).for_each(|_| tracing::info!(target: "security", "{line}"));
+            (0..512).for_each(|_| tracing::info!(name: CAN_WAIT, target: "security", "{line}"));
+            (0..512 + 3).for_each(|_| tracing::info!(target: "security", "{line}"));
         });
         assert!(lost.try_recv().is_err());
         drop(std::iter::repeat_with(|| read_on.send(())).take(3).collect::<Vec<_>>());

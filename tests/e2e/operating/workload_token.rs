@@ -30,7 +30,7 @@ impl Files {
 
     async fn start(&self) -> Processes {
         let path = |file: &Path| file.display().to_string();
-        let settings = Settings::default().unlimited().logging("info");
+        let settings = Settings::default().unlimited();
         let settings = settings.auth("WORKLOAD__CLIENTS__0__TOKEN_FILE", &path(&self.auth));
         let settings = settings.users("IDENTITY_PROVIDER__TOKEN_FILE", &path(&self.users));
         Processes::start_with(BINARIES, settings).await

@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use super::{Processes, Service};
+use super::{Processes, Service, heard};
 
 /// An operator at the machine of one process of a service.
 #[derive(Clone, Debug)]
@@ -16,12 +16,19 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Goes by way of another program, which is given the command as its last arguments.
+    #[must_use]
+    pub fn by(self, by: &[&str]) -> Self {
+        let arguments = by[1..].iter().map(Into::into).chain([self.program]).chain(self.arguments);
+        Self { program: by[0].into(), arguments: arguments.collect(), variables: self.variables }
+    }
+
     /// Runs a command of the service to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         command.env_clear().envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.output().await.expect("it runs")
+        heard(command.output().await.expect("it runs"))
     }
 }
 

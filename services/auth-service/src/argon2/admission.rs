@@ -26,8 +26,8 @@ const WEIGHT_OF_THE_LAST: u64 = 8;
 /// How soon a refused caller may come again at the earliest.
 const SHORTEST_RETRY: Duration = Duration::from_millis(100);
 
-/// For how many times the queue a refused caller is sent away where as many are refused as get a turn: then no more than these
-/// come again each time than there are turns for. Where fewer are, for less.
+/// For how many times the queue a refused caller is sent away for each that is refused a turn, lately: where one is refused for
+/// each that gets a turn, for twice the queue, so that no more come again than are served.
 const RETRY_OF_A_CROWD: u64 = 2;
 
 /// For how many times the queue a refused caller is sent away at most, however many are refused: those who do not wait must

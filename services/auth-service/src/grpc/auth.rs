@@ -15,7 +15,7 @@ use auth_core::commands::{
 };
 use auth_core::ports::Ports;
 use fail_point::mutant;
-use grpc_kit::call::unit_of_work;
+use grpc_kit::call::{self, unit_of_work};
 use tonic::{Request, Response, Status};
 
 use super::caller::Renewal;
@@ -69,6 +69,9 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
             Err(violations) => Err(Error::InvalidFields(violations)),
         };
         SIGN_UPS.count(&outcome);
+        if let Ok(account) = &outcome {
+            call::is_of(account.id.as_uuid());
+        }
         security::record_anonymous("sign_up", client.peer_address, &outcome, |account| account.id);
         outcome.map(wire::signed_up).map(Response::new).map_err(status::auth)
     }
@@ -89,6 +92,9 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
             Err(violations) => Err(Error::InvalidFields(violations)),
         };
         LOG_INS.count(&outcome);
+        if let Ok(opened) = &outcome {
+            call::is_of(opened.session.user_id.as_uuid());
+        }
         security::record_anonymous("log_in", from, &outcome, |opened| opened.session.user_id);
         outcome.map(wire::logged_in).map(Response::new).map_err(status::auth)
     }

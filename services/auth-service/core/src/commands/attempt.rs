@@ -80,7 +80,9 @@ impl<P: Ports> Context<P> {
         // Whoever is refused anyway, and that may be many, takes nobody's place in the line, and none at the hasher either: of
         // those who come at once for one account only so many as may be undecided get that far.
         drop(self.hasher.expect_turn()?);
-        self.admits(self.standing(policy, attempt).await?)?;
+        if let Decision::TooMany { retry_after } = self.standing(policy, attempt).await? {
+            return Err(Error::RateLimited { retry_after });
+        }
         let turn = self.turns.line_up(attempt).await?;
         loop {
             if let Some(id) = self.reserve(policy, attempt).await? {
@@ -88,9 +90,6 @@ impl<P: Ports> Context<P> {
             }
             // Those in front are another process's, or narrower than this one's line.
             self.turns.pause(&turn).await?;
-            while !self.admits(self.standing(policy, attempt).await?)? {
-                self.turns.pause(&turn).await?;
-            }
         }
     }
 
@@ -98,11 +97,14 @@ impl<P: Ports> Context<P> {
         Ok(self.store.costly_reader().standing(attempt).await?.decide(policy))
     }
 
-    /// `None`: others have to be decided first. To be called by those of whom that was not known a moment ago: whoever locks the
-    /// counts keeps others waiting.
+    /// `None`: others have to be decided first.
     async fn reserve(&self, policy: &ThrottlePolicy, attempt: &Attempt) -> Result<Option<AttemptId>, Error> {
         // Nothing is written for those who would not get to hash anyway.
         let _expected = self.hasher.expect_turn()?;
+        // Without a lock first, so that those who are refused keep nobody waiting.
+        if !self.admits(self.standing(policy, attempt).await?)? {
+            return Ok(None);
+        }
         let mut tx = self.store.begin_costly().await?;
         let standing = tx.lock_standing(attempt).await?;
         if !self.admits(standing.decide(policy))? {

@@ -32,6 +32,7 @@ const RST_STREAM: u8 = 0x3;
 const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const GOAWAY: u8 = 0x7;
+const WINDOW_UPDATE: u8 = 0x8;
 const ACK: u8 = 0x1;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -108,7 +109,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stubborn<S> {
             let stream = u32::from_be_bytes(head[5..].try_into().expect("four bytes"));
             Some((head[3], head[4], stream, payload))
         };
-        timeout(SOON, read).await.expect("it says something, or ends")
+        let frame: Option<Frame> = timeout(SOON, read).await.expect("it says something, or ends");
+        if let Some((DATA, _, _, payload)) = &frame
+            && !payload.is_empty()
+        {
+            // It has read them: without a word of that the server may send 64 KiB in all.
+            let read = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+            self.send(WINDOW_UPDATE, 0, 0, &read).await;
+        }
+        frame
     }
 
     /// Reads on until the server says that the connection ends; returns the last stream that it takes in, and what else it sent.

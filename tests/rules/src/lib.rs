@@ -14,6 +14,7 @@ pub mod lints;
 pub mod naming;
 mod paths;
 pub mod source;
+pub mod tested;
 
 pub use paths::{Mention, NotRust, mentions};
 pub use source::Source;

@@ -1,9 +1,9 @@
-//! The Rust sources of a workspace, as the rules see them.
+//! The sources of a workspace, as the rules see them: Rust, but for what asks for another language.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// One Rust source.
+/// One source.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Relative to the workspace, with `/` between the names.
@@ -46,6 +46,11 @@ impl Source {
 
 /// Every Rust source under these folders of the workspace.
 pub fn all_below(workspace: &Path, folders: &[&str]) -> io::Result<Vec<Source>> {
+    all_with_extension("rs", workspace, folders)
+}
+
+/// Every source under these folders whose file's name ends like this.
+pub fn all_with_extension(wanted: &str, workspace: &Path, folders: &[&str]) -> io::Result<Vec<Source>> {
     let mut pending: Vec<PathBuf> = folders.iter().map(|folder| workspace.join(folder)).collect();
     let mut sources = Vec::new();
     while let Some(path) = pending.pop() {
@@ -53,7 +58,7 @@ pub fn all_below(workspace: &Path, folders: &[&str]) -> io::Result<Vec<Source>> 
             for entry in fs::read_dir(&path)? {
                 pending.push(entry?.path());
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             let relative = path.strip_prefix(workspace).map_err(io::Error::other)?;
             let names: Vec<_> = relative.iter().map(|name| name.to_string_lossy()).collect();
             sources.push(Source::new(names.join("/"), fs::read_to_string(&path)?));

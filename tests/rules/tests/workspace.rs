@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rules::{Source, Violation, defects, dependencies, documentation, imports, lints, naming, source};
+use rules::{Source, Violation, defects, dependencies, documentation, imports, lints, naming, source, tested};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -59,6 +59,18 @@ fn what_is_guaranteed_has_the_tests_that_are_named_behind_it() {
     let text = std::fs::read_to_string(workspace().join(page)).expect("the page");
     assert!(text.contains("i3_a_log_in_under_way_leaves_a_session"), "no test is named: nothing was checked");
     assert_none(documentation::tests_that_are_not_there(page, &text, &sources()));
+}
+
+#[test]
+fn every_setting_has_a_row_that_names_tests_that_there_are() {
+    let read = |path: &str| std::fs::read_to_string(workspace().join(path)).expect("a file");
+    let page = Source::new("docs/tested.md", read("docs/tested.md"));
+    let examples = [("auth", read("deploy/auth-service.toml")), ("users", read("deploy/users-service.toml"))];
+    let examples = examples.each_ref().map(|(service, example)| (*service, example.as_str()));
+    let mut all = sources();
+    all.extend(source::all_with_extension("py", &workspace(), &["tests"]).expect("the sources"));
+    assert!(all.iter().any(|source| source.text.contains("def test_")), "no Python was found");
+    assert_none(tested::not_as_the_page_says(&page, &examples, &all));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rules::{Source, Violation, defects, dependencies, documentation, imports, lints, naming, source, tested};
+use rules::{
+    Source, Violation, defects, dependencies, documentation, imports, lints, naming, source, tested,
+};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

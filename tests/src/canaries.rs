@@ -48,9 +48,7 @@ impl Canaries {
         if self.0.contains_key(secret) {
             return;
         }
-        let mut shapes = vec![secret.to_owned(), list(secret.as_bytes())];
-        shapes.extend(within_base64(secret.as_bytes()));
-        self.0.extend(shapes.into_iter().map(|shape| (shape, what.to_owned())));
+        self.0.extend(shapes(secret.as_bytes()).into_iter().map(|shape| (shape, what.to_owned())));
     }
 
     /// A token, whose last part alone is what nobody else can make.
@@ -74,14 +72,12 @@ impl Canaries {
     }
 }
 
-/// As `Debug` shows bytes.
-fn list(bytes: &[u8]) -> String {
-    format!("{bytes:?}").trim_matches(['[', ']']).to_owned()
-}
-
-/// As it looks in the base64 of something that has it in the middle, at whatever place in it.
-fn within_base64(bytes: &[u8]) -> Vec<String> {
-    let mut shapes = Vec::new();
+/// Every shape in which a careless line might show some bytes: as text, as `Debug` shows bytes, and as they look in the base64 of
+/// something that has them in the middle, at whatever place in it.
+#[must_use]
+pub fn shapes(bytes: &[u8]) -> Vec<String> {
+    let mut shapes = vec![String::from_utf8_lossy(bytes).into_owned()];
+    shapes.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
     for (before, of_before) in [(0, 0), (1, 2), (2, 3)] {
         let mut padded = vec![0; before];
         padded.extend_from_slice(bytes);

@@ -36,7 +36,7 @@ mod target;
 pub use answer::{Failure, Reply};
 pub use call::Call;
 pub use caller::Caller;
-pub use canaries::Canaries;
+pub use canaries::{Canaries, shapes};
 pub use certificates::{Authority, Issued};
 pub use client_programs::{client_program, refused_sql, sql};
 pub use cluster::{Cluster, Pooler};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use e2e::{Binaries, Cluster, Service};
+use e2e::{Binaries, Cluster, Service, shapes};
 use tokio::time::{Instant, sleep};
 
 use crate::busy::{lasts, missed, unjudged};
@@ -17,7 +17,7 @@ use crate::mutants::Mutant;
 use crate::nemesis::{Fault, Injected, Watch, name, recovery, schedule, torment};
 use crate::rest::rest;
 use crate::site::{Site, Store};
-use crate::vault::{OF_THE_SUPER_ADMIN, found, shapes, traces_of};
+use crate::vault::{OF_THE_SUPER_ADMIN, found, traces_of};
 use crate::workload::{self, Client, Mix, Operators};
 use crate::world::{Held, World};
 

@@ -1,7 +1,8 @@
 //! The secrets of a run. Each has a mark in it, so that one look finds any of them where none may be.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
+use e2e::shapes;
 
 use crate::history::Secret;
 
@@ -59,22 +60,6 @@ impl Default for Vault {
     }
 }
 
-/// Every shape in which a careless line might show some bytes.
-#[must_use]
-pub fn shapes(bytes: &[u8]) -> Vec<String> {
-    let mut shapes = vec![String::from_utf8_lossy(bytes).into_owned()];
-    shapes.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
-    for (before, of_before) in [(0, 0), (1, 2), (2, 3)] {
-        let mut padded = vec![0; before];
-        padded.extend_from_slice(bytes);
-        for encoded in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
-            // The last digit has bits of what comes after.
-            shapes.push(encoded[of_before..encoded.len() - 1].to_owned());
-        }
-    }
-    shapes
-}
-
 /// The first line in which one of these is, without the line's own secret: where it stands and what is around it.
 #[must_use]
 pub fn found(traces: &[String], text: &str) -> Option<String> {
@@ -86,6 +71,8 @@ pub fn found(traces: &[String], text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
     use super::*;
 
     #[test]

@@ -57,7 +57,7 @@ impl Threads {
 /// once. Without it a call may wait for the slice of a hash, some 3 ms; with `SCHED_IDLE` a flood of cheap calls, or of refused
 /// ones, leaves nothing to those that hash.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 5;
+const NICER: i32 = 10;
 
 /// Asks the scheduler to let others in first, which needs no privilege.
 #[cfg(target_os = "linux")]

@@ -196,7 +196,7 @@ impl<S: ServedStore> Service<S> {
 
 /// As many attempts on an account may be under way as may be undecided in the store. Nobody lines up where nothing is counted.
 fn turns(config: &Config) -> LocalTurns {
-    let in_front = config.rate_limits.policy.map_or(1, |policy| policy.free_failures as usize);
+    let in_front = config.rate_limits.policy.map_or(1, |policy| policy.free_failures);
     LocalTurns::new(in_front)
 }
 

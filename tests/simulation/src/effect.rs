@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The moments of a run, in the order in which they come.
 #[derive(Clone, Debug, Default)]
@@ -21,12 +21,22 @@ impl Ticks {
 
 /// When something ended.
 #[derive(Clone)]
-pub(crate) struct End(Arc<AtomicU64>);
+pub(crate) struct End(Arc<Fate>);
+
+struct Fate {
+    tick: AtomicU64,
+    was_doubled: AtomicBool,
+}
 
 impl End {
     /// None while it is under way.
     pub(crate) fn tick(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|tick| *tick != u64::MAX)
+        Some(self.0.tick.load(Ordering::Relaxed)).filter(|tick| *tick != u64::MAX)
+    }
+
+    /// Whether any change that belongs to it was asked for twice: what the one was refused for, the other may not have been.
+    pub(crate) fn was_doubled(&self) -> bool {
+        self.0.was_doubled.load(Ordering::Relaxed)
     }
 
     /// Whether it was over before this moment.
@@ -43,7 +53,7 @@ impl fmt::Debug for End {
 
 /// Held by everything that belongs to a call.
 #[derive(Clone)]
-pub(crate) struct Effect(#[expect(dead_code, reason = "held until it is dropped")] Arc<Guard>);
+pub(crate) struct Effect(Arc<Guard>);
 
 struct Guard {
     ticks: Ticks,
@@ -52,13 +62,19 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.end.0.store(self.ticks.now(), Ordering::Relaxed);
+        self.end.0.tick.store(self.ticks.now(), Ordering::Relaxed);
     }
 }
 
 impl Effect {
     pub(crate) fn begin(ticks: &Ticks) -> (Self, End) {
-        let end = End(Arc::new(AtomicU64::new(u64::MAX)));
+        let fate = Fate { tick: AtomicU64::new(u64::MAX), was_doubled: AtomicBool::new(false) };
+        let end = End(Arc::new(fate));
         (Self(Arc::new(Guard { ticks: ticks.clone(), end: end.clone() })), end)
+    }
+
+    /// A change that belongs to it is asked for twice.
+    pub(crate) fn is_doubled(&self) {
+        self.0.end.0.was_doubled.store(true, Ordering::Relaxed);
     }
 }

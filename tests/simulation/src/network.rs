@@ -15,12 +15,12 @@ use crate::weather::Fault;
 /// Whether a call may be made twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeats {
-    /// It has the effect, and the answer, of one.
+    /// It changes nothing.
+    OfAQuestion,
+    /// It has the effect of one.
     Harmless,
     /// It has not.
     Harmful,
-    /// It is made twice: [`Sim::repeats`] has decided it.
-    Made,
 }
 
 /// The way back: whoever comes first is heard.
@@ -33,12 +33,6 @@ impl<A> Clone for Reply<A> {
 }
 
 impl Sim {
-    /// Decides whether a harmless call is made twice before it is made, for whoever has to know it: what one of two was refused
-    /// for, the other may not have been.
-    pub(crate) fn repeats(&self) -> Repeats {
-        if self.suffers(Fault::Doubling) { Repeats::Made } else { Repeats::Harmful }
-    }
-
     /// Calls a node, and waits for the answer; none if none came.
     pub(crate) async fn call<A, F>(
         &self,
@@ -55,11 +49,10 @@ impl Sim {
         let (sender, answer) = oneshot::channel();
         let reply = Reply(Arc::new(Mutex::new(Some(sender))));
         let handler = Arc::new(handler);
-        let twice = match repeats {
-            Repeats::Harmless => self.suffers(Fault::Doubling),
-            Repeats::Harmful => false,
-            Repeats::Made => true,
-        };
+        let twice = repeats != Repeats::Harmful && self.suffers(Fault::Doubling);
+        if let Some(effect) = self.effect().filter(|_| twice && repeats == Repeats::Harmless) {
+            effect.is_doubled();
+        }
         for _ in 0..=u8::from(twice) {
             let (sim, handler, reply) = (self.clone(), Arc::clone(&handler), reply.clone());
             self.spawn(Node::Network, rpc, async move { sim.deliver(to, rpc, handler, reply).await });

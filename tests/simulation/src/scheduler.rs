@@ -205,8 +205,12 @@ impl Sim {
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        let effect = self.state().running.as_ref().and_then(|(_, part)| part.effect.clone());
-        self.start(node, name, effect, Box::pin(work));
+        self.start(node, name, self.effect(), Box::pin(work));
+    }
+
+    /// Of the call that the running work belongs to.
+    pub(crate) fn effect(&self) -> Option<Effect> {
+        self.state().running.as_ref().and_then(|(_, part)| part.effect.clone())
     }
 
     /// Starts work that belongs to no call.

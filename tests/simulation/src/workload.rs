@@ -17,7 +17,6 @@ use crate::auth::SimIds;
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::model::{CallId, Invariant, Model, Outcome, Presented};
-use crate::network::Repeats;
 use crate::scheduler::{Node, Sim, lock};
 
 /// How long a client waits for an answer.
@@ -31,11 +30,9 @@ fn heard<A, E: Into<Failure>>(answer: Option<Result<A, E>>) -> Result<A, Failure
     answer.map_or(Err(Failure::NoAnswer), |answer| answer.map_err(Into::into))
 }
 
-/// Whether a call that was refused may have been done nevertheless: what one of two was refused for, the other may not have
-/// been.
-fn may_have_been_done<A>(answer: &Result<A, Failure>, repeats: Repeats) -> bool {
-    let failure = answer.as_ref().err();
-    failure.is_some_and(|failure| repeats == Repeats::Made || failure.outcome() == Outcome::Unknown)
+/// Whether a call that was refused may have been done nevertheless.
+fn may_have_been_done<A>(answer: &Result<A, Failure>) -> bool {
+    answer.as_ref().is_err_and(|failure| failure.outcome() == Outcome::Unknown)
 }
 
 /// A client's repeat may bring an answer, or the truth.

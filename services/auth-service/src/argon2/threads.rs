@@ -53,9 +53,10 @@ impl Threads {
 }
 
 /// How much nicer than the rest of the process the threads that hash are. On a core that somebody else wants as well they
-/// have a quarter of it then (sched(7): 335 parts of weight against 1024), and whoever wakes up to answer a call is let in at
-/// once. Without it a call may wait for the slice of a hash, some 3 ms; with `SCHED_IDLE` a flood of cheap calls, or of refused
-/// ones, leaves nothing to those that hash.
+/// have a tenth of it then (sched(7): 110 parts of weight against 1024), and whoever wakes up to answer a call is let in at
+/// once, as long as the calls have had less than the other nine. Without it a call may wait for the slice of a hash, some
+/// 3 ms, and with 5 in place of 10 it still does where the calls have just had a quarter; with `SCHED_IDLE` a flood of cheap
+/// calls, or of refused ones, leaves nothing to those that hash.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 10;
 

@@ -53,7 +53,9 @@ impl Calls {
 
     pub(crate) fn answered(&mut self, call: CallId, outcome: Outcome, tick: u64) {
         let call = &mut self.0[call.0];
-        (call.outcome, call.answer) = (outcome, Some(tick));
+        let is_half_of_it = outcome == Outcome::Refused && call.ends.iter().any(End::was_doubled);
+        call.outcome = if is_half_of_it { Outcome::Unknown } else { outcome };
+        call.answer = Some(tick);
     }
 
     pub(crate) fn outcome(&self, call: CallId) -> Outcome {

@@ -119,7 +119,7 @@ impl SimProvider {
     {
         for _ in 0..ATTEMPTS {
             self.sim.step(rpc).await;
-            if let Some(answer) = self.cluster.auth(rpc, Repeats::Harmless, TIMEOUT, act.clone()).await {
+            if let Some(answer) = self.cluster.auth(rpc, Repeats::OfAQuestion, TIMEOUT, act.clone()).await {
                 return answer.map_err(meaning);
             }
         }

@@ -52,14 +52,14 @@ impl Client {
         let mut may_be_done = false;
         for attempt in 0..=REPEATS {
             let (bearer, username, secret) = (token.clone(), name.clone(), password.clone());
-            let (mark, repeats) = (request_id.clone(), self.sim.repeats());
-            let answer = self.cluster.users("CreateUser", repeats, PATIENCE, move |process| {
+            let mark = request_id.clone();
+            let answer = self.cluster.users("CreateUser", Repeats::Harmless, PATIENCE, move |process| {
                 let (bearer, username, secret) = (bearer.clone(), username.clone(), secret.clone());
                 let mark = mark.clone();
                 async move { process.create_user(&bearer, username, secret, role, mark).await }
             });
             let answer = heard(answer.await);
-            may_be_done |= may_have_been_done(&answer, repeats);
+            may_be_done |= may_have_been_done(&answer);
             let outcome = match &answer {
                 Ok(_) => Outcome::Acknowledged,
                 Err(_) if may_be_done => Outcome::Unknown,
@@ -229,7 +229,7 @@ impl Client {
         }
         let open = self.begin(format!("list_user_sessions {} with {token}", self.name(person)));
         let bearer = token.clone();
-        let answer = self.cluster.users("ListUserSessions", Repeats::Harmless, PATIENCE, move |process| {
+        let answer = self.cluster.users("ListUserSessions", Repeats::OfAQuestion, PATIENCE, move |process| {
             let bearer = bearer.clone();
             async move { process.sessions(&bearer, id).await }
         });
@@ -248,7 +248,7 @@ impl Client {
         let id = self.model().people[person].id?;
         let open = self.begin(format!("get_user {} with {token}", self.name(person)));
         let bearer = token.to_owned();
-        let answer = self.cluster.users("GetUser", Repeats::Harmless, PATIENCE, move |process| {
+        let answer = self.cluster.users("GetUser", Repeats::OfAQuestion, PATIENCE, move |process| {
             let (bearer, written) = (bearer.clone(), written.clone());
             async move { process.user(&bearer, id, written).await }
         });

@@ -43,14 +43,14 @@ impl Client {
         let mut may_be_done = false;
         for attempt in 0..=REPEATS {
             let (username, secret, mark) = (name.to_owned(), password.to_owned(), request_id.to_owned());
-            let (from, repeats) = (client(self.number), self.sim.repeats());
-            let answer = self.cluster.auth("SignUp", repeats, PATIENCE, move |process| {
+            let from = client(self.number);
+            let answer = self.cluster.auth("SignUp", Repeats::Harmless, PATIENCE, move |process| {
                 let (username, secret, mark) = (username.clone(), secret.clone(), mark.clone());
                 let from = from.clone();
                 async move { process.sign_up(&username, secret, &mark, &from).await }
             });
             let answer = heard(answer.await);
-            may_be_done |= may_have_been_done(&answer, repeats);
+            may_be_done |= may_have_been_done(&answer);
             let is_last = attempt == REPEATS || !answer.as_ref().is_err_and(is_worth_a_repeat);
             let outcome = match &answer {
                 Ok(_) => Outcome::Acknowledged,
@@ -142,7 +142,7 @@ impl Client {
     async fn ask_auth_service(&self, token: &str) {
         let open = self.begin(format!("get_current_session with {token}"));
         let presented = token.to_owned();
-        let answer = self.cluster.auth("GetCurrentSession", Repeats::Harmless, PATIENCE, move |process| {
+        let answer = self.cluster.auth("GetCurrentSession", Repeats::OfAQuestion, PATIENCE, move |process| {
             let token = presented.clone();
             async move { process.authenticated(&token, false).await }
         });
@@ -157,7 +157,7 @@ impl Client {
     async fn ask_users_service(&self, token: &str) {
         let open = self.begin(format!("get_current_user with {token}"));
         let (presented, skip_renewal) = (token.to_owned(), self.sim.below(2) == 0);
-        let answer = self.cluster.users("GetCurrentUser", Repeats::Harmless, PATIENCE, move |process| {
+        let answer = self.cluster.users("GetCurrentUser", Repeats::OfAQuestion, PATIENCE, move |process| {
             let token = presented.clone();
             async move { process.current_user(&token, skip_renewal).await }
         });

@@ -47,8 +47,7 @@ fn a_delay_ends_by_itself_and_then_there_is_one_attempt_at_a_time() {
 #[test]
 fn what_is_undecided_may_become_a_failure_and_is_none() {
     for (failures, undecided, decision) in [
-        (0, 4, Decision::Admitted),
-        (0, 5, Decision::NotYet),
+        (2, 1, Decision::Admitted),
         (3, 1, Decision::Admitted),
         (3, 2, Decision::NotYet),
         (4, 0, Decision::Admitted),
@@ -63,8 +62,26 @@ fn what_is_undecided_may_become_a_failure_and_is_none() {
 #[test]
 fn at_most_five_attempts_on_an_account_are_looked_at_at_once_wherever_they_come_from() {
     let mut standing = nothing();
-    standing.undecided = Undecided { of_account: 5, of_pair: 0, of_address: 0 };
+    standing.undecided = Undecided { of_account: 4, of_pair: 0, of_address: 0 };
+    assert_eq!(standing.decide(&POLICY), Decision::Admitted);
+    standing.undecided.of_account = 5;
     assert_eq!(standing.decide(&POLICY), Decision::NotYet);
+}
+
+#[test]
+fn at_most_half_of_them_come_from_one_address_so_that_there_is_room_for_the_owner() {
+    for (free_failures, share) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3)] {
+        let policy = ThrottlePolicy { free_failures, ..POLICY };
+        for (undecided, decision) in [(share - 1, Decision::Admitted), (share, Decision::NotYet)] {
+            let mut standing = nothing();
+            standing.undecided =
+                Undecided { of_account: undecided, of_pair: undecided, of_address: undecided };
+            assert_eq!(standing.decide(&policy), decision, "{undecided} of {free_failures}");
+        }
+    }
+    let mut elsewhere = nothing();
+    elsewhere.undecided.of_account = 2;
+    assert_eq!(elsewhere.decide(&POLICY), Decision::Admitted);
 }
 
 #[test]

@@ -54,6 +54,6 @@ pub use people::{PASSWORD, Person};
 pub use process::{Process, limit_open_files, need_open_files};
 pub use processes::{Binaries, Operator, Processes, Service, Way};
 pub use scrape::Scrape;
-pub use settings::Settings;
+pub use settings::{Settings, same_at};
 pub use target::{ByKey, by_id, by_name};
 pub use test_kit::{Commits, Cut, Mode, Passed, Proxy};

@@ -349,7 +349,8 @@ pub(crate) fn place(url: &str) -> &str {
 }
 
 /// The database of an URL on another server.
-fn same_at(server: &str, url: &str) -> String {
+#[must_use]
+pub fn same_at(server: &str, url: &str) -> String {
     let (server, _) = server.rsplit_once('/').expect("an URL");
     let (_, database) = url.rsplit_once('/').expect("an URL");
     format!("{server}/{database}")

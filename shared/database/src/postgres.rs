@@ -137,16 +137,7 @@ impl fmt::Debug for Postgres {
 impl Postgres {
     /// Connects to a primary, and makes sure that it is one and that this works with it. Says nothing about the schema.
     pub async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
-        // Not through the pool: it tries again until its time is up, and then knows of no cause but that.
-        let (version, is_standby) = within(ACQUIRE_WAIT, look_at(&options.connect))
-            .await
-            .map_err(|cause| OpenError::new(&options.connect, cause))?;
-        if version < OLDEST_VERSION {
-            return Err(OpenError::too_old(&options.connect, version));
-        }
-        if is_standby {
-            return Err(OpenError::standby(&options.connect));
-        }
+        is_usable(&options.connect).await?;
         Ok(Self::new(options, pool_options(options).after_connect(|db, _| Box::pin(set_up_primary(db)))))
     }
 
@@ -280,6 +271,11 @@ impl Postgres {
         .await
     }
 
+    /// Makes sure that the server itself can be reached where there is a pooler in front of it, for what goes past that.
+    pub(crate) async fn look_past_the_pooler(&self) -> Result<(), OpenError> {
+        if self.behind_pooler { is_usable(&self.direct).await } else { Ok(()) }
+    }
+
     /// Begins a transaction on a connection of its own, which is closed after it. What it does takes as long as it takes.
     pub(crate) async fn begin_directly(
         &self,
@@ -352,6 +348,17 @@ fn pool_options(options: &PostgresOptions) -> PoolOptions<sqlx::Postgres> {
 /// Without a parameter at its start that poolers refuse: how many digits of a float are shown, of which there are none.
 fn without_floats(options: &PgConnectOptions) -> PgConnectOptions {
     options.clone().extra_float_digits(None)
+}
+
+/// Makes sure that a server can be reached, is a primary, and new enough. Not through a pool: that tries again until its time is
+/// up, and then knows of no cause but that.
+async fn is_usable(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let looked = within(ACQUIRE_WAIT, look_at(options)).await;
+    let (version, is_standby) = looked.map_err(|cause| OpenError::new(options, cause))?;
+    if version < OLDEST_VERSION {
+        return Err(OpenError::too_old(options, version));
+    }
+    if is_standby { Err(OpenError::standby(options)) } else { Ok(()) }
 }
 
 /// The version of the server, and whether it only follows another.

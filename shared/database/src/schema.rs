@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, Database, PgConnection, SqliteConnection, Transaction}
 use tokio::time::timeout;
 
 use crate::error::silence;
+use crate::postgres::OpenError;
 use crate::{Postgres, Sqlite};
 
 mod books;
@@ -72,6 +73,9 @@ pub enum SchemaError {
     /// A migration failed. Nothing was changed.
     #[error("the database schema cannot be migrated: {0}")]
     Migration(MigrateError),
+    /// The server cannot be reached past the pooler, by which nobody can look at a schema.
+    #[error("past the pooler, {0}")]
+    PastThePooler(#[from] OpenError),
     /// The database itself failed.
     #[error("the database schema cannot be read or written: {0}")]
     Storage(sqlx::Error),
@@ -101,12 +105,12 @@ pub trait Schema {
     /// Begins a transaction that makes every other one of these wait until it is over.
     fn begin_migration(
         &self,
-    ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, SchemaError>> + Send;
 
     /// Begins a transaction that only reads.
     fn begin_inspection(
         &self,
-    ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Transaction<'static, Self::Engine>, SchemaError>> + Send;
 }
 
 /// What a connection can tell of its schema, and do for its books.
@@ -222,12 +226,12 @@ fn known(migrator: &Migrator) -> Vec<&Migration> {
 impl Schema for Sqlite {
     type Engine = sqlx::Sqlite;
 
-    async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
-        self.write().await
+    async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Sqlite>, SchemaError> {
+        Ok(self.write().await?)
     }
 
-    async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
-        self.reader().begin().await
+    async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Sqlite>, SchemaError> {
+        Ok(self.reader().begin().await?)
     }
 }
 
@@ -253,7 +257,8 @@ impl Schema for Postgres {
     type Engine = sqlx::Postgres;
 
     /// The lock is one for each schema of a database: two services may share the database.
-    async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+    async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Postgres>, SchemaError> {
+        self.look_past_the_pooler().await?;
         let mut transaction = self.begin_directly().await?;
         sqlx::query(
             "select pg_advisory_xact_lock(hashtextextended('schema migrations of ' || current_schema(), 0))",
@@ -265,8 +270,9 @@ impl Schema for Postgres {
         Ok(transaction)
     }
 
-    async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Postgres>, sqlx::Error> {
-        self.begin_inspection().await
+    async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Postgres>, SchemaError> {
+        self.look_past_the_pooler().await?;
+        Ok(self.begin_inspection().await?)
     }
 }
 

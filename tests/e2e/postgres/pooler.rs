@@ -2,13 +2,15 @@
 //!
 //! The whole suite runs behind one when it is asked to: `tests/run pooler`.
 
+use std::fs;
 use std::time::Instant;
 
 use api::users::ListUsersRequest;
-use e2e::{Cluster, Pair, Pooler, Service, Settings, eventually, sql};
+use e2e::{Cluster, Engine, Pair, Pooler, Processes, Service, Settings, eventually, sql};
 use futures::future::join_all;
 
 use super::life::{Cast, live};
+use crate::crashes::BINARIES;
 
 const CONNECTIONS: u32 = 2;
 const REPLICAS: usize = 2;
@@ -35,6 +37,25 @@ async fn many_callers_at_once_get_every_call_answered_over_two_connections() {
              where datname = current_database() and state like 'idle in transaction%' \
              and now() - state_change > interval '1 second'";
         assert_eq!(sql(&database, idle_in_transaction).await, "0", "{service:?}");
+    }
+}
+
+/// Nobody listens there.
+const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing";
+
+#[tokio::test]
+async fn migrations_go_past_the_pooler_to_where_the_server_is_said_to_be_in_the_settings_or_in_a_file() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), format!("{NOWHERE}\n")).expect("written");
+    let path = file.path().display().to_string();
+    for (key, value) in [("DATABASE__DIRECT_URL", NOWHERE), ("DATABASE__DIRECT_URL_FILE", &path)] {
+        let settings = Settings::on(Engine::Postgres).auth(key, value).users(key, value);
+        let pair = Processes::prepared(BINARIES, settings).await;
+        for service in [Service::Auth, Service::Users] {
+            let output = pair.command_output(service, &["migrate"]).await;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && said.contains("127.0.0.1:1"), "{service:?}, {key}: {said}");
+        }
     }
 }
 

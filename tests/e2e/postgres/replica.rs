@@ -10,7 +10,9 @@ use api::users::{
     ListUsersRequest, ReactivateUserRequest, RevokeAdminRequest, SetUserPasswordRequest, User, UserRole,
     UserState,
 };
-use e2e::{Cluster, Engine, PASSWORD, Pair, Processes, Service, Settings, by_id, by_name, eventually, sql};
+use e2e::{
+    Cluster, Engine, PASSWORD, Pair, Processes, Service, Settings, by_id, by_name, eventually, same_at, sql,
+};
 
 use crate::crashes::BINARIES;
 
@@ -133,6 +135,24 @@ async fn a_query_without_a_token_may_show_what_was_and_one_with_a_token_shows_it
         .await;
         assert_eq!((now.role(), now.state()), (UserRole::User, UserState::Active));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_replica_is_can_be_said_in_a_file() {
+    let mut this = Replicated::start().await;
+    let url = same_at(&this.replica.url(), &this.app.data().url(Service::Users));
+    let file = this.app.write("replica-url", &format!("{url}\n"));
+    this.app.tell_users("DATABASE__REPLICA_URL", "");
+    this.app.tell_users("DATABASE__REPLICA_URL_FILE", &file);
+    this.app.stop_users().await;
+    this.app.start_users().await;
+    this.pause().await;
+    let newcomer = this.app.signed_up("newcomer").await;
+    for process in 0..REPLICAS {
+        assert!(this.listed(process, "newcomer", &newcomer.consistency_token).await.is_some());
+        assert_eq!(this.listed(process, "newcomer", "").await, None, "it is read from the replica");
+    }
+    this.resume().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

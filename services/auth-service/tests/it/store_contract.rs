@@ -98,6 +98,8 @@ pub(crate) mod on {
             a_session_ends_once_and_only_for_its_user,
             all_sessions_end_but_the_one_that_is_kept,
             the_oldest_sessions_make_room,
+            where_only_one_may_be_the_new_one_is_the_one,
+            what_makes_room_may_be_used_or_ended_at_that_moment,
             a_use_raises_the_expiry_and_never_lowers_it,
             a_use_never_brings_a_session_back,
             sessions_are_listed_newest_first_page_by_page,

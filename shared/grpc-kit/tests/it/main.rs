@@ -4,6 +4,7 @@
 mod aged;
 mod calls;
 mod drain;
+mod life;
 mod limits;
 mod operations;
 mod peer;

@@ -172,7 +172,7 @@ async fn the_operations_listener_answers_and_ends_with_an_idle_peer() {
     drop(idle);
 }
 
-async fn got(address: SocketAddr, path: &str) -> String {
+pub(crate) async fn got(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a server");
     let request = format!("GET {path} HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("a request");

@@ -1,8 +1,11 @@
 //! Sessions.
 
+use std::time::Duration;
+
 use auth_core::domain::Session;
 use auth_core::ports::{Reader as _, Store, Transaction as _};
 use chrono::TimeDelta;
+use tokio::time::sleep;
 
 use super::engines::Engine;
 use super::{add, id, in_tx, lives, open, session_id};
@@ -63,6 +66,42 @@ pub(super) async fn the_oldest_sessions_make_room<S: Store>(engine: &Engine<S>) 
     in_tx!(engine, tx => tx.open_session(&another, 2).await.unwrap());
     for (number, alive) in [(1, false), (2, false), (3, true), (4, true), (5, true), (9, true)] {
         assert_eq!(lives(engine, number).await, alive, "{number}");
+    }
+}
+
+pub(super) async fn where_only_one_may_be_the_new_one_is_the_one<S: Store>(engine: &Engine<S>) {
+    add(engine, 1, "alice").await;
+    open(engine, 1, id(1)).await;
+    let newest = open(engine, 2, id(1)).await;
+    let another = Session { id: session_id(3), ..newest };
+    in_tx!(engine, tx => tx.open_session(&another, 0).await.unwrap());
+    for (number, alive) in [(1, false), (2, false), (3, true)] {
+        assert_eq!(lives(engine, number).await, alive, "{number}");
+    }
+}
+
+/// Neither takes the lock of the account.
+pub(super) async fn what_makes_room_may_be_used_or_ended_at_that_moment<S: Store>(engine: &Engine<S>) {
+    add(engine, 1, "alice").await;
+    for is_ended in [false, true] {
+        let oldest = open(engine, 1, id(1)).await;
+        let another = Session { id: session_id(2), ..oldest.clone() };
+        let mut holder = engine.store.begin().await.unwrap();
+        if is_ended {
+            holder.end_session(id(1), &oldest.id).await.unwrap().expect("it lives");
+        } else {
+            let later = oldest.expire_time + TimeDelta::minutes(5);
+            holder.use_session(&oldest.id, later, later).await.unwrap().expect("it lives");
+        }
+        let opening = async { in_tx!(engine, tx => tx.open_session(&another, 0).await.unwrap()) };
+        let commit = async {
+            // For so long the other one waits for what is held.
+            sleep(Duration::from_millis(50)).await;
+            holder.commit().await.unwrap();
+        };
+        tokio::join!(opening, commit);
+        assert_eq!((lives(engine, 1).await, lives(engine, 2).await), (false, true), "{is_ended}");
+        in_tx!(engine, tx => tx.end_sessions(id(1), None).await.unwrap());
     }
 }
 

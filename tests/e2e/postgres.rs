@@ -17,6 +17,7 @@ mod replica;
 mod restore;
 mod roles;
 mod rolling;
+mod settings;
 mod silence;
 mod stops;
 mod stuck;

@@ -1,5 +1,7 @@
 //! What settings do that no other test is about.
 
+use std::time::{Duration, Instant};
+
 use api::auth::GetCurrentSessionRequest;
 use api::identity::{CheckCredentialRequest, GetAccountRequest, RevokeSessionsRequest};
 use api::users::GetCurrentUserRequest;
@@ -7,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use e2e::{Caller, Engine, Pair, Processes, Service, Settings, by_id};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::crashes::BINARIES;
 
@@ -105,6 +108,25 @@ async fn where_auth_service_is_can_be_said_in_a_file() {
     app.tell_users("IDENTITY_PROVIDER__URL_FILE", &file);
     restart(&mut app).await;
     is_let_in(&app.user).await;
+}
+
+/// Nobody answers there.
+#[tokio::test]
+async fn auth_service_is_waited_for_as_long_as_the_setting_says() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let mut waits = Vec::new();
+    for timeout in ["200ms", "3s"] {
+        let settings = Settings::on(Engine::Sqlite)
+            .users("IDENTITY_PROVIDER__URL", &url)
+            .users("IDENTITY_PROVIDER__TIMEOUT", timeout);
+        let pair = Processes::start_with(BINARIES, settings).await;
+        let began = Instant::now();
+        let caller = pair.anonymous.bearer("a.token");
+        caller.refused("IDENTITY_PROVIDER_UNAVAILABLE", GetCurrentUserRequest::default()).await;
+        waits.push(began.elapsed());
+    }
+    assert!(waits[1] >= Duration::from_secs(3) && waits[0] < waits[1], "{waits:?}");
 }
 
 /// What is written to is no terminal here.

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Speaks to the real all-in-one as any client in another language would.
 
-The stubs are generated from proto/ by grpcio-tools, errors are decoded by grpcio-status, tokens are checked with the
-published key and nothing else: no code of this repository but the contract. Run by `tests/run python`.
+The stubs are generated from proto/ by grpcio-tools, errors are decoded by grpcio-status (contract.py), tokens are checked
+with the published key and nothing else: no code of this repository but the contract. Run by `tests/run python`.
 """
 
 import argparse
 import base64
 import json
-import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.request
 import uuid
@@ -19,27 +19,16 @@ from pathlib import Path
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf import descriptor_pb2
-from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
-from grpc_status import rpc_status
 
 import suite
+from contract import Refusal, auth, identity, users
 from tandem_process import Tandem
 
-PROTO = Path(__file__).resolve().parents[2] / "proto"
 PASSWORD = "a long walk by the sea"
 
 tandem: Tandem
-auth = users = identity = None
-
-
-def generate_stubs(folder):
-    """Compiles the contract to Python, as the README tells its readers to."""
-    outputs = [f"--python_out={folder}", f"--grpc_python_out={folder}"]
-    files = sorted(PROTO.rglob("*.proto"))
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO}", *outputs, *files], check=True)
-    sys.path.insert(0, folder)
 
 
 def name():
@@ -49,28 +38,6 @@ def name():
 
 def bearer(token):
     return (("authorization", f"Bearer {token}"),)
-
-
-class Refusal:
-    """What a failed call says, decoded."""
-
-    def __init__(self, error):
-        self.code = error.code()
-        self.text = error.details()
-        self.trailing = dict(error.trailing_metadata())
-        self.details = {}
-        for packed in rpc_status.from_call(error).details:
-            message = getattr(error_details_pb2, packed.type_url.rpartition(".")[2])()
-            assert packed.Unpack(message)
-            self.details[packed.type_url.rpartition(".")[2]] = message
-
-    @property
-    def reason(self):
-        return self.details["ErrorInfo"].reason
-
-    @property
-    def domain(self):
-        return self.details["ErrorInfo"].domain
 
 
 class Caller(unittest.TestCase):
@@ -141,6 +108,28 @@ class Errors(Caller):
         self.assertEqual(one.reason, "ERROR_REASON_INVALID_CREDENTIALS")
         self.assertEqual((one.code, one.text, one.reason), (other.code, other.text, other.reason))
         self.assertEqual(one.details.keys(), other.details.keys())
+
+    def test_whoever_guesses_is_told_how_long_to_wait_and_let_in_after_that(self):
+        username = name()
+        self.sign_up(username)
+        wrong = auth.LogInRequest(username=username, password="not the password at all")
+        for _ in range(5):
+            self.assertEqual(self.refused(self.auth.LogIn, wrong).reason, "ERROR_REASON_INVALID_CREDENTIALS")
+        # Each delay is twice the one before. Whoever is so slow that one has passed meets the next.
+        for longest in (1, 2, 4, 8):
+            refusal = self.refused(self.auth.LogIn, wrong)
+            if refusal.reason != "ERROR_REASON_INVALID_CREDENTIALS":
+                break
+        self.assertEqual(refusal.code, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertEqual((refusal.domain, refusal.reason), ("auth.tandem", "ERROR_REASON_RATE_LIMITED"))
+        self.assertEqual(refusal.details["RequestInfo"].request_id, refusal.trailing["x-request-id"])
+        delay = refusal.details["RetryInfo"].retry_delay.ToTimedelta().total_seconds()
+        self.assertGreater(delay, 0)
+        self.assertLessEqual(delay, longest)
+
+        right = auth.LogInRequest(username=username, password=PASSWORD)
+        time.sleep(delay)
+        self.assertTrue(self.auth.LogIn(right, timeout=10).access_token)
 
     def test_a_role_that_is_too_low_says_which_is_needed(self):
         metadata = bearer(self.log_in().access_token)
@@ -285,30 +274,6 @@ def decoded(part):
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-class Merged:
-    """A service's stub and its messages under one name."""
-
-    def __init__(self, *modules):
-        self.modules = modules
-
-    def __getattr__(self, wanted):
-        for module in self.modules:
-            if hasattr(module, wanted):
-                return getattr(module, wanted)
-        raise AttributeError(wanted)
-
-
-def load_stubs():
-    global auth, users, identity
-    from tandem.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
-    from tandem.identity.v1 import identity_provider_service_pb2, identity_provider_service_pb2_grpc
-    from tandem.users.v1 import user_pb2, users_service_pb2, users_service_pb2_grpc
-
-    auth = Merged(auth_service_pb2, auth_service_pb2_grpc)
-    users = Merged(users_service_pb2, users_service_pb2_grpc, user_pb2)
-    identity = Merged(identity_provider_service_pb2, identity_provider_service_pb2_grpc)
-
-
 def main():
     global tandem
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -317,11 +282,8 @@ def main():
 
     # Almost the whole life of a token counts as its last part, so that renewal needs no waiting.
     soon = {"AUTH__SESSION__REFRESH_THRESHOLD_RATIO": "0.999999"}
-    with tempfile.TemporaryDirectory() as stubs, tempfile.TemporaryDirectory() as folder:
-        generate_stubs(stubs)
-        load_stubs()
-        with Tandem(arguments.tandem, Path(folder) / "data", soon) as tandem:
-            return suite.run()
+    with tempfile.TemporaryDirectory() as folder, Tandem(arguments.tandem, Path(folder) / "data", soon) as tandem:
+        return suite.run()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 """What the listeners allow, and how they end, as clients see it that no one here wrote: limits_test.py --tandem PATH"""
 
 import argparse
+import base64
 import contextlib
+import re
 import socket
 import subprocess
 import sys
@@ -12,21 +14,54 @@ import unittest
 from pathlib import Path
 
 import grpc
+from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import suite
+from certificates import Authority
+from contract import Refusal, auth, details_of, identity
+from discretion import framed
+from suite import eventually
 from tandem_process import Tandem
 
 BINARY: Path
 SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+LOG_IN = "/tandem.auth.v1.AuthService/LogIn"
 CURRENT_SESSION = "/tandem.auth.v1.AuthService/GetCurrentSession"
+CURRENT_USER = "/tandem.users.v1.UsersService/GetCurrentUser"
 WATCH_ACCOUNTS = "/tandem.identity.v1.IdentityProviderService/WatchAccounts"
 SECONDS = 10
+PASSWORD = "a long walk by the sea"
 
 
 def raw(channel, path):
     """A unary call whose messages are bytes."""
     return channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
+
+
+def bearer(token):
+    return (("authorization", f"Bearer {token}"),)
+
+
+def curl(*arguments, message=None):
+    """What it did, and what there is in the head, the body and the trailers of the answer."""
+    command = ("curl", "--silent", "--show-error", "--dump-header", "-", "--max-time", str(SECONDS))
+    said = subprocess.run([*command, *arguments], input=message, capture_output=True)
+    said.stdout, said.stderr = said.stdout.decode(errors="replace"), said.stderr.decode(errors="replace")
+    return said
+
+
+def call_by_curl(address, path, message, *more):
+    head = ("--header", "content-type: application/grpc", "--header", "te: trailers", "--data-binary", "@-")
+    return curl(*head, *more, f"http://{address}{path}", message=framed(path, message))
+
+
+def log_in(channel):
+    """A token of somebody new."""
+    stub = auth.AuthServiceStub(channel)
+    stub.SignUp(auth.SignUpRequest(username="somebody", password=PASSWORD), timeout=SECONDS)
+    return stub.LogIn(auth.LogInRequest(username="somebody", password=PASSWORD), timeout=SECONDS).access_token
 
 
 class Limits(unittest.TestCase):
@@ -94,19 +129,128 @@ class Limits(unittest.TestCase):
             self.assertEqual(self.code_of(call, b""), grpc.StatusCode.UNAUTHENTICATED)
 
     def test_curl_is_answered_over_http2_and_closed_over_anything_else(self):
-        url = f"http://{self.tandem.auth}{CURRENT_SESSION}"
-        head = ("-H", "content-type: application/grpc", "-H", "te: trailers")
-        curl = ("curl", "--silent", "--show-error", "--dump-header", "-", "--max-time", str(SECONDS), *head)
-        body = Path(self.folder.name) / "body"
-        body.write_bytes(bytes(5))
-        said = subprocess.run(
-            [*curl, "--http2-prior-knowledge", "--data-binary", f"@{body}", url], capture_output=True, text=True
-        )
+        said = call_by_curl(self.tandem.auth, CURRENT_SESSION, b"", "--http2-prior-knowledge")
         self.assertIn("HTTP/2 200", said.stdout, said)
         self.assertIn("grpc-status: 16", said.stdout, said)
-        said = subprocess.run([*curl, "--http1.1", "--data-binary", f"@{body}", url], capture_output=True, text=True)
+        said = call_by_curl(self.tandem.auth, CURRENT_SESSION, b"", "--http1.1")
         self.assertNotEqual(said.returncode, 0, said)
         self.assertEqual(said.stdout, "")
+
+    def test_the_server_ends_a_call_whose_deadline_passes(self):
+        """curl waits for longer: it knows of no deadline."""
+        message = auth.LogInRequest(username="nobody", password=PASSWORD).SerializeToString()
+        # A hash takes many times as long as this: a millisecond.
+        deadline = ("--http2-prior-knowledge", "--header", "grpc-timeout: 1m")
+        said = call_by_curl(self.tandem.auth, LOG_IN, message, *deadline)
+        self.assertIn("HTTP/2 200", said.stdout, said)
+        self.assertRegex(said.stdout, r"(?m)^grpc-status: 4\r?$", said)
+        details = re.search(r"(?m)^grpc-status-details-bin: ([\w+/]+)", said.stdout)[1]
+        status = status_pb2.Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
+        self.assertEqual(details_of(status)["ErrorInfo"].reason, "ERROR_REASON_DEADLINE_EXCEEDED")
+
+
+class Tls(unittest.TestCase):
+    """Everything over TLS, between the two services as well; workloads may be known by their certificates."""
+
+    USERS = "spiffe://tandem.test/ns/tandem/sa/users-service"
+    SHOP = "orders.shop.test"
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.authority = Authority(Path(folder.name), "authority")
+        cls.stranger = Authority(Path(folder.name), "stranger")
+        certificate, key = cls.authority.issue("server", "IP:127.0.0.1")
+        its_certificate, its_key = cls.authority.issue("users-service", f"URI:{cls.USERS}")
+        # users-service has to be told where the other one is before there is anybody to ask.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            internal = f"127.0.0.1:{free.getsockname()[1]}"
+        settings = {
+            "AUTH__SERVER__TLS_CERT_FILE": certificate,
+            "AUTH__SERVER__TLS_KEY_FILE": key,
+            "AUTH__SERVER__INTERNAL_LISTEN": internal,
+            "AUTH__SERVER__INTERNAL_TLS_CERT_FILE": certificate,
+            "AUTH__SERVER__INTERNAL_TLS_KEY_FILE": key,
+            "AUTH__SERVER__INTERNAL_CLIENT_CA_FILE": cls.authority.file,
+            "AUTH__WORKLOAD__CLIENTS__0__NAME": "users-service",
+            "AUTH__WORKLOAD__CLIENTS__0__SAN": cls.USERS,
+            "AUTH__WORKLOAD__CLIENTS__0__ALLOW": "full",
+            "AUTH__WORKLOAD__CLIENTS__1__NAME": "shop",
+            "AUTH__WORKLOAD__CLIENTS__1__SAN": cls.SHOP,
+            "AUTH__WORKLOAD__CLIENTS__1__ALLOW": "verify",
+            "USERS__SERVER__TLS_CERT_FILE": certificate,
+            "USERS__SERVER__TLS_KEY_FILE": key,
+            "USERS__IDENTITY_PROVIDER__URL": f"https://{internal}",
+            "USERS__IDENTITY_PROVIDER__CA_FILE": cls.authority.file,
+            "USERS__IDENTITY_PROVIDER__CLIENT_CERT_FILE": its_certificate,
+            "USERS__IDENTITY_PROVIDER__CLIENT_KEY_FILE": its_key,
+        }
+        settings = {name: str(value) for name, value in settings.items()}
+        cls.tandem = Tandem(BINARY, Path(folder.name) / "data", settings).__enter__()
+        cls.addClassCleanup(cls.tandem.__exit__)
+
+    def channel(self, address, trusted, shown=None):
+        """`shown` are the files of a certificate."""
+        certificate, key = (file.read_bytes() for file in shown) if shown else (None, None)
+        credentials = grpc.ssl_channel_credentials(trusted.file.read_bytes(), key, certificate)
+        return self.closed_at_the_end(grpc.secure_channel(address, credentials))
+
+    def closed_at_the_end(self, channel):
+        self.addCleanup(channel.close)
+        return channel
+
+    def refused(self, call, *arguments, **named):
+        with self.assertRaises(grpc.RpcError) as caught:
+            call(*arguments, timeout=SECONDS, **named)
+        return Refusal(caught.exception)
+
+    def assert_nobody_answered(self, refusal):
+        """The client has made this up: errors of ours carry details."""
+        self.assertEqual((refusal.code, refusal.details), (grpc.StatusCode.UNAVAILABLE, {}), refusal.text)
+
+    def test_whoever_trusts_the_authority_is_answered_and_nobody_else(self):
+        token = log_in(self.channel(self.tandem.auth, self.authority))
+        for address, path in ((self.tandem.auth, CURRENT_SESSION), (self.tandem.users, CURRENT_USER)):
+            with self.subTest(path):
+                call = raw(self.channel(address, self.authority), path)
+                self.assertTrue(call(b"", metadata=bearer(token), timeout=SECONDS))
+                plaintext = self.closed_at_the_end(grpc.insecure_channel(address))
+                for channel in (self.channel(address, self.stranger), plaintext):
+                    self.assert_nobody_answered(self.refused(raw(channel, path), b"", metadata=bearer(token)))
+
+    def test_a_workload_is_what_its_certificate_says(self):
+        check = identity.CheckCredentialRequest(username="somebody", password=PASSWORD)
+        authenticate = identity.AuthenticateRequest(access_token="nobodys")
+
+        def port(shown=None, trusted=self.authority):
+            return identity.IdentityProviderServiceStub(self.channel(self.tandem.identity, trusted, shown))
+
+        full = port(self.authority.issue("full", f"URI:{self.USERS}"))
+        self.assertFalse(full.CheckCredential(check, timeout=SECONDS).violations)
+
+        shop = port(self.authority.issue("shop", f"DNS:{self.SHOP}"))
+        answer = shop.Authenticate(authenticate, timeout=SECONDS)
+        self.assertEqual(answer.denied.reason, identity.DENIAL_REASON_MALFORMED)
+        refusal = self.refused(shop.CheckCredential, check)
+        self.assertEqual(refusal.code, grpc.StatusCode.PERMISSION_DENIED)
+        self.assertEqual(refusal.reason, "ERROR_REASON_WORKLOAD_NOT_ALLOWED")
+
+        # The common name stands for nothing, and so does a part of a name.
+        another = self.authority.issue("another", "DNS:shop.test", common_name=self.SHOP)
+        for nobody in (port(), port(another)):
+            for call, request in ((nobody.Authenticate, authenticate), (nobody.CheckCredential, check)):
+                refusal = self.refused(call, request)
+                self.assertEqual(refusal.code, grpc.StatusCode.UNAUTHENTICATED)
+                self.assertEqual(refusal.reason, "ERROR_REASON_WORKLOAD_UNAUTHENTICATED")
+        # A token is as good.
+        port().CheckCredential(check, metadata=bearer(self.tandem.workload_token()), timeout=SECONDS)
+
+        # By the word of somebody whom the service does not know, and for a client that does not know the service.
+        forged = port(self.stranger.issue("forged", f"URI:{self.USERS}"))
+        self.assert_nobody_answered(self.refused(forged.CheckCredential, check))
+        distrustful = port(self.authority.issue("distrustful", f"URI:{self.USERS}"), self.stranger)
+        self.assert_nobody_answered(self.refused(distrustful.CheckCredential, check))
 
 
 class End(unittest.TestCase):
@@ -116,12 +260,12 @@ class End(unittest.TestCase):
             running = end.enter_context(Tandem(BINARY, data))
             host, port = running.auth.split(":")
             silent = socket.create_connection((host, int(port)))
-            auth, identity = grpc.insecure_channel(running.auth), grpc.insecure_channel(running.identity)
-            health = health_pb2_grpc.HealthStub(auth).Watch(health_pb2.HealthCheckRequest())
+            public, internal = grpc.insecure_channel(running.auth), grpc.insecure_channel(running.identity)
+            health = health_pb2_grpc.HealthStub(public).Watch(health_pb2.HealthCheckRequest())
             # It listens a moment before it has asked its databases.
             self.assertIn(SERVING, (answer.status for answer in health))
-            ours = (("authorization", f"Bearer {(data / 'workload-token').read_text().split()[0]}"),)
-            feed = identity.unary_stream(WATCH_ACCOUNTS, request_serializer=bytes, response_deserializer=bytes)
+            ours = bearer(running.workload_token())
+            feed = internal.unary_stream(WATCH_ACCOUNTS, request_serializer=bytes, response_deserializer=bytes)
             feed = feed(b"", metadata=ours)
             next(feed)
             asked = time.monotonic()
@@ -133,11 +277,67 @@ class End(unittest.TestCase):
                     for _ in stream:
                         pass
                 self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
-            for open_one in (auth, identity, silent):
+            for open_one in (public, internal, silent):
                 open_one.close()
             # Nobody had a call that took long.
             self.assertLess(took, 20 + 1)
             print(f"ended after {took:.1f} s")
+
+    def probed(self, operations, path):
+        """The status."""
+        said = curl("--output", "/dev/null", f"http://{operations}{path}")
+        return said.stdout.split()[1]
+
+    def statuses(self, listeners):
+        """What each listener says of itself and of what it serves, to somebody who has just come."""
+        found = set()
+        for address, service in listeners:
+            with grpc.insecure_channel(address) as channel:
+                for asked in ("", service):
+                    request = health_pb2.HealthCheckRequest(service=asked)
+                    found.add(health_pb2_grpc.HealthStub(channel).Check(request, timeout=SECONDS).status)
+        return found
+
+    def test_probers_hear_of_the_end_before_it_and_calls_are_answered_meanwhile(self):
+        # Long enough to look, whatever else the machine does.
+        lame = {"AUTH__SERVER__LAME_DUCK": "6s", "USERS__SERVER__LAME_DUCK": "6s"}
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
+            running = end.enter_context(Tandem(BINARY, Path(folder) / "data", lame))
+            public = end.enter_context(grpc.insecure_channel(running.auth))
+            others = end.enter_context(grpc.insecure_channel(running.users))
+            of_users = ((running.users, "tandem.users.v1.UsersService"),)
+            of_auth = (
+                (running.auth, "tandem.auth.v1.AuthService"),
+                (running.identity, "tandem.identity.v1.IdentityProviderService"),
+            )
+            token = log_in(public)
+
+            # In the order in which they end: the last calls of users-service need the other one.
+            both = (
+                (of_users, running.users_ops, others, CURRENT_USER),
+                (of_auth, running.auth_ops, public, CURRENT_SESSION),
+            )
+            watches = []
+            for listeners, operations, channel, _ in both:
+                # It listens a moment before it has asked its database.
+                eventually("a start", lambda: self.statuses(listeners) == {SERVING})
+                self.assertEqual(self.probed(operations, "/readyz"), "200")
+                self.assertEqual(self.probed(operations, "/livez"), "200")
+                watches.append(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()))
+                self.assertEqual(next(watches[-1]).status, SERVING)
+            running.ask_to_end()
+            for listeners, operations, channel, path in both:
+                eventually("the end to begin", lambda: self.statuses(listeners) == {NOT_SERVING})
+                self.assertEqual(self.probed(operations, "/readyz"), "503")
+                self.assertEqual(self.probed(operations, "/livez"), "200")
+                self.assertTrue(raw(channel, path)(b"", metadata=bearer(token), timeout=SECONDS))
+                self.assertEqual(self.statuses(listeners), {NOT_SERVING})
+            for watch in watches:
+                self.assertEqual(next(watch).status, NOT_SERVING)
+                with self.assertRaises(grpc.RpcError) as caught:
+                    next(watch)
+                self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
+            self.assertEqual(running.process.wait(SECONDS), 0)
 
 
 def main():

@@ -3,19 +3,17 @@
 
     load_test.py --tandem PATH --h2load PATH
 
-h2load (of nghttp2) counts what HTTP/2 says: statuses and streams. What gRPC says is counted by the service, in its metrics
-and in its log. Run by `tests/run python`.
+h2load (of nghttp2) counts what HTTP/2 says: statuses and streams. What gRPC says is counted by the service, in its
+metrics and in its log. Run by `tests/run python`.
 """
 
 import argparse
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 import urllib.request
 from collections import Counter
@@ -24,6 +22,8 @@ from pathlib import Path
 import grpc
 
 import suite
+from discretion import framed
+from suite import PATIENCE, eventually
 from tandem_process import Tandem
 
 BINARY: Path
@@ -35,8 +35,6 @@ CURRENT_USER = "/tandem.users.v1.UsersService/GetCurrentUser"
 WATCH_HEALTH = "/grpc.health.v1.Health/Watch"
 # What one connection may have at a time.
 MOST_STREAMS = 200
-# Nothing here takes so long by far, and a run that hangs does.
-PATIENCE = 60
 
 
 def text_field(number, text):
@@ -44,16 +42,6 @@ def text_field(number, text):
     text = text.encode()
     length = bytes([len(text)]) if len(text) < 128 else bytes([len(text) & 0x7F | 0x80, len(text) >> 7])
     return bytes([number << 3 | 2]) + length + text
-
-
-def eventually(what, look):
-    """Looks until there is something to see, and returns it."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if seen := look():
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
 
 
 class Load:
@@ -88,7 +76,7 @@ class Loaded(unittest.TestCase):
     def h2load(self, address, path, message=b"", bearer=None, **options):
         """Starts it: requests=…, clients=…, streams=… of each client at a time."""
         body = self.folder / "body"
-        body.write_bytes(b"\0" + struct.pack(">I", len(message)) + message)
+        body.write_bytes(framed(path, message, bearer or ""))
         head = ["content-type: application/grpc", "te: trailers", "grpc-timeout: 30S"]
         if bearer:
             head.append(f"authorization: Bearer {bearer}")
@@ -125,9 +113,6 @@ class Loaded(unittest.TestCase):
                 answer = call(message, timeout=PATIENCE)
         return re.search(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+", answer)[0].decode()
 
-    def workload(self):
-        return (self.data / "workload-token").read_text().split()[0]
-
     def counted(self, tandem, family, path, code=None):
         """What the metrics say of a method."""
         service, method = path[1:].split("/")
@@ -144,7 +129,7 @@ class Calls(Loaded):
         with self.started() as tandem:
             token = self.log_in(tandem)
             for address, path, message, bearer in (
-                (tandem.identity, AUTHENTICATE, text_field(1, token), self.workload()),
+                (tandem.identity, AUTHENTICATE, text_field(1, token), tandem.workload_token()),
                 (tandem.auth, CURRENT_SESSION, b"", token),
                 (tandem.users, CURRENT_USER, b"", token),
             ):
@@ -186,7 +171,7 @@ class End(Loaded):
         requests = 200_000
         with self.started() as tandem:
             loading = self.h2load(
-                *(tandem.identity, AUTHENTICATE, text_field(1, self.log_in(tandem)), self.workload()),
+                *(tandem.identity, AUTHENTICATE, text_field(1, self.log_in(tandem)), tandem.workload_token()),
                 **{"requests": requests, "clients": 10, "streams": 40},
             )
             handled = lambda: self.counted(tandem, "grpc_server_handled_total", AUTHENTICATE, "OK")

@@ -1,56 +1,39 @@
 """How the real all-in-one starts, and when it refuses to: start_test.py --tandem PATH"""
 
 import argparse
-import os
-import re
+import base64
+import json
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import unittest
+import uuid
 from pathlib import Path
 
 import grpc
+
+import discretion
 import suite
-from tandem_process import FREE_PORTS, OURS, Tandem
+import tandem_process
+from contract import auth, users
+from tandem_process import Tandem
 
 BINARY: Path
 GIVEN = "a password that was given"
 
 
-def refusal(data, settings=None):
-    """What it says when it does not start."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    ended = subprocess.run(
-        [BINARY, "--data-dir", data],
-        env=environment | FREE_PORTS | (settings or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert ended.returncode == 1, ended
-    assert "panicked" not in ended.stderr, ended.stderr
-    return ended.stderr
-
-
-def generated_password(started):
-    found = re.search(r"^  password +(\S+)$", "".join(started.welcome), re.MULTILINE)
-    return found and found[1]
+def bearer(token):
+    return (("authorization", f"Bearer {token}"),)
 
 
 def log_in(started, password):
-    """Whether the super admin's password is this one. The body is written by hand: two short text fields."""
-    fields = ((1, "superadmin"), (2, password))
-    body = b"".join(bytes([number << 3 | 2, len(text)]) + text.encode() for number, text in fields)
+    """Whether the super admin's password is this one."""
     with grpc.insecure_channel(started.auth) as channel:
-        call = channel.unary_unary(
-            "/tandem.auth.v1.AuthService/LogIn", request_serializer=bytes, response_deserializer=bytes
-        )
         try:
-            call(body, timeout=10)
+            request = auth.LogInRequest(username="superadmin", password=password)
+            auth.AuthServiceStub(channel).LogIn(request, timeout=10)
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.UNAUTHENTICATED, error
             return False
@@ -66,13 +49,16 @@ class Start(unittest.TestCase):
     def started(self, settings=None):
         return Tandem(BINARY, self.data, settings)
 
+    def refusal(self, settings=None):
+        return tandem_process.refusal(BINARY, self.data, settings)
+
     def test_the_generated_password_is_printed_once_and_never_logged(self):
         with self.started() as first:
-            password = generated_password(first)
+            password = first.generated_password
             self.assertTrue(log_in(first, password))
         self.assertNotIn(password, "".join(first.log))
         with self.started() as second:
-            self.assertIsNone(generated_password(second))
+            self.assertIsNone(second.generated_password)
             self.assertTrue(log_in(second, password))
         self.assertNotIn(password, "".join(second.welcome + second.log))
 
@@ -82,19 +68,19 @@ class Start(unittest.TestCase):
         self.assertNotIn(GIVEN, "".join(given.welcome + given.log))
 
     def test_a_given_password_that_breaks_the_rules_is_explained(self):
-        said = refusal(self.data, {"TANDEM_SUPER_ADMIN_PASSWORD": "too short"})
+        said = self.refusal({"TANDEM_SUPER_ADMIN_PASSWORD": "too short"})
         self.assertIn("password must have at least 15 characters", said)
         self.assertNotIn("too short", said)
         with self.started() as after:
-            self.assertTrue(log_in(after, generated_password(after)))
+            self.assertTrue(log_in(after, after.generated_password))
 
     def test_a_first_run_that_was_killed_goes_on(self):
         with self.started() as first:
-            password = generated_password(first)
+            password = first.generated_password
         # What a kill before the end of the first run leaves: everything but the mark of its end.
         (self.data / "initialized").unlink()
         with self.started() as second:
-            self.assertTrue(log_in(second, generated_password(second)))
+            self.assertTrue(log_in(second, second.generated_password))
             self.assertFalse(log_in(second, password))
 
     def test_what_is_missing_empty_or_corrupt_is_named(self):
@@ -112,7 +98,7 @@ class Start(unittest.TestCase):
                 if name == "workload-token" and (self.data / name).exists() and (self.data / name).stat().st_size:
                     continue  # a long line of text is a token
                 with self.subTest(name):
-                    self.assertIn(name, refusal(self.data))
+                    self.assertIn(name, self.refusal())
         shutil.rmtree(self.data)
         shutil.copytree(whole, self.data)
         with self.started():
@@ -121,15 +107,15 @@ class Start(unittest.TestCase):
     def test_a_port_in_use_is_named_with_its_setting(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            said = refusal(self.data, {"USERS__SERVER__LISTEN": address})
+            said = self.refusal({"USERS__SERVER__LISTEN": address})
         self.assertIn(f"users-service: server.listen = {address} cannot be listened on", said)
 
     def test_a_second_one_on_the_same_data_is_refused(self):
         with self.started():
-            self.assertIn("in use by another tandem", refusal(self.data))
+            self.assertIn("in use by another tandem", self.refusal())
 
     def test_the_settings_of_both_are_checked_at_once(self):
-        said = refusal(self.data, {"AUTH__SERVER__FOO": "1", "USERS__DATABASE__REPLICA_URL": "postgres://h/d"})
+        said = self.refusal({"AUTH__SERVER__FOO": "1", "USERS__DATABASE__REPLICA_URL": "postgres://h/d"})
         self.assertIn("AUTH__SERVER__FOO", said)
         self.assertIn("USERS__DATABASE__REPLICA_URL", said)
 
@@ -151,26 +137,138 @@ class Start(unittest.TestCase):
         return running.log
 
     def log_on_a_terminal(self, settings):
-        ours, its = os.openpty()
-        try:
-            with Tandem(BINARY, self.data, settings, log_to=its):
-                pass
-            # What waits to be read; the terminal has room for more than a start and an end say.
-            os.set_blocking(ours, False)
-            return os.read(ours, 64 * 1024).decode().splitlines()
-        finally:
-            os.close(its)
-            os.close(ours)
+        with Tandem(BINARY, self.data, settings, on_a_terminal=True) as running:
+            pass
+        return running.log
 
     def test_what_was_acknowledged_survives_a_kill(self):
         killed = self.started()
         with self.assertRaises(RuntimeError):
             with killed:
-                password = generated_password(killed)
+                password = killed.generated_password
                 self.assertTrue(log_in(killed, password))
                 killed.process.send_signal(signal.SIGKILL)
         with self.started() as again:
             self.assertTrue(log_in(again, password))
+
+
+class Discretion(unittest.TestCase):
+    """What every other test here stands on: secrets are remembered by themselves, and found where they are said."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.data = Path(folder.name) / "data"
+
+    def hatched(self):
+        """A secret that nothing else looks like."""
+        return "kQ7" + uuid.uuid4().hex
+
+    def said(self, secrets, *log, is_json=True):
+        """Whether a process with this log would have failed."""
+        try:
+            tandem_process.check([line + "\n" for line in log], is_json, secrets)
+        except AssertionError:
+            return True
+        return False
+
+    def test_a_secret_is_found_in_whatever_shape_it_is_said(self):
+        secrets = discretion.Secrets()
+        secret = self.hatched() + '"\\'
+        secrets.add("a password", secret)
+        good = '{"message":"call"}'
+        for before in ("", "x", "xy", "xyz"):
+            octets = f"{before}{secret} and more".encode()
+            for shape in (
+                octets.decode(),
+                str(list(octets)),
+                base64.b64encode(octets).decode(),
+                base64.urlsafe_b64encode(octets).decode(),
+            ):
+                with self.subTest(shape):
+                    self.assertTrue(self.said(secrets, good, json.dumps({"password": shape}), good))
+                    self.assertTrue(self.said(secrets, good, shape, is_json=False))
+        self.assertFalse(self.said(secrets, good, json.dumps({"password": secret[1:]}), good))
+
+    def test_tokens_hashes_and_files_are_found_by_their_parts(self):
+        secrets = discretion.Secrets()
+        head, signature, pepper, key = (self.hatched() for _ in range(4))
+        secrets.add_token(f"{head}.claims.{signature}")
+        self.data.mkdir()
+        (self.data / "pepper").write_text(f"p1:{pepper}\n")
+        (self.data / "key.pem").write_text(f"-----BEGIN PRIVATE KEY-----\n{key}\nmore\n-----END PRIVATE KEY-----\n")
+        for name in ("pepper", "key.pem", "none"):
+            secrets.add_file(self.data / name)
+        for said in (f"{head}.claims.{signature}", signature, pepper, key, "$argon2id$v=19"):
+            self.assertTrue(self.said(secrets, json.dumps({"message": said})), said)
+        # Whose token it is is no secret, nor is it what every key begins with.
+        for said in (head, "claims", "-----BEGIN PRIVATE KEY-----"):
+            self.assertFalse(self.said(secrets, json.dumps({"message": said})), said)
+
+    def test_a_line_that_is_no_json_object_is_found(self):
+        good = '{"message":"call"}'
+        for bad in ("thread panicked", '{"message":"cal', '"message"', "[1]", "", good + good):
+            self.assertTrue(self.said(discretion.Secrets(), good, bad, good), bad)
+            self.assertFalse(self.said(discretion.Secrets(), good, bad, good, is_json=False), bad)
+        self.assertFalse(self.said(discretion.Secrets(), good, good))
+
+    def known(self, secret):
+        return secret[: discretion.MOST] in discretion.SECRETS.shapes
+
+    def test_what_goes_through_any_channel_is_remembered(self):
+        old, new, wrong, credential = (self.hatched() for _ in range(4))
+        # Tokens are renewed soon, as if they were old.
+        soon = {"AUTH__SESSION__IDLE_TIMEOUT": "1m", "AUTH__SESSION__REFRESH_THRESHOLD_RATIO": "0.999999"}
+        with Tandem(BINARY, self.data, soon) as running, grpc.insecure_channel(running.auth) as channel:
+            stub = auth.AuthServiceStub(channel)
+            stub.SignUp(auth.SignUpRequest(username="somebody", password=old), timeout=10)
+            with self.assertRaises(grpc.RpcError):
+                stub.LogIn(auth.LogInRequest(username="somebody", password=wrong), timeout=10)
+            # Whatever it is called by, and though its messages are bytes.
+            raw = channel.unary_unary(
+                "/tandem.auth.v1.AuthService/LogIn", request_serializer=bytes, response_deserializer=bytes
+            )
+            answer = raw(auth.LogInRequest(username="somebody", password=old).SerializeToString(), timeout=10)
+            token = auth.LogInResponse.FromString(answer).access_token
+            change = auth.ChangePasswordRequest(current_password=old, new_password=new)
+            changed = stub.ChangePassword.future(change, metadata=bearer(token), timeout=10).result()
+            with self.assertRaises(grpc.RpcError):
+                stub.LogOut(auth.LogOutRequest(), metadata=bearer(credential), timeout=10)
+            renewed = self.renewed(stub, changed.access_token)
+            with grpc.insecure_channel(running.users) as channel:
+                request = users.CreateUserRequest(username="another", password=self.hatched())
+                for presented in (renewed, credential):
+                    with self.assertRaises(grpc.RpcError):
+                        users.UsersServiceStub(channel).CreateUser(request, metadata=bearer(presented), timeout=10)
+            files = ("pepper", "signing-key.pem", "workload-token")
+            lines = [(self.data / file).read_text().strip().splitlines() for file in files]
+            pepper, key, workload = lines[0][0].partition(":")[2], lines[1][1], lines[2][0]
+            secrets = (old, new, wrong, credential, request.password, token, changed.access_token, renewed)
+            secrets += (pepper, key, workload, running.generated_password, token.split(".")[2])
+            for secret in secrets:
+                self.assertTrue(secret)
+                self.assertTrue(self.known(secret), secret)
+        # It has said all that it can: that a token is refused is a detail.
+        self.assertIn("DEBUG", {json.loads(line)["level"] for line in running.log})
+
+    def renewed(self, stub, token):
+        """The token that takes this one's place."""
+        for _ in range(20_000):
+            _, call = stub.GetCurrentSession.with_call(
+                auth.GetCurrentSessionRequest(), metadata=bearer(token), timeout=10
+            )
+            if found := dict(call.initial_metadata()).get("x-session-token"):
+                return found
+        self.fail("the token was never renewed")
+
+    def test_a_process_that_says_a_secret_fails(self):
+        """It logs whatever a caller takes for the id of its call."""
+        secret = self.hatched()
+        with self.assertRaisesRegex(AssertionError, f"the log shows a password as {secret}"):
+            with Tandem(BINARY, self.data) as running, grpc.insecure_channel(running.auth) as channel:
+                request = auth.LogInRequest(username="somebody", password=secret)
+                with self.assertRaises(grpc.RpcError):
+                    auth.AuthServiceStub(channel).LogIn(request, metadata=(("x-request-id", secret),), timeout=10)
 
 
 def main():

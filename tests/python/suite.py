@@ -1,7 +1,21 @@
-"""Runs the tests of the script that is running, and counts them as tests/run reads it."""
+"""What the scripts share: runs the tests of the one that is running, and counts them as tests/run reads it."""
 
 import sys
+import time
 import unittest
+
+# Nothing takes so long by far, and a run that hangs does.
+PATIENCE = 60
+
+
+def eventually(what, look):
+    """Looks until there is something to see, and returns it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if seen := look():
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
 
 
 def run():

@@ -54,6 +54,19 @@ fn remember_token(token: &str) {
     remember("the signature of a token", token.rsplit('.').next().unwrap_or_default());
 }
 
+/// Remembers the secrets in a file of the kinds that services read: private keys, peppers, tokens, passwords. Certificates,
+/// settings and addresses are none.
+pub(crate) fn remember_those_of_a_file(name: &str, content: &str) {
+    let is_pem = content.contains("-----BEGIN ");
+    if is_pem && !content.contains("PRIVATE KEY") || content.contains("://") || name.ends_with(".toml") {
+        return;
+    }
+    for part in content.split(['\n', ',']).filter(|part| !part.starts_with("-----")) {
+        // Of a pepper, the part after its name.
+        remember(name, part.rsplit(':').next().unwrap_or(part).trim());
+    }
+}
+
 /// Remembers the secrets that are in an answer.
 pub(crate) fn remember_those_of<M: prost::Message>(name: &str, answer: &M) {
     remember_those_in(name, answer, is_secret);
@@ -202,6 +215,27 @@ mod tests {
         }
         hear_error(&Status::new(Code::Internal, "for a password of its own"));
         assert!(is_found("nothing"), "an error says it");
+    }
+
+    #[test]
+    fn what_is_in_the_files_of_secrets_is_known_and_what_is_in_others_is_none() {
+        watch();
+        let key = "-----BEGIN PRIVATE KEY-----\nthe body of a key\n-----END PRIVATE KEY-----\n";
+        remember_those_of_a_file("key.pem", key);
+        remember_those_of_a_file("peppers", "p2:the second pepper,p1:the first pepper\n");
+        remember_those_of_a_file("a-token", "the new token of it\n");
+        remember_those_of_a_file(
+            "ca.pem",
+            &key.replace("PRIVATE KEY", "CERTIFICATE").replace("key", "certificate"),
+        );
+        remember_those_of_a_file("url", "http://an.address.of.it\n");
+        remember_those_of_a_file("some.toml", "level = \"of no secret\"\n");
+        for secret in ["the body of a key", "the second pepper", "the first pepper", "the new token of it"] {
+            assert!(is_found(&format!("so: {secret}!")), "{secret}");
+        }
+        for other in ["the body of a certificate", "http://an.address.of.it", "level = \"of no secret\""] {
+            assert!(!is_found(other), "{other}");
+        }
     }
 
     #[test]

@@ -50,16 +50,6 @@ impl Folder {
         let folder = Self { place, full: random(), verify: random() };
         let key = SigningKey::generate_pem().expect("a key");
         let pepper = random();
-        for (what, secret) in [
-            ("a workload's token", &folder.full),
-            ("a workload's token", &folder.verify),
-            ("the pepper", &pepper),
-        ] {
-            discretion::remember(what, secret);
-        }
-        for line in key.expose_secret().lines().filter(|line| !line.starts_with("-----")) {
-            discretion::remember("the signing key", line);
-        }
         folder.write("signing-key.pem", key.expose_secret());
         folder.write("peppers", &format!("p1:{pepper}"));
         folder.write("full-token", &folder.full);
@@ -75,8 +65,9 @@ impl Folder {
         self.path().join(name).display().to_string()
     }
 
-    /// Writes a file for its owner's eyes only.
+    /// Writes a file for its owner's eyes only, whose secrets nobody may say from then on.
     pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+        discretion::remember_those_of_a_file(name, content);
         let path = self.path().join(name);
         let _ = fs::remove_file(&path);
         let mut file =

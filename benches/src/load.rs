@@ -16,6 +16,7 @@ mod log_ins;
 mod machine;
 mod memory;
 mod process;
+mod profile;
 mod start;
 
 use std::fmt::{self, Display};
@@ -71,6 +72,8 @@ enum Measurement {
     Layers,
     /// The instructions of the same, counted by valgrind. Only when it is asked for.
     Instructions,
+    /// Where the CPU time of cheap calls goes, by perf. Only when it is asked for.
+    Profile,
     /// The memory of auth-service.
     Memory,
     /// The time from its start to its first answer.
@@ -154,7 +157,8 @@ pub(crate) async fn run(arguments: &Arguments) {
     };
     for measurement in Measurement::value_variants() {
         let is_wanted = if arguments.only.is_empty() {
-            *measurement != Measurement::Instructions
+            // What needs a tool beside the services.
+            !matches!(measurement, Measurement::Instructions | Measurement::Profile)
         } else {
             arguments.only.contains(measurement)
         };
@@ -181,6 +185,13 @@ pub(crate) async fn run(arguments: &Arguments) {
             Measurement::Instructions => {
                 let home = Home::new(&bench, Engine::Sqlite, 0).await;
                 print(&instructions::run(&bench, &home).await);
+            }
+            Measurement::Profile => {
+                print(&profile::run(&bench, &home, engine).await);
+                if let Some(other) = other {
+                    let home = Home::new(&bench, other, 0).await;
+                    print(&profile::run(&bench, &home, other).await);
+                }
             }
             Measurement::Memory => print(&memory::run(&bench, &home).await),
             Measurement::Start => {

@@ -41,7 +41,11 @@ class Secrets:
 
     def add_file(self, file):
         """A key in PEM, a token on each line, or peppers behind their ids; nothing if there is no such file."""
-        content = file.read_text(errors="replace") if file.is_file() else ""
+        try:
+            content = file.read_text(errors="replace")
+        except (FileNotFoundError, IsADirectoryError):
+            # It may have been there for a moment only.
+            return
         for line in content.splitlines():
             if not line.startswith("-----"):
                 for part in re.split("[:,]", line):

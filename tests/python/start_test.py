@@ -230,11 +230,17 @@ class Discretion(unittest.TestCase):
             )
             answer = raw(auth.LogInRequest(username="somebody", password=old).SerializeToString(), timeout=10)
             token = auth.LogInResponse.FromString(answer).access_token
+            # Before anybody sends it.
+            self.assertTrue(self.known(token))
+            self.assertTrue(self.known(token.split(".")[2]))
             change = auth.ChangePasswordRequest(current_password=old, new_password=new)
             changed = stub.ChangePassword.future(change, metadata=bearer(token), timeout=10).result()
+            # Another thread hears of the answer to a future.
+            suite.eventually("what it brought", lambda: self.known(changed.access_token.split(".")[2]))
             with self.assertRaises(grpc.RpcError):
                 stub.LogOut(auth.LogOutRequest(), metadata=bearer(credential), timeout=10)
             renewed = self.renewed(stub, changed.access_token)
+            self.assertTrue(self.known(renewed.split(".")[2]))
             with grpc.insecure_channel(running.users) as channel:
                 request = users.CreateUserRequest(username="another", password=self.hatched())
                 for presented in (renewed, credential):
@@ -243,9 +249,8 @@ class Discretion(unittest.TestCase):
             files = ("pepper", "signing-key.pem", "workload-token")
             lines = [(self.data / file).read_text().strip().splitlines() for file in files]
             pepper, key, workload = lines[0][0].partition(":")[2], lines[1][1], lines[2][0]
-            secrets = (old, new, wrong, credential, request.password, token, changed.access_token, renewed)
-            secrets += (pepper, key, workload, running.generated_password, token.split(".")[2])
-            for secret in secrets:
+            sent = (old, new, wrong, credential, request.password)
+            for secret in (*sent, pepper, key, workload, running.generated_password):
                 self.assertTrue(secret)
                 self.assertTrue(self.known(secret), secret)
         # It has said all that it can: that a token is refused is a detail.

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -58,7 +59,8 @@ fn remember_token(token: &str) {
 /// settings and addresses are none.
 pub(crate) fn remember_those_of_a_file(name: &str, content: &str) {
     let is_pem = content.contains("-----BEGIN ");
-    if is_pem && !content.contains("PRIVATE KEY") || content.contains("://") || name.ends_with(".toml") {
+    let are_settings = Path::new(name).extension().is_some_and(|extension| extension == "toml");
+    if are_settings || is_pem && !content.contains("PRIVATE KEY") || content.contains("://") {
         return;
     }
     for part in content.split(['\n', ',']).filter(|part| !part.starts_with("-----")) {

@@ -220,8 +220,8 @@ fn part(frames: &[(&str, &str)]) -> usize {
     }
     if name.contains("::") {
         let crates = name.split(|sign: char| !(sign.is_alphanumeric() || sign == '_' || sign == ':'));
-        let roots = crates.filter_map(|path| path.split_once("::").map(|(root, _)| root));
-        return roots.filter_map(|root| of(&OF_CRATES, &|known| root == known)).next().unwrap_or(REST);
+        let mut roots = crates.filter_map(|path| path.split_once("::").map(|(root, _)| root));
+        return roots.find_map(|root| of(&OF_CRATES, &|known| root == known)).unwrap_or(REST);
     }
     let of_c = of(&OF_C, &|known| name.starts_with(known));
     // The only C in the program that is called for a cheap call, but for the digests.

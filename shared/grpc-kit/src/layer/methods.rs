@@ -68,7 +68,8 @@ impl Kind {
 /// A method in metrics and logs. What is counted is looked up once, when the layer is made: the names and labels of a
 /// metric make a key that takes longer to compare than the rest of the counting.
 pub(super) struct Method {
-    path: Arc<str>,
+    /// If there is such a method.
+    path: Option<Arc<str>>,
     pub(super) service: Arc<str>,
     pub(super) name: Arc<str>,
     pub(super) kind: Kind,
@@ -87,8 +88,12 @@ impl fmt::Debug for Method {
 }
 
 impl Method {
-    fn new(service: &str, name: &str, kind: Kind) -> Self {
-        let path = format!("/{service}/{name}").into();
+    /// One that is served at this path.
+    fn served(path: &Arc<str>, service: &str, name: &str, kind: Kind) -> Self {
+        Self { path: Some(Arc::clone(path)), ..Self::counted_as(service, name, kind) }
+    }
+
+    fn counted_as(service: &str, name: &str, kind: Kind) -> Self {
         let (service, name): (Arc<str>, Arc<str>) = (service.into(), name.into());
         let labels = || {
             vec![
@@ -103,7 +108,7 @@ impl Method {
             counter!("grpc_server_handled_total", labels)
         };
         Self {
-            path,
+            path: None,
             kind,
             started: counter!("grpc_server_started_total", labels()),
             received: counter!("grpc_server_msg_received_total", labels()),
@@ -117,17 +122,17 @@ impl Method {
 
     /// Whether there is such a method.
     pub(super) fn is_known(&self) -> bool {
-        *self.service != *UNKNOWN
+        self.path.is_some()
     }
 
     /// Its path, if there is such a method.
     pub(super) fn path(&self) -> Option<Arc<str>> {
-        self.is_known().then(|| Arc::clone(&self.path))
+        self.path.clone()
     }
 
     /// As its path says it, if there is such a method.
     pub(super) fn known_name(&self) -> Option<String> {
-        self.is_known().then(|| self.path[1..].to_owned())
+        self.path.as_deref().map(|path| path[1..].to_owned())
     }
 
     /// A call has begun.
@@ -171,7 +176,7 @@ impl Methods {
     /// None yet.
     pub(super) fn new() -> Self {
         describe();
-        let unknown = Arc::new(Method::new(UNKNOWN, UNKNOWN, Kind::Unary));
+        let unknown = Arc::new(Method::counted_as(UNKNOWN, UNKNOWN, Kind::Unary));
         Self { served: Arc::default(), unknown }
     }
 
@@ -185,8 +190,9 @@ impl Methods {
                     continue;
                 }
                 for method in &service.method {
-                    let method = Method::new(&service_name, method.name(), Kind::of(method));
-                    served.entry(Arc::clone(&method.path)).or_insert_with(|| Arc::new(method));
+                    let path: Arc<str> = format!("/{service_name}/{}", method.name()).into();
+                    let method = Method::served(&path, &service_name, method.name(), Kind::of(method));
+                    served.entry(path).or_insert_with(|| Arc::new(method));
                 }
             }
         }

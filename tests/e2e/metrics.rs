@@ -68,7 +68,7 @@ async fn every_method_of_the_contract_is_counted_from_the_start_with_every_code(
 
 /// The table of the page about metrics: names, labels, and whose they are.
 fn documented() -> BTreeMap<String, (BTreeSet<String>, String)> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let page = Path::new(env!("TANDEM_WORKSPACE")).join("docs/metrics.md");
     let page = fs::read_to_string(page).expect("the page");
     let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let mut rows = BTreeMap::new();

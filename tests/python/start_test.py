@@ -119,6 +119,13 @@ class Start(unittest.TestCase):
         self.assertIn("AUTH__SERVER__FOO", said)
         self.assertIn("USERS__DATABASE__REPLICA_URL", said)
 
+    def test_the_two_have_one_log_and_whoever_says_otherwise_hears_of_it(self):
+        for settings in ({"USERS__LOG__LEVEL": "error"}, {"USERS__LOG__FORMAT": "text"}):
+            with self.subTest(settings):
+                self.assertIn("AUTH__LOG__LEVEL and AUTH__LOG__FORMAT", self.refusal(settings))
+        with self.started({"AUTH__LOG__LEVEL": "debug", "USERS__LOG__LEVEL": "debug"}):
+            pass
+
     def test_the_log_is_text_on_a_terminal_and_json_elsewhere_unless_it_is_told_otherwise(self):
         for told, on_a_terminal, elsewhere in (("auto", False, True), ("json", True, True), ("text", False, False)):
             settings = {"AUTH__LOG__FORMAT": told, "USERS__LOG__FORMAT": told}

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{client_program, eventually};
 
-pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres");
+pub(crate) const SCRIPT: &str = concat!(env!("TANDEM_WORKSPACE"), "/tests/postgres");
 
 /// A server. Gone with the value.
 #[derive(Debug)]

@@ -16,8 +16,9 @@ A first call, while it runs, with the password that it printed:
 
 Settings:
   Built-in defaults, then what the data directory has, then environment variables: AUTH__ or
-  USERS__, the section, __ and the key, such as AUTH__SERVER__LISTEN=127.0.0.1:50051. The settings
-  of the log are auth-service's. There is no file of settings: with one, run the two services.
+  USERS__, the section, __ and the key, such as AUTH__SERVER__LISTEN=127.0.0.1:50051. The log is
+  one, set by AUTH__LOG__LEVEL and AUTH__LOG__FORMAT. There is no file of settings: with one, run
+  the two services.
   `auth-service config --help` and `users-service config --help` show every key.
   TANDEM_SUPER_ADMIN_PASSWORD gives the super admin a password instead of a generated one.
 

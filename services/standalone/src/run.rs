@@ -10,6 +10,7 @@ use configuration::Layers;
 use grpc_kit::Shutdown;
 use grpc_kit::listen::reachable;
 use grpc_kit::process::has_listeners;
+use telemetry::LogSettings;
 use users_service::UsersService;
 
 use crate::data_dir::DataDir;
@@ -21,6 +22,10 @@ const SOURCE: &str = "the data directory";
 /// The default would be a plaintext connection to a listener that speaks TLS.
 const NEEDS_HTTPS: &str = "AUTH__SERVER__INTERNAL_TLS_CERT_FILE needs USERS__IDENTITY_PROVIDER__URL (https://…) and \
                            USERS__IDENTITY_PROVIDER__CA_FILE as well";
+
+/// Whoever says it twice is not to wonder which one is heard.
+const ONE_LOG: &str = "the two share one log here, and it is set by AUTH__LOG__LEVEL and AUTH__LOG__FORMAT: \
+                       leave USERS__LOG__LEVEL and USERS__LOG__FORMAT out, or give them the same values";
 
 /// Serves both until a signal, then drains them: users-service first, since its last calls need the other.
 pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
@@ -111,6 +116,9 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
             if auth.server.internal_tls.is_some() && users.identity_provider.url.starts_with("http://") {
                 return Err(NEEDS_HTTPS.into());
             }
+            if !is_one_log(&auth.log, &users.log) {
+                return Err(ONE_LOG.into());
+            }
             Ok((auth, users))
         }
         (auth, users) => {
@@ -123,6 +131,13 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
             Err(auth.into_iter().chain(users).collect::<String>().into())
         }
     }
+}
+
+/// Whether users-service asks for nothing of the log, or for the same as auth-service.
+fn is_one_log(auth: &LogSettings, users: &LogSettings) -> bool {
+    let silence = LogSettings::default();
+    let level = users.level == silence.level || users.level == auth.level;
+    level && (users.format == silence.format || users.format == auth.format)
 }
 
 fn url(internal_listen: SocketAddr) -> String {

@@ -32,7 +32,7 @@ pub use traces::{Traces, TracesError, check_traces, export_traces};
 pub use process::record_process;
 
 /// The settings `log.level` and `log.format`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// A level (`info`), or levels by target (`info,users_service=debug`). Whatever it says, other people's code is heard up
     /// to `info` only.
@@ -52,11 +52,20 @@ pub enum LogFormat {
     Text,
 }
 
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: DEFAULT_LEVEL.to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// The level where nobody asks for another.
+const DEFAULT_LEVEL: &str = "info";
+
 impl LogSettings {
     /// Reads the section `log`.
     pub fn read(reader: &mut Reader) -> Self {
         let formats = [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
-        let level = reader.text("log.level", "info");
+        let level = reader.text("log.level", DEFAULT_LEVEL);
         if let Err(problem) = parse(&level) {
             reader.refuse("log.level", problem.to_string());
         }

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_crate_of_ours_that_runs_in_a_service_is_known() {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let workspace = Path::new(env!("TANDEM_WORKSPACE"));
         let folders = |parent: &str| -> Vec<PathBuf> {
             fs::read_dir(workspace.join(parent)).unwrap().map(|entry| entry.unwrap().path()).collect()
         };

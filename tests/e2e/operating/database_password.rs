@@ -14,7 +14,7 @@ use super::commands::{file, replaced, restarted_in_turn, said};
 use super::load::{Load, Restarts};
 use crate::crashes::BINARIES;
 
-const ROLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres/roles.sql");
+const ROLES: &str = concat!(env!("TANDEM_WORKSPACE"), "/deploy/postgres/roles.sql");
 
 /// A server with the roles of `deploy/postgres`, of which all but the superuser have a password.
 struct Server {

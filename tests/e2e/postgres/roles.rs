@@ -13,7 +13,7 @@ use e2e::{
 
 use crate::crashes::BINARIES;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres/roles.sql");
+const SCRIPT: &str = concat!(env!("TANDEM_WORKSPACE"), "/deploy/postgres/roles.sql");
 
 /// The URL of a database of the script's as a role of the script's.
 fn url(server: &Cluster, role: &str, database: &str) -> String {

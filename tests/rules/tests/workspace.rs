@@ -1,13 +1,13 @@
 //! The rules, applied to this workspace.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rules::{
     Source, Violation, defects, dependencies, documentation, imports, lints, naming, source, tested,
 };
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    PathBuf::from(env!("TANDEM_WORKSPACE"))
 }
 
 fn sources() -> Vec<Source> {

@@ -23,7 +23,7 @@ pub(super) async fn copy(server: Option<&str>, service: Service, folder: &Folder
 
 /// A number that is another one whenever a migration is.
 fn migrations(service: &str) -> u64 {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(service).join("postgres");
+    let folder = Path::new(env!("TANDEM_WORKSPACE")).join("migrations").join(service).join("postgres");
     let entries = fs::read_dir(folder).expect("the migrations");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a migration").path()).collect();
     files.sort();

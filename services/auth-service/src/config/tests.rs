@@ -231,7 +231,7 @@ fn several_peppers_are_known_and_the_first_is_current() {
 }
 
 fn example_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/auth-service.toml")
+    Path::new(env!("TANDEM_WORKSPACE")).join("deploy/auth-service.toml")
 }
 
 /// Reads a file of settings as it stands, but for the places of the secrets that it names.
@@ -266,7 +266,7 @@ fn the_example_file_shows_every_key_and_its_default() {
 fn the_table_of_the_readme_has_every_key_and_its_default() {
     let folder = folder();
     let (_, effective) = read_file(&example_file(), folder.path()).unwrap();
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = Path::new(env!("TANDEM_WORKSPACE")).join("README.md");
     assert_table_complete(&fs::read_to_string(readme).unwrap(), "auth", &effective);
 }
 

@@ -123,7 +123,8 @@ async fn every_statement_is_executed_by_an_index() {
 }
 
 fn compare(plans: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/plans/postgres-15.txt");
+    let path =
+        Path::new(env!("TANDEM_WORKSPACE")).join("services/auth-service/tests/it/plans/postgres-15.txt");
     #[expect(
         clippy::disallowed_methods,
         reason = "whether to write the file anew, whoever runs the test has to say"

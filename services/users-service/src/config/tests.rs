@@ -182,7 +182,7 @@ fn the_token_is_shown_nowhere() {
 }
 
 fn example_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/users-service.toml")
+    Path::new(env!("TANDEM_WORKSPACE")).join("deploy/users-service.toml")
 }
 
 /// Reads a file of settings as it stands, but for the place of the token that it names.
@@ -209,7 +209,7 @@ fn the_example_file_shows_every_key_and_its_default() {
 #[test]
 fn the_table_of_the_readme_has_every_key_and_its_default() {
     let (_, effective) = read_file(&example_file()).unwrap();
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = Path::new(env!("TANDEM_WORKSPACE")).join("README.md");
     assert_table_complete(&fs::read_to_string(readme).unwrap(), "users", &effective);
 }
 

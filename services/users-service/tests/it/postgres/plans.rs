@@ -166,7 +166,8 @@ async fn plan(connection: &mut PgConnection, statement: &str) -> String {
 }
 
 fn compare(plans: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/plans/postgres-15.txt");
+    let path =
+        Path::new(env!("TANDEM_WORKSPACE")).join("services/users-service/tests/it/plans/postgres-15.txt");
     #[expect(clippy::disallowed_methods, reason = "whoever changes a statement on purpose says so")]
     if std::env::var(UPDATE).is_ok() {
         fs::write(&path, plans).unwrap();

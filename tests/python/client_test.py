@@ -274,14 +274,6 @@ def decoded(part):
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def generate_stubs(_):
-    """For those who import this (tests/tools/observability): contract.py has made them."""
-
-
-def load_stubs():
-    """The same."""
-
-
 def main():
     global tandem
     arguments = argparse.ArgumentParser(description=__doc__)

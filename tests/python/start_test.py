@@ -120,7 +120,11 @@ class Start(unittest.TestCase):
         self.assertIn("USERS__DATABASE__REPLICA_URL", said)
 
     def test_the_two_have_one_log_and_whoever_says_otherwise_hears_of_it(self):
-        for settings in ({"USERS__LOG__LEVEL": "error"}, {"USERS__LOG__FORMAT": "text"}):
+        for settings in (
+            {"USERS__LOG__LEVEL": "error"},
+            {"USERS__LOG__FORMAT": "text"},
+            {"USERS__LOG__LEVEL": "info", "AUTH__LOG__LEVEL": "warn"},
+        ):
             with self.subTest(settings):
                 self.assertIn("AUTH__LOG__LEVEL and AUTH__LOG__FORMAT", self.refusal(settings))
         with self.started({"AUTH__LOG__LEVEL": "debug", "USERS__LOG__LEVEL": "debug"}):

@@ -40,13 +40,14 @@ const PARTS: [&str; 17] = [
 const REST: usize = PARTS.len() - 1;
 
 /// The part of a call of the kernel's, by a piece of the name of a function that it goes through.
-const SYSTEM_CALLS: [(&str, usize); 9] = [
+const SYSTEM_CALLS: [(&str, usize); 10] = [
     ("writev", 1),
     ("sendto", 2),
     ("sendmsg", 2),
     ("sys_recv", 3),
     ("sys_read", 3),
     ("fcntl", 4),
+    ("pread", 10),
     ("sys_write", 5),
     ("epoll", 6),
     ("futex", 6),
@@ -175,6 +176,7 @@ async fn parts_of_a_call(
     let mut perf = Command::new("perf");
     perf.args(["script", "-F", "ip,sym,dso", "-i"]).arg(record);
     let script = perf.output().await.expect("perf runs");
+    assert!(script.status.success(), "{}", String::from_utf8_lossy(&script.stderr));
     let mut parts: Vec<_> =
         shares(&String::from_utf8_lossy(&script.stdout)).into_iter().map(|share| share * micros).collect();
     parts.push(micros);
@@ -195,7 +197,8 @@ fn shares(script: &str) -> Vec<f64> {
             }
         }
     }
-    let all = counts.iter().sum::<usize>().max(1);
+    let all = counts.iter().sum::<usize>();
+    assert!(all > 0, "perf has recorded nothing");
     counts.into_iter().map(|count| as_f64(count) / as_f64(all)).collect()
 }
 
@@ -212,7 +215,7 @@ fn part(frames: &[(&str, &str)]) -> usize {
     let of = |table: &[(&str, usize)], fits: &dyn Fn(&str) -> bool| {
         table.iter().find(|(known, _)| fits(known)).map(|(_, part)| *part)
     };
-    if object.starts_with("[kernel") {
+    if object.starts_with('[') && !["[vdso]", "[unknown]"].contains(&object) {
         // From the outside, where the call is; what it leads to can be anything.
         let mut outside_first = frames.iter().rev();
         let call = outside_first.find_map(|(name, _)| of(&SYSTEM_CALLS, &|known| name.contains(known)));

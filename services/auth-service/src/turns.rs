@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use auth_core::Error;
-use auth_core::domain::{Attempt, ClientAddress, Purpose, share_of_an_address};
+use auth_core::domain::{Attempt, ClientAddress, Purpose};
 use auth_core::ports::Turns;
 use grpc_kit::call;
 use metrics::counter;
@@ -42,8 +42,8 @@ struct Key {
     address: Option<ClientAddress>,
 }
 
-/// The lines: one for each account, and in front of it one for each address, which is as wide as what an address may have
-/// under way there. Clones are the same lines.
+/// The lines: one for each account, and in front of it one for each address. An address has half of an account's places at
+/// most, so that none of them keeps the others from the front. Clones are the same lines.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalTurns {
     of_account: Arc<Lines>,
@@ -54,7 +54,7 @@ impl LocalTurns {
     /// So many of each account may be in front.
     pub(crate) fn new(in_front: u32) -> Self {
         let of_width = |places: u32| Lines::of_width(places as usize);
-        Self { of_account: of_width(in_front), of_pair: of_width(share_of_an_address(in_front)) }
+        Self { of_account: of_width(in_front), of_pair: of_width((in_front / 2).max(1)) }
     }
 }
 

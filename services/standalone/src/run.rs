@@ -10,7 +10,6 @@ use configuration::Layers;
 use grpc_kit::Shutdown;
 use grpc_kit::listen::reachable;
 use grpc_kit::process::has_listeners;
-use telemetry::LogSettings;
 use users_service::UsersService;
 
 use crate::data_dir::DataDir;
@@ -109,6 +108,7 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
     let mut defaults = directory.users_settings();
     if let Ok((auth, _)) = &auth {
         defaults.push(("identity_provider.url".to_owned(), url(auth.server.internal_listen)));
+        defaults.extend(auth.log.section());
     }
     let users = users_service::Config::read(Layers::new("USERS").defaults(SOURCE, defaults).environment());
     match (auth, users) {
@@ -116,7 +116,7 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
             if auth.server.internal_tls.is_some() && users.identity_provider.url.starts_with("http://") {
                 return Err(NEEDS_HTTPS.into());
             }
-            if !is_one_log(&auth.log, &users.log) {
+            if users.log != auth.log {
                 return Err(ONE_LOG.into());
             }
             Ok((auth, users))
@@ -131,13 +131,6 @@ fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service:
             Err(auth.into_iter().chain(users).collect::<String>().into())
         }
     }
-}
-
-/// Whether users-service asks for nothing of the log, or for the same as auth-service.
-fn is_one_log(auth: &LogSettings, users: &LogSettings) -> bool {
-    let silence = LogSettings::default();
-    let level = users.level == silence.level || users.level == auth.level;
-    level && (users.format == silence.format || users.format == auth.format)
 }
 
 fn url(internal_listen: SocketAddr) -> String {

@@ -75,7 +75,7 @@ pub enum SchemaError {
     Migration(MigrateError),
     /// The server cannot be reached past the pooler, by which nobody can look at a schema.
     #[error("past the pooler, {0}")]
-    PastThePooler(#[from] OpenError),
+    PastThePooler(OpenError),
     /// The database itself failed.
     #[error("the database schema cannot be read or written: {0}")]
     Storage(sqlx::Error),
@@ -258,8 +258,7 @@ impl Schema for Postgres {
 
     /// The lock is one for each schema of a database: two services may share the database.
     async fn begin_migration(&self) -> Result<Transaction<'static, sqlx::Postgres>, SchemaError> {
-        self.look_past_the_pooler().await?;
-        let mut transaction = self.begin_directly().await?;
+        let mut transaction = named(self, self.begin_directly().await).await?;
         sqlx::query(
             "select pg_advisory_xact_lock(hashtextextended('schema migrations of ' || current_schema(), 0))",
         )
@@ -271,8 +270,18 @@ impl Schema for Postgres {
     }
 
     async fn begin_inspection(&self) -> Result<Transaction<'static, sqlx::Postgres>, SchemaError> {
-        self.look_past_the_pooler().await?;
-        Ok(self.begin_inspection().await?)
+        named(self, self.begin_inspection().await).await
+    }
+}
+
+/// A pool knows of no cause but that its time is up, and the place that is said otherwise is the pooler's.
+async fn named<T>(database: &Postgres, begun: Result<T, sqlx::Error>) -> Result<T, SchemaError> {
+    match begun {
+        Ok(begun) => Ok(begun),
+        Err(cause) => {
+            database.look_past_the_pooler().await.map_err(SchemaError::PastThePooler)?;
+            Err(SchemaError::Storage(cause))
+        }
     }
 }
 

@@ -52,24 +52,25 @@ pub enum LogFormat {
     Text,
 }
 
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { level: DEFAULT_LEVEL.to_owned(), format: LogFormat::Auto }
-    }
-}
-
-/// The level where nobody asks for another.
-const DEFAULT_LEVEL: &str = "info";
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
 
 impl LogSettings {
     /// Reads the section `log`.
     pub fn read(reader: &mut Reader) -> Self {
-        let formats = [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
-        let level = reader.text("log.level", DEFAULT_LEVEL);
+        let level = reader.text("log.level", "info");
         if let Err(problem) = parse(&level) {
             reader.refuse("log.level", problem.to_string());
         }
-        Self { level, format: reader.one_of("log.format", "auto", &formats) }
+        Self { level, format: reader.one_of("log.format", "auto", &FORMATS) }
+    }
+
+    /// The section, for somebody who logs with this one.
+    #[must_use]
+    pub fn section(&self) -> [(String, String); 2] {
+        let format =
+            FORMATS.into_iter().find(|(_, format)| *format == self.format).map_or("auto", |(name, _)| name);
+        [("log.level".to_owned(), self.level.clone()), ("log.format".to_owned(), format.to_owned())]
     }
 }
 

@@ -34,7 +34,8 @@ impl End {
         Some(self.0.tick.load(Ordering::Relaxed)).filter(|tick| *tick != u64::MAX)
     }
 
-    /// Whether any change that belongs to it was asked for twice: what the one was refused for, the other may not have been.
+    /// Whether any change that belongs to it was asked for twice: what the one was refused for, the other may not have
+    /// been.
     pub(crate) fn was_doubled(&self) -> bool {
         self.0.was_doubled.load(Ordering::Relaxed)
     }
@@ -74,7 +75,7 @@ impl Effect {
     }
 
     /// A change that belongs to it is asked for twice.
-    pub(crate) fn is_doubled(&self) {
+    pub(crate) fn mark_doubled(&self) {
         self.0.end.0.was_doubled.store(true, Ordering::Relaxed);
     }
 }

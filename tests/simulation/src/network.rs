@@ -51,7 +51,7 @@ impl Sim {
         let handler = Arc::new(handler);
         let twice = repeats != Repeats::Harmful && self.suffers(Fault::Doubling);
         if let Some(effect) = self.effect().filter(|_| twice && repeats == Repeats::Harmless) {
-            effect.is_doubled();
+            effect.mark_doubled();
         }
         for _ in 0..=u8::from(twice) {
             let (sim, handler, reply) = (self.clone(), Arc::clone(&handler), reply.clone());

@@ -10,11 +10,6 @@ PASSWORD = "a long walk by the sea"
 OTHER_PASSWORD = "two boats behind an island"
 
 
-def load(folder):
-    client_test.generate_stubs(str(folder))
-    client_test.load_stubs()
-
-
 class Caller:
     """Somebody who has an address of each listener, the workload's token and a super admin's password."""
 

@@ -690,8 +690,6 @@ def main():
     failed = run(OF_FILES, World(arguments.promtool))
     with tempfile.TemporaryDirectory(prefix="tandem-observability.") as folder:
         folder = Path(folder)
-        (folder / "stubs").mkdir()
-        calls.load(folder / "stubs")
         try:
             with world_of(arguments, folder) as world:
                 failed += run(OF_QUERIES, world)

@@ -14,5 +14,5 @@ pub use password::{MIN_PASSWORD_LENGTH, NewPassword, PasswordPolicy, parse_crede
 pub use session::{Client, LiveSession, Session, SessionId, SessionPolicy, SessionPosition};
 pub use throttle::{
     AddressCount, Attempt, AttemptId, ClientAddress, Decision, Failures, Purpose, SignUps, Standing,
-    ThrottlePolicy, Undecided, share_of_an_address,
+    ThrottlePolicy, Undecided,
 };

@@ -53,8 +53,9 @@ impl Calls {
 
     pub(crate) fn answered(&mut self, call: CallId, outcome: Outcome, tick: u64) {
         let call = &mut self.0[call.0];
-        let is_half_of_it = outcome == Outcome::Refused && call.ends.iter().any(End::was_doubled);
-        call.outcome = if is_half_of_it { Outcome::Unknown } else { outcome };
+        // Also where both are refused for the same: calls that were made once are looked at for that.
+        let other_may_be_done = outcome == Outcome::Refused && call.ends.iter().any(End::was_doubled);
+        call.outcome = if other_may_be_done { Outcome::Unknown } else { outcome };
         call.answer = Some(tick);
     }
 
@@ -92,6 +93,11 @@ impl Calls {
     /// Whether it can have had no effect from this moment on.
     pub(crate) fn is_over_before(&self, call: CallId, tick: u64) -> bool {
         self.0[call.0].ends.iter().all(|end| end.is_before(tick))
+    }
+
+    /// Whether it was asked for twice, and the other one may have had its effect from this moment on.
+    pub(crate) fn may_act_again_after(&self, call: CallId, tick: u64) -> bool {
+        self.0[call.0].ends.iter().any(|end| end.was_doubled() && !end.is_before(tick))
     }
 
     /// Whether everything that the first did came before everything that the second did.

@@ -183,7 +183,7 @@ impl Model {
         let presented = password.to_owned();
         // Set once more while it was looked at, by the other one of two: what it was compared with is then of before.
         let is_set_again =
-            subject.password.writers(&presented).any(|by| !self.calls.is_over_before(by, span.begin));
+            subject.password.writers(&presented).any(|by| self.calls.may_act_again_after(by, span.begin));
         let is_explained = is_set_again || subject.password.may_differ_from(&self.calls, &presented, span);
         let known = subject.password.tell(&self.calls);
         let holds = is_explained || self.calls.outcome(subject.made_by) != Outcome::Acknowledged;

@@ -44,14 +44,13 @@ pub struct ThrottlePolicy {
     pub sign_ups_per_hour: u32,
 }
 
-/// How many of the attempts on an account that are looked at at once may come from one address: half, so that none keeps the
-/// others out, which are those of its owner as well.
-#[must_use]
-pub const fn share_of_an_address(at_once: u32) -> u32 {
-    if at_once < 4 { 1 } else { at_once / 2 }
-}
-
 impl ThrottlePolicy {
+    /// How many of the attempts on an account that are looked at at once may come from one address: one is left to the others,
+    /// which are its owner's as well.
+    fn at_once_from_an_address(&self) -> u32 {
+        self.free_failures.saturating_sub(1).max(1)
+    }
+
     fn delay(&self, failures: u32, free: u32) -> TimeDelta {
         let Some(beyond) = failures.checked_sub(free) else { return TimeDelta::zero() };
         let doubled = 2_i32.checked_pow(beyond).and_then(|factor| FIRST_DELAY.checked_mul(factor));
@@ -249,7 +248,7 @@ impl Standing {
         }
         let admitted = undecided.of_account < policy.free_failures
             && undecided.of_account < room(free_of_account, failures(self.account))
-            && undecided.of_pair < share_of_an_address(policy.free_failures)
+            && undecided.of_pair < policy.at_once_from_an_address()
             && undecided.of_pair < room(policy.free_failures, failures(self.pair));
         if admitted { Decision::Admitted } else { Decision::NotYet }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth_core::domain::Session;
 use auth_core::ports::{Reader as _, Store, Transaction as _};
 use chrono::TimeDelta;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::engines::Engine;
 use super::{add, id, in_tx, lives, open, session_id};
@@ -93,13 +93,11 @@ pub(super) async fn what_makes_room_may_be_used_or_ended_at_that_moment<S: Store
             let later = oldest.expire_time + TimeDelta::minutes(5);
             holder.use_session(&oldest.id, later, later).await.unwrap().expect("it lives");
         }
-        let opening = async { in_tx!(engine, tx => tx.open_session(&another, 0).await.unwrap()) };
-        let commit = async {
-            // For so long the other one waits for what is held.
-            sleep(Duration::from_millis(50)).await;
-            holder.commit().await.unwrap();
-        };
-        tokio::join!(opening, commit);
+        let mut opening =
+            Box::pin(async { in_tx!(engine, tx => tx.open_session(&another, 0).await.unwrap()) });
+        let early = timeout(Duration::from_millis(50), &mut opening).await;
+        assert!(early.is_err(), "{is_ended}: it waits for what is held");
+        tokio::join!(opening, async { holder.commit().await.unwrap() });
         assert_eq!((lives(engine, 1).await, lives(engine, 2).await), (false, true), "{is_ended}");
         in_tx!(engine, tx => tx.end_sessions(id(1), None).await.unwrap());
     }

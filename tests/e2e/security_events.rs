@@ -4,7 +4,7 @@ use api::auth::{
     ChangePasswordRequest, GetCurrentSessionRequest, LogInRequest, LogOutRequest, RevokeAllSessionsRequest,
     RevokeSessionRequest,
 };
-use api::identity::{AuthenticateRequest, RegisterAccountRequest, SetPasswordRequest};
+use api::identity::{AuthenticateRequest, DisableAccountRequest, RegisterAccountRequest, SetPasswordRequest};
 use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GrantAdminRequest, InactivateUserRequest, ListUsersRequest,
     ReactivateUserRequest, RevokeAdminRequest, RevokeUserSessionsRequest, SetUserPasswordRequest, UserRole,
@@ -13,6 +13,7 @@ use e2e::{
     Call, Caller, PASSWORD, Person, Processes, Service, Settings, by_id, by_name, eventually, sign_up,
 };
 use serde_json::{Value, json};
+use tonic::Status;
 
 use crate::crashes::BINARIES;
 
@@ -211,8 +212,9 @@ async fn what_administrators_command_is_written_down_with_whom_it_is_about() {
     // Whoever may not do it at all, and whoever may not do it to them.
     let user_of_no_rank = auditor.user(&boss, "bob.the.user", UserRole::User).await;
     let role = |who: &Person| with(refused("authorize", "role too low"), "actor", &who.id);
-    auditor.call(&user_of_no_rank, grant.clone(), &[role(&user_of_no_rank)]).await;
-    auditor.call(&admin, grant, &[role(&admin)]).await;
+    let role_for = |who: &Person| with(role(who), "subject", &id);
+    auditor.call(&user_of_no_rank, grant.clone(), &[role_for(&user_of_no_rank)]).await;
+    auditor.call(&admin, grant, &[role_for(&admin)]).await;
     auditor.call(&user_of_no_rank, ListUsersRequest::default(), &[role(&user_of_no_rank)]).await;
     let superior = by_id(&boss.id);
     let above = InactivateUserRequest { user: superior, etag: String::new() };
@@ -224,6 +226,60 @@ async fn what_administrators_command_is_written_down_with_whom_it_is_about() {
     let stale = InactivateUserRequest { etag: "stale".into(), ..inactivate };
     let refusal = with(refused("inactivate_user", "etag mismatch"), "actor", &by);
     auditor.call(&admin, stale, &[with(refusal, "subject", &id)]).await;
+
+    // What cannot be understood is written down as well, but for whom it is about where that is no name: it may be a password.
+    let not_fit = |event: &str| with(refused(event, "invalid field"), "actor", &by);
+    let weak = CreateUserRequest { password: "short".into(), ..create("carol", UserRole::User) };
+    auditor.call(&admin, weak, &[with(not_fit("create_user"), "subject", "carol")]).await;
+    auditor.call(&admin, create(OTHER_PASSWORD, UserRole::User), &[not_fit("create_user")]).await;
+    let nobody = InactivateUserRequest { user: by_name(OTHER_PASSWORD), etag: String::new() };
+    auditor.call(&admin, nobody, &[not_fit("inactivate_user")]).await;
+    let weak = SetUserPasswordRequest { password: "short".into(), ..set_password };
+    auditor.call(&admin, weak, &[with(not_fit("set_user_password"), "subject", &id)]).await;
+}
+
+/// Makes a call that has a second, by a name of its own.
+async fn in_haste<M: Call>(caller: &Caller, event: &str, message: M) -> Result<(), Status> {
+    let caller = caller.with("x-request-id", &hasty(event)).with("grpc-timeout", "1S");
+    caller.raw(message).await.map(drop)
+}
+
+fn hasty(event: &str) -> String {
+    format!("hasty-{event}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_for_a_caller_that_has_gone_is_written_down() {
+    let auditor = Auditor::start("info").await;
+    let (anonymous, full) = (auditor.pair.anonymous.clone(), auditor.pair.full());
+    let mut people = Vec::new();
+    for name in ["alice", "bob.b", "carol"] {
+        anonymous.ok(sign_up(name)).await;
+        people.push(auditor.log_in(name).await);
+    }
+    let [alice, bob, carol] = &people[..] else { unreachable!("three of them") };
+    let change =
+        ChangePasswordRequest { current_password: PASSWORD.into(), new_password: OTHER_PASSWORD.into() };
+    let disable = DisableAccountRequest { account_id: carol.id.clone(), ..Default::default() };
+
+    let lock = auditor.pair.data().occupy(Service::Auth).await;
+    let outcomes = tokio::join!(
+        in_haste(&anonymous, "log_in", log_in("alice", PASSWORD)),
+        in_haste(alice, "change_password", change),
+        in_haste(bob, "revoke_all_sessions", RevokeAllSessionsRequest::default()),
+        in_haste(&full, "disable_account", disable),
+    );
+    drop(lock);
+    let events = ["log_in", "change_password", "revoke_all_sessions", "disable_account"];
+    for (event, outcome) in events.into_iter().zip(<[_; 4]>::from(outcomes)) {
+        outcome.expect_err("the data is locked");
+        let id = hasty(event);
+        let written = eventually("the event", async || {
+            Some(auditor.written_about(&id)).filter(|written| !written.is_empty())
+        });
+        let written = written.await;
+        assert_eq!((written.len(), &written[0]["event"]), (1, &event.into()), "{written:?}");
+    }
 }
 
 #[tokio::test]
@@ -249,7 +305,14 @@ async fn what_workloads_do_and_may_not_do_is_written_down() {
         actor_id: UNKNOWN.into(),
     };
     let refusal = with(refused("set_password", "version mismatch"), "actor", UNKNOWN);
-    auditor.call(&full, set, &[with(refusal, "subject", UNKNOWN)]).await;
+    auditor.call(&full, set.clone(), &[with(refusal, "subject", UNKNOWN)]).await;
+    // What is no id may be anything else.
+    let nobody = SetPasswordRequest { account_id: OTHER_PASSWORD.into(), ..set };
+    let refusal = with(refused("set_password", "invalid fields"), "actor", UNKNOWN);
+    auditor.call(&full, nobody, &[refusal]).await;
+    let nameless = RegisterAccountRequest { username: "a".into(), ..register("") };
+    let refusal = with(refused("register_account", "invalid fields"), "subject", UNKNOWN);
+    auditor.call(&full, nameless, &[refusal]).await;
     let check = AuthenticateRequest { access_token: "garbage".into(), skip_renewal: true };
     auditor.call(&verify, check, &[refused("authenticate", "malformed")]).await;
 }

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use api::auth::auth_service_server::AuthServiceServer;
 use api::identity::identity_provider_service_server::IdentityProviderServiceServer;
 use auth_core::ports::Ports;
-use auth_core::{commands, queries};
+use auth_core::{Error, commands, queries};
+use grpc_kit::call::unit_of_work;
 use grpc_kit::health::{self, HealthHandle};
 use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, reflection};
 use ipnet::IpNet;
@@ -44,6 +45,47 @@ impl<P: Ports> Clone for UseCases<P> {
             queries: Arc::clone(&self.queries),
             page_tokens: Arc::clone(&self.page_tokens),
             trusted_proxies: Arc::clone(&self.trusted_proxies),
+        }
+    }
+}
+
+impl<P: Ports> UseCases<P> {
+    /// Runs a use case that writes to its end, also when the caller goes away.
+    async fn run<T, F>(&self, work: impl FnOnce(Arc<commands::Context<P>>) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        unit_of_work(work(Arc::clone(&self.commands))).await
+    }
+
+    /// Runs a command, if it is one, and tells what came of it. That belongs to the same unit of work: a caller that goes away
+    /// leaves nothing done that is not written down.
+    async fn audited<C, T, F>(
+        &self,
+        command: Result<C, Error>,
+        execute: impl FnOnce(C, Arc<commands::Context<P>>) -> F,
+        tell: impl FnOnce(&Result<T, Error>) + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        match command {
+            Ok(command) => {
+                let work = execute(command, Arc::clone(&self.commands));
+                let told = async move {
+                    let outcome = work.await;
+                    tell(&outcome);
+                    outcome
+                };
+                unit_of_work(told).await
+            }
+            Err(error) => {
+                let outcome = Err(error);
+                tell(&outcome);
+                outcome
+            }
         }
     }
 }

@@ -39,17 +39,19 @@ pub(crate) fn record_own<T>(event: &'static str, actor: UserId, outcome: &Result
     tracing::info!(target: "security", event, actor = %actor, outcome, reason);
 }
 
-/// As [`record_anonymous`], for an event that a workload asked for on behalf of an actor. An actor that is no id is left out:
-/// it may be any text.
-pub(crate) fn record_for<T>(
+/// As [`record_anonymous`], for an event that a workload asked for on behalf of an actor, about an account. What is no id is
+/// left out: it may be any text.
+pub(crate) fn for_actor<T>(
     event: &'static str,
-    outcome: &Result<T, Error>,
     account_id: &str,
     actor_id: &str,
-) {
-    let actor = UserId::parse(actor_id).ok().map(display);
-    let (reason, outcome) = told(outcome);
-    tracing::info!(target: "security", event, actor, subject = account_id, outcome, reason);
+) -> impl FnOnce(&Result<T, Error>) + Send + 'static {
+    let id = |text: &str| UserId::parse(text).ok().map(display);
+    let (actor, subject) = (id(actor_id), id(account_id));
+    move |outcome| {
+        let (reason, outcome) = told(outcome);
+        tracing::info!(target: "security", event, actor, subject, outcome, reason);
+    }
 }
 
 /// As [`record_anonymous`], of an operator's command on this machine.

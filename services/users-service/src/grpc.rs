@@ -26,6 +26,7 @@ use users_core::domain::{AccessToken, Actor, Permission, RenewedToken};
 use users_core::ports::Ports;
 use users_core::{Error, commands, queries};
 
+use self::wire::{About, Audited};
 use crate::security;
 
 const USERS: &str = "tandem.users.v1.UsersService";
@@ -77,11 +78,30 @@ impl<P: Ports> Handlers<P> {
     ) -> Answer<A>
     where
         C: Command,
-        M: Send + 'static,
+        M: About + Send + 'static,
         A: Send + 'static,
         F: Future<Output = Result<A, Error>> + Send,
     {
         self.admitted_if(request, false, |_, _| C::NEEDS, act).await
+    }
+
+    /// As [`admitted`](Self::admitted), for a command, of which it is written down what came of it, however far it got.
+    async fn commanded<C, M, A, F>(
+        &self,
+        request: Request<M>,
+        act: impl FnOnce(Arc<Users<P>>, Actor, M) -> F + Send + 'static,
+    ) -> Answer<A>
+    where
+        C: Command,
+        M: Audited + Send + 'static,
+        A: Send + 'static,
+        F: Future<Output = Result<A, Error>> + Send,
+    {
+        self.admitted::<C, _, _, _>(request, move |users, actor, message| async move {
+            let (by, about) = (actor.id, message.about());
+            security::audited(M::EVENT, by, about, act(users, actor, message)).await
+        })
+        .await
     }
 
     /// Admits a caller that has what this very request needs, then acts. A token that was renewed is returned however
@@ -94,7 +114,7 @@ impl<P: Ports> Handlers<P> {
         act: impl FnOnce(Arc<Users<P>>, Actor, M) -> F + Send + 'static,
     ) -> Answer<A>
     where
-        M: Send + 'static,
+        M: About + Send + 'static,
         A: Send + 'static,
         F: Future<Output = Result<A, Error>> + Send,
     {
@@ -130,7 +150,7 @@ impl<P: Ports> Handlers<P> {
                         // A defect: whoever is somebody may do anything.
                         Err(_) if mutant("callers.of_any_role") => act(users, actor, message).await,
                         Err(error) => {
-                            security::record_refusal(&actor, &error);
+                            security::record_refusal(actor.id, message.about(), &error);
                             Err(error)
                         }
                     }

@@ -1,30 +1,30 @@
 //! The security log: one line for every command of an administrator, in a target of its own, however it ended. Never a
-//! secret, and never what a caller typed beyond the name of its subject, which was parsed before.
+//! secret, and never what a caller typed beyond the name of its subject, where it is one.
 //!
 //! `event` is what was asked for, `actor` who asked, `subject` whom it is about, by the id or name that was asked for,
 //! `outcome` is `ok` or `refused`, with a `reason`. `docs/telemetry.md` lists the events.
 
-use users_core::domain::Actor;
+use identity::UserId;
 use users_core::{AdministrationError, Error};
 
-/// Does what an administrator commands, and writes down what came of it.
+/// Does what an administrator commands, and writes down what came of it. Of whom it is about nothing is said where the request
+/// names nobody properly.
 pub(crate) async fn audited<T>(
     event: &'static str,
-    actor: &Actor,
-    subject: String,
+    actor: UserId,
+    subject: Option<String>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let outcome = work.await;
     let (reason, result) = told(&outcome, refusal);
-    tracing::info!(target: "security", event, actor = %actor.id, subject, outcome = result, reason);
+    tracing::info!(target: "security", event, actor = %actor, subject, outcome = result, reason);
     outcome
 }
 
-/// Writes down that somebody asked for what their role does not allow. What it was is in the path of the call, whom it was
-/// about is not looked at.
-pub(crate) fn record_refusal(actor: &Actor, error: &Error) {
+/// Writes down that somebody asked for what their role does not allow. What it was is in the path of the call.
+pub(crate) fn record_refusal(actor: UserId, subject: Option<String>, error: &Error) {
     let reason = refusal(error);
-    tracing::info!(target: "security", event = "authorize", actor = %actor.id, outcome = "refused", reason);
+    tracing::info!(target: "security", event = "authorize", actor = %actor, subject, outcome = "refused", reason);
 }
 
 /// Writes down what came of an operator's command, who has no name here.

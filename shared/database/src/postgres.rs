@@ -65,9 +65,9 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 
 /// What a session is told when it begins.
 ///
-/// The first three bound the work of one caller on the server, whatever becomes of this process: no call lives longer than
-/// 30 s, a lock that is not to be had for 10 s is another's trouble, and an open transaction that says nothing is a lost
-/// one.
+/// The first three bound the work of one caller on the server, whatever becomes of this process: a statement has as long as a
+/// call that names no deadline, unless its transaction says otherwise, a lock that is not to be had for 10 s is another's
+/// trouble, and an open transaction that says nothing is a lost one.
 ///
 /// The last one is what every unit of work relies on that reads after it has waited for a lock: it sees what the lock was
 /// held for.
@@ -76,7 +76,7 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 /// execute it; so the plans are the ones that the stores' tests look at. What such a plan expects of any values may be far
 /// too much, and then seems to be worth a scan of the whole table, compiled code, or processes that help: never here,
 /// where every statement has an index and reads few rows.
-pub const SESSION_SETTINGS: &str = "set statement_timeout = '30s'; set lock_timeout = '10s'; \
+pub const SESSION_SETTINGS: &str = "set statement_timeout = '10s'; set lock_timeout = '10s'; \
                                     set idle_in_transaction_session_timeout = '30s'; \
                                     set plan_cache_mode = 'force_generic_plan'; set enable_seqscan = off; \
                                     set jit = off; set max_parallel_workers_per_gather = 0; \

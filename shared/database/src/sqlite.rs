@@ -32,11 +32,8 @@ pub use at_once::{NotAtOnce, Parameter, Row};
 pub use open_error::OpenError;
 pub use serving_lock::ServingLock;
 
-/// How long a writer waits for its turn: as long as a hundred others need on a slow disk, and no longer.
-const WRITER_WAIT: Duration = Duration::from_secs(30);
-
-/// How long a reader waits for a connection.
-const READER_WAIT: Duration = Duration::from_secs(2);
+/// How long a writer waits for its turn, and a reader for a connection: as long as for a connection to a server.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(2);
 
 /// How long SQLite itself waits for another process, such as a command that runs beside the server: well below the
 /// deadline of a call (10 s), so that callers hear that the store is busy and not that their time is over.
@@ -93,7 +90,7 @@ impl Sqlite {
 
         let writer = writer(write).await.map_err(|cause| OpenError::from_engine(path, cause))?;
         let (pooled, at_once) = shares(options.max_connections);
-        let readers = pool(READER_WAIT, pooled).connect_lazy_with(read);
+        let readers = pool(ACQUIRE_WAIT, pooled).connect_lazy_with(read);
         let at_once = Arc::new(AtOnce::new(path, at_once));
 
         let database = Self { path: path.clone(), writer, readers, at_once };
@@ -175,7 +172,7 @@ async fn writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error
     loop {
         // A disk that is full, or fails, makes SQLite roll back by itself. sqlx's own rollback then finds nothing to roll back,
         // and it takes the connection for one inside a transaction ever after: no writer would come through again.
-        let pool = pool(WRITER_WAIT, 1)
+        let pool = pool(ACQUIRE_WAIT, 1)
             .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))));
         match pool.connect_with(options.clone()).await {
             Err(error) if sqlite_result(&error) == Some(BUSY) && Instant::now() < end => {

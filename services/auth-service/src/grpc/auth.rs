@@ -1,7 +1,5 @@
 //! `tandem.auth.v1.AuthService`.
 
-use std::sync::Arc;
-
 use api::auth::auth_service_server::AuthService;
 use api::auth::{
     ChangePasswordRequest, ChangePasswordResponse, GetCurrentSessionRequest, GetCurrentSessionResponse,
@@ -11,11 +9,12 @@ use api::auth::{
 };
 use auth_core::Error;
 use auth_core::commands::{
-    ChangePassword, Context, LogOut, Principal, RefreshSession, RevokeAllSessions, SignUp,
+    ChangePassword, LogOut, Opened, Principal, RefreshSession, RevokeAllSessions, SignUp,
 };
+use auth_core::domain::Account;
 use auth_core::ports::Ports;
 use fail_point::mutant;
-use grpc_kit::call::{self, unit_of_work};
+use grpc_kit::call;
 use tonic::{Request, Response, Status};
 
 use super::caller::Renewal;
@@ -30,15 +29,6 @@ pub(super) struct AuthGrpc<P: Ports>(UseCases<P>);
 impl<P: Ports> AuthGrpc<P> {
     pub(super) const fn new(use_cases: UseCases<P>) -> Self {
         Self(use_cases)
-    }
-
-    /// Runs a use case that writes to its end, also when the caller goes away.
-    async fn run<T, F>(&self, work: impl FnOnce(Arc<Context<P>>) -> F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        unit_of_work(work(Arc::clone(&self.0.commands))).await
     }
 
     async fn page_of_sessions(
@@ -64,15 +54,16 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let (client, message) = self.0.anonymous(request).await?;
         let policy = &self.0.commands.passwords;
         let SignUpRequest { username, password, request_id } = message;
-        let outcome = match SignUp::parse(policy, &username, password, &request_id, &client) {
-            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
-            Err(violations) => Err(Error::InvalidFields(violations)),
+        let command = SignUp::parse(policy, &username, password, &request_id, &client);
+        let command = command.map_err(Error::InvalidFields);
+        let tell = move |outcome: &Result<Account, Error>| {
+            SIGN_UPS.count(outcome);
+            if let Ok(account) = outcome {
+                call::is_of(account.id.as_uuid());
+            }
+            security::record_anonymous("sign_up", client.peer_address, outcome, |account| account.id);
         };
-        SIGN_UPS.count(&outcome);
-        if let Ok(account) = &outcome {
-            call::is_of(account.id.as_uuid());
-        }
-        security::record_anonymous("sign_up", client.peer_address, &outcome, |account| account.id);
+        let outcome = self.0.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         outcome.map(wire::signed_up).map(Response::new).map_err(status::auth)
     }
 
@@ -87,15 +78,15 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         if mutant("log_in.tells_the_password") {
             return Err(Status::unavailable(message.password));
         }
-        let outcome = match wire::log_in(message, client) {
-            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
-            Err(violations) => Err(Error::InvalidFields(violations)),
+        let command = wire::log_in(message, client).map_err(Error::InvalidFields);
+        let tell = move |outcome: &Result<Opened, Error>| {
+            LOG_INS.count(outcome);
+            if let Ok(opened) = outcome {
+                call::is_of(opened.session.user_id.as_uuid());
+            }
+            security::record_anonymous("log_in", from, outcome, |opened| opened.session.user_id);
         };
-        LOG_INS.count(&outcome);
-        if let Ok(opened) = &outcome {
-            call::is_of(opened.session.user_id.as_uuid());
-        }
-        security::record_anonymous("log_in", from, &outcome, |opened| opened.session.user_id);
+        let outcome = self.0.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         outcome.map(wire::logged_in).map(Response::new).map_err(status::auth)
     }
 
@@ -103,8 +94,8 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let (caller, _) = self.0.authenticated(request, Renewal::Skipped).await?;
         let user_id = caller.principal.account.id;
         let command = LogOut { user_id, session_id: caller.principal.session.id.clone() };
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
-        security::record_own("log_out", user_id, &outcome);
+        let tell = move |outcome: &_| security::record_own("log_out", user_id, outcome);
+        let outcome = self.0.audited(Ok(command), async |command, cx| command.execute(&cx).await, tell).await;
         caller.answer(outcome.map(|()| LogOutResponse {}).map_err(status::auth))
     }
 
@@ -114,7 +105,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
     ) -> Result<Response<RefreshSessionResponse>, Status> {
         let (caller, _) = self.0.authenticated(request, Renewal::Skipped).await?;
         let command = RefreshSession { session: caller.principal.session.clone() };
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
+        let outcome = self.0.run(async move |cx| command.execute(&cx).await).await;
         caller.answer(outcome.map(wire::refreshed).map_err(status::auth))
     }
 
@@ -143,11 +134,9 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let (mut caller, message) = self.0.authenticated(request, Renewal::Allowed).await?;
         let user_id = caller.principal.account.id;
         let own = message.session_id == caller.principal.session.id.as_str();
-        let outcome = match wire::revoke_session(user_id, message) {
-            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
-            Err(violations) => Err(Error::InvalidFields(violations)),
-        };
-        security::record_own("revoke_session", user_id, &outcome);
+        let command = wire::revoke_session(user_id, message).map_err(Error::InvalidFields);
+        let tell = move |outcome: &_| security::record_own("revoke_session", user_id, outcome);
+        let outcome = self.0.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         if own && outcome.is_ok() {
             caller.session_ended();
         }
@@ -162,8 +151,8 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let user_id = caller.principal.account.id;
         let keep = message.keep_current.then(|| caller.principal.session.id.clone());
         let command = RevokeAllSessions { user_id, keep };
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
-        security::record_own("revoke_all_sessions", user_id, &outcome);
+        let tell = move |outcome: &_| security::record_own("revoke_all_sessions", user_id, outcome);
+        let outcome = self.0.audited(Ok(command), async |command, cx| command.execute(&cx).await, tell).await;
         if !message.keep_current && outcome.is_ok() {
             caller.session_ended();
         }
@@ -178,14 +167,13 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
         let (principal, client) = (caller.principal.clone(), self.0.client_of(&caller));
         let user_id = principal.account.id;
         let policy = &self.0.commands.passwords;
-        let parsed =
+        let command =
             ChangePassword::parse(policy, principal, message.current_password, message.new_password, client);
-        let outcome = match parsed {
-            Ok(command) => self.run(async move |cx| command.execute(&cx).await).await,
-            Err(error) => Err(error),
+        let tell = move |outcome: &_| {
+            PASSWORD_CHANGES.count(outcome);
+            security::record_own("change_password", user_id, outcome);
         };
-        PASSWORD_CHANGES.count(&outcome);
-        security::record_own("change_password", user_id, &outcome);
+        let outcome = self.0.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         caller.answer(outcome.map(wire::password_changed).map_err(status::auth))
     }
 }

@@ -13,14 +13,13 @@ use api::identity::{
 };
 use auth_core::Error;
 use auth_core::commands::{
-    Authenticate, Authenticated, Context, Denial, DisableAccount, EnableAccount, RegisterAccount,
-    RevokeSessions, SetPassword,
+    Authenticate, Authenticated, Denial, DisableAccount, EnableAccount, RegisterAccount, RevokeSessions,
+    SetPassword,
 };
 use auth_core::ports::Ports;
 use auth_core::queries::{GetAccount, WatchAccounts, check_credential};
 use credentials::PeerNames;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use grpc_kit::call::unit_of_work;
 use tonic::{Request, Response, Status};
 
 use super::wire::BadPage;
@@ -50,15 +49,6 @@ impl<P: Ports> IdentityProviderGrpc<P> {
             }
         }
     }
-
-    /// Runs a use case that writes to its end, also when the caller goes away.
-    async fn run<T, F>(&self, work: impl FnOnce(Arc<Context<P>>) -> F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        unit_of_work(work(Arc::clone(&self.use_cases.commands))).await
-    }
 }
 
 fn answer<T, M>(outcome: Result<T, Error>, wire: impl FnOnce(T) -> M) -> Result<Response<M>, Status> {
@@ -86,7 +76,7 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
             Err(denial) => return Ok(denied(denial)),
         };
         let Some(due) = due else { return Ok(Response::new(wire::principal(&principal, None))) };
-        match self.run(async move |cx| due.execute(&cx).await).await.map_err(status::identity)? {
+        match self.use_cases.run(async move |cx| due.execute(&cx).await).await.map_err(status::identity)? {
             Ok(used) => {
                 principal.session = used.session;
                 Ok(Response::new(wire::principal(&principal, used.renewed)))
@@ -122,9 +112,10 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         let policy = &self.use_cases.commands.passwords;
         let command =
             RegisterAccount::parse(policy, &message.account_id, &message.username, message.password);
-        let command = command.map_err(Error::InvalidFields).map_err(status::identity)?;
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
-        security::record_for("register_account", &outcome, &message.account_id, &message.actor_id);
+        let command = command.map_err(Error::InvalidFields);
+        let tell = security::for_actor("register_account", &message.account_id, &message.actor_id);
+        let outcome =
+            self.use_cases.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         answer(outcome, wire::registered)
     }
 
@@ -136,9 +127,10 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         let policy = &self.use_cases.commands.passwords;
         let command =
             SetPassword::parse(policy, &message.account_id, message.password, message.expected_version);
-        let command = command.map_err(Error::InvalidFields).map_err(status::identity)?;
-        let outcome = self.run(async move |cx| command.execute(&cx).await).await;
-        security::record_for("set_password", &outcome, &message.account_id, &message.actor_id);
+        let command = command.map_err(Error::InvalidFields);
+        let tell = security::for_actor("set_password", &message.account_id, &message.actor_id);
+        let outcome =
+            self.use_cases.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         answer(outcome, wire::password_set)
     }
 
@@ -147,11 +139,12 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         request: Request<EnableAccountRequest>,
     ) -> Result<Response<EnableAccountResponse>, Status> {
         let message = self.admitted(request, Allowance::Full)?;
-        let expected = wire::expected_account(&message.account_id, message.expected_version);
-        let (account_id, expected) = expected.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let command = wire::expected_account(&message.account_id, message.expected_version)
+            .map(|(account_id, expected)| EnableAccount { account_id, expected })
+            .map_err(Error::InvalidFields);
+        let tell = security::for_actor("enable_account", &message.account_id, &message.actor_id);
         let outcome =
-            self.run(async move |cx| EnableAccount { account_id, expected }.execute(&cx).await).await;
-        security::record_for("enable_account", &outcome, &message.account_id, &message.actor_id);
+            self.use_cases.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         answer(outcome, wire::enabled)
     }
 
@@ -160,11 +153,12 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         request: Request<DisableAccountRequest>,
     ) -> Result<Response<DisableAccountResponse>, Status> {
         let message = self.admitted(request, Allowance::Full)?;
-        let expected = wire::expected_account(&message.account_id, message.expected_version);
-        let (account_id, expected) = expected.map_err(Error::InvalidFields).map_err(status::identity)?;
+        let command = wire::expected_account(&message.account_id, message.expected_version)
+            .map(|(account_id, expected)| DisableAccount { account_id, expected })
+            .map_err(Error::InvalidFields);
+        let tell = security::for_actor("disable_account", &message.account_id, &message.actor_id);
         let outcome =
-            self.run(async move |cx| DisableAccount { account_id, expected }.execute(&cx).await).await;
-        security::record_for("disable_account", &outcome, &message.account_id, &message.actor_id);
+            self.use_cases.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         answer(outcome, wire::disabled)
     }
 
@@ -173,12 +167,13 @@ impl<P: Ports> IdentityProviderService for IdentityProviderGrpc<P> {
         request: Request<RevokeSessionsRequest>,
     ) -> Result<Response<RevokeSessionsResponse>, Status> {
         let message = self.admitted(request, Allowance::Full)?;
-        let account_id = wire::account_id(&message.account_id);
-        let account_id = account_id.map_err(Error::InvalidFields).map_err(status::identity)?;
         let session_id = Some(message.session_id).filter(|id| !id.is_empty());
+        let command = wire::account_id(&message.account_id)
+            .map(|account_id| RevokeSessions { account_id, session_id })
+            .map_err(Error::InvalidFields);
+        let tell = security::for_actor("revoke_sessions", &message.account_id, &message.actor_id);
         let outcome =
-            self.run(async move |cx| RevokeSessions { account_id, session_id }.execute(&cx).await).await;
-        security::record_for("revoke_sessions", &outcome, &message.account_id, &message.actor_id);
+            self.use_cases.audited(command, async |command, cx| command.execute(&cx).await, tell).await;
         answer(outcome, wire::revoked)
     }
 

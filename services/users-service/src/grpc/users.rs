@@ -12,16 +12,13 @@ use users_core::ports::Ports;
 use users_core::queries::{GetCurrentUser, GetUser, ListUsers};
 
 use super::{Answer, Handlers, page, wire};
-use crate::security::audited;
 
 #[async_trait]
 impl<P: Ports> UsersService for Handlers<P> {
     async fn create_user(&self, request: Request<pb::CreateUserRequest>) -> Answer<pb::CreateUserResponse> {
-        self.admitted::<CreateUser, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<CreateUser, _, _, _>(request, |users, actor, message| async move {
             let command = wire::create_user(message).check(&users.commands).await?;
-            let target = command.username.to_string();
-            let created = command.execute(&users.commands, &actor);
-            let created = audited("create_user", &actor, target, created).await?;
+            let created = command.execute(&users.commands, &actor).await?;
             let (user, consistency_token) = wire::changed(&created);
             Ok(pb::CreateUserResponse { user, consistency_token })
         })
@@ -74,11 +71,9 @@ impl<P: Ports> UsersService for Handlers<P> {
         &self,
         request: Request<pb::InactivateUserRequest>,
     ) -> Answer<pb::InactivateUserResponse> {
-        self.admitted::<InactivateUser, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<InactivateUser, _, _, _>(request, |users, actor, message| async move {
             let command = wire::inactivate_user(message)?;
-            let target = command.user.to_string();
-            let changed = command.execute(&users.commands, &actor);
-            let changed = audited("inactivate_user", &actor, target, changed).await?;
+            let changed = command.execute(&users.commands, &actor).await?;
             let (user, consistency_token) = wire::changed(&changed);
             Ok(pb::InactivateUserResponse { user, consistency_token })
         })
@@ -89,11 +84,9 @@ impl<P: Ports> UsersService for Handlers<P> {
         &self,
         request: Request<pb::ReactivateUserRequest>,
     ) -> Answer<pb::ReactivateUserResponse> {
-        self.admitted::<ReactivateUser, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<ReactivateUser, _, _, _>(request, |users, actor, message| async move {
             let command = wire::reactivate_user(message)?;
-            let target = command.user.to_string();
-            let changed = command.execute(&users.commands, &actor);
-            let changed = audited("reactivate_user", &actor, target, changed).await?;
+            let changed = command.execute(&users.commands, &actor).await?;
             let (user, consistency_token) = wire::changed(&changed);
             Ok(pb::ReactivateUserResponse { user, consistency_token })
         })
@@ -101,11 +94,9 @@ impl<P: Ports> UsersService for Handlers<P> {
     }
 
     async fn grant_admin(&self, request: Request<pb::GrantAdminRequest>) -> Answer<pb::GrantAdminResponse> {
-        self.admitted::<GrantAdmin, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<GrantAdmin, _, _, _>(request, |users, actor, message| async move {
             let command = wire::grant_admin(message)?;
-            let target = command.user.to_string();
-            let changed = command.execute(&users.commands, &actor);
-            let changed = audited("grant_admin", &actor, target, changed).await?;
+            let changed = command.execute(&users.commands, &actor).await?;
             let (user, consistency_token) = wire::changed(&changed);
             Ok(pb::GrantAdminResponse { user, consistency_token })
         })
@@ -116,11 +107,9 @@ impl<P: Ports> UsersService for Handlers<P> {
         &self,
         request: Request<pb::RevokeAdminRequest>,
     ) -> Answer<pb::RevokeAdminResponse> {
-        self.admitted::<RevokeAdmin, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<RevokeAdmin, _, _, _>(request, |users, actor, message| async move {
             let command = wire::revoke_admin(message)?;
-            let target = command.user.to_string();
-            let changed = command.execute(&users.commands, &actor);
-            let changed = audited("revoke_admin", &actor, target, changed).await?;
+            let changed = command.execute(&users.commands, &actor).await?;
             let (user, consistency_token) = wire::changed(&changed);
             Ok(pb::RevokeAdminResponse { user, consistency_token })
         })
@@ -131,11 +120,9 @@ impl<P: Ports> UsersService for Handlers<P> {
         &self,
         request: Request<pb::SetUserPasswordRequest>,
     ) -> Answer<pb::SetUserPasswordResponse> {
-        self.admitted::<SetUserPassword, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<SetUserPassword, _, _, _>(request, |users, actor, message| async move {
             let command = wire::set_user_password(message).check(&users.commands).await?;
-            let target = command.user.to_string();
-            let changed = command.execute(&users.commands, &actor);
-            let changed = audited("set_user_password", &actor, target, changed).await?;
+            let changed = command.execute(&users.commands, &actor).await?;
             let (user, consistency_token) = wire::changed(&changed);
             Ok(pb::SetUserPasswordResponse { user, consistency_token })
         })
@@ -165,11 +152,9 @@ impl<P: Ports> UsersService for Handlers<P> {
         &self,
         request: Request<pb::RevokeUserSessionsRequest>,
     ) -> Answer<pb::RevokeUserSessionsResponse> {
-        self.admitted::<RevokeUserSessions, _, _, _>(request, |users, actor, message| async move {
+        self.commanded::<RevokeUserSessions, _, _, _>(request, |users, actor, message| async move {
             let command = wire::revoke_user_sessions(message)?;
-            let target = command.user.to_string();
-            let revoked = command.execute(&users.commands, &actor);
-            let revoked_count = audited("revoke_user_sessions", &actor, target, revoked).await?;
+            let revoked_count = command.execute(&users.commands, &actor).await?;
             Ok(pb::RevokeUserSessionsResponse { revoked_count })
         })
         .await

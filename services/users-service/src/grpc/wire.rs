@@ -69,6 +69,75 @@ impl Target {
     }
 }
 
+/// A request that may be about somebody.
+pub(super) trait About {
+    /// Whom it names, by the id or name that was given, if it is one.
+    fn about(&self) -> Option<String>;
+}
+
+/// A request for something that is written down, however it ends.
+pub(super) trait Audited: About {
+    /// What it is called there.
+    const EVENT: &'static str;
+}
+
+macro_rules! about_the_target {
+    ($($request:ident),+) => { $(
+        impl About for pb::$request {
+            fn about(&self) -> Option<String> {
+                Target::from(self.user.clone()).parse().ok().map(|key| key.to_string())
+            }
+        }
+    )+ };
+}
+
+macro_rules! audited {
+    ($($request:ident: $event:literal),+ $(,)?) => { $(
+        impl Audited for pb::$request {
+            const EVENT: &'static str = $event;
+        }
+    )+ };
+}
+
+about_the_target!(
+    GetUserRequest,
+    InactivateUserRequest,
+    ReactivateUserRequest,
+    GrantAdminRequest,
+    RevokeAdminRequest,
+    SetUserPasswordRequest,
+    ListUserSessionsRequest,
+    RevokeUserSessionsRequest
+);
+
+audited!(
+    CreateUserRequest: "create_user",
+    InactivateUserRequest: "inactivate_user",
+    ReactivateUserRequest: "reactivate_user",
+    GrantAdminRequest: "grant_admin",
+    RevokeAdminRequest: "revoke_admin",
+    SetUserPasswordRequest: "set_user_password",
+    RevokeUserSessionsRequest: "revoke_user_sessions",
+);
+
+impl About for pb::CreateUserRequest {
+    fn about(&self) -> Option<String> {
+        Username::parse(&self.username).ok().map(|username| username.to_string())
+    }
+}
+
+impl About for pb::GetCurrentUserRequest {
+    fn about(&self) -> Option<String> {
+        None
+    }
+}
+
+impl About for pb::ListUsersRequest {
+    fn about(&self) -> Option<String> {
+        None
+    }
+}
+
 /// The same as it stands in a request that is still to be authorized.
 pub(super) fn named(request: &pb::GetUserRequest) -> Named<'_> {
     match &request.user {

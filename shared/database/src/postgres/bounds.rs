@@ -17,14 +17,10 @@ pub type Deadline = fn() -> Option<Instant>;
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// For a statement that stands alone. Such a one reads few rows, so it may wait for a table that is being changed, at
-    /// most: the session's `lock_timeout`, and a little.
-    pub(super) read: Duration,
-    /// What the session allows to a statement, its `statement_timeout`.
+    /// What the session allows to a statement, its `statement_timeout`: as much as a call has that names no deadline. So a
+    /// statement that stands alone, which is told nothing, does not outlast most of its callers, and whatever goes on in the
+    /// background does little at a time, and soon finds out that its server is gone.
     pub(super) statement: Duration,
-    /// What is allowed to a statement of a transaction that nobody in a hurry waits for, as much as to a call that names no
-    /// deadline: whatever goes on in the background does little at a time, and shall soon find out that its server is gone.
-    pub(super) unhurried: Duration,
     /// How much later than the server's own limit ours is.
     pub(super) margin: Duration,
     /// For what takes one round trip: the beginning of a transaction, and its rollback.
@@ -35,9 +31,7 @@ pub(super) struct Bounds {
 }
 
 pub(super) const BOUNDS: Bounds = Bounds {
-    read: Duration::from_secs(12),
-    statement: Duration::from_secs(30),
-    unhurried: Duration::from_secs(10),
+    statement: Duration::from_secs(10),
     margin: Duration::from_secs(2),
     round_trip: Duration::from_secs(2),
     least: Duration::from_secs(1),
@@ -50,7 +44,7 @@ pub(super) struct Term {
     deadline: Option<Instant>,
     /// No statement is begun after it.
     last_begin: Option<Instant>,
-    /// What the server is told to allow to each, where that is less than the session allows anyway.
+    /// What the server is told to allow to each, where that is not what the session allows anyway.
     on_server: Option<Duration>,
     wait: Option<Duration>,
 }
@@ -58,15 +52,14 @@ pub(super) struct Term {
 impl Bounds {
     /// For statements that stand alone. The server is not told how much time there is: that would be a statement more.
     pub(super) fn of_reads(&self, deadline: Option<Instant>) -> Term {
-        Term { deadline, last_begin: None, on_server: None, wait: Some(self.read) }
+        Term { deadline, last_begin: None, on_server: None, wait: Some(self.statement + self.margin) }
     }
 
     /// For a transaction that begins now.
     pub(super) fn of_transaction(&self, deadline: Option<Instant>) -> Term {
         let now = Instant::now();
-        let left = deadline
-            .map_or(self.unhurried, |deadline| deadline.saturating_duration_since(now).max(self.least));
-        let on_server = Some(left).filter(|left| *left < self.statement);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now).max(self.least));
+        let on_server = left.filter(|left| *left != self.statement);
         Term {
             deadline,
             last_begin: deadline.map(|deadline| deadline.max(now) + self.least),
@@ -135,8 +128,8 @@ mod tests {
     async fn a_transaction_tells_the_server_what_its_caller_has_left() {
         let left = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
         let begun = |deadline| statement(BOUNDS.of_transaction(deadline));
-        assert_eq!(begun(left(30)), "begin", "the session says so already");
-        assert_eq!(begun(None), "begin; set local statement_timeout = 10000");
+        assert_eq!(begun(None), "begin", "the session says so already");
+        assert_eq!(begun(left(30)), "begin; set local statement_timeout = 30000");
         assert_eq!(begun(left(9)), "begin; set local statement_timeout = 9000");
         for little in [Some(Instant::now()), left(1), Some(Instant::now() + Duration::from_millis(1))] {
             assert_eq!(

@@ -340,7 +340,7 @@ async fn a_session_is_told_its_limits_and_to_plan_once() {
     let (_place, database) = database(1).await;
     let mut connection = database.read().await.expect("a connection");
     for (setting, value) in [
-        ("statement_timeout", "30s"),
+        ("statement_timeout", "10s"),
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
         ("plan_cache_mode", "force_generic_plan"),

@@ -21,8 +21,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How long a line of the log waits for others.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
-/// As many bytes do not wait for others.
-const ENOUGH: usize = 32 * 1024;
+/// As many bytes do not wait for others. Some hundred lines: to wake the thread that writes takes as long as to make a dozen.
+const ENOUGH: usize = 128 * 1024;
 
 /// What may wait while the reader does not keep up, in bytes. What must not be lost has as much again.
 const ROOM: usize = 1024 * 1024;
@@ -93,17 +93,22 @@ impl Buffered {
 impl Lines {
     fn write_for_ever(&self, mut out: impl Write, patience: Duration, lost: impl Fn(u64)) {
         WRITES.set(true);
+        // Empty, with the room of what was written before.
+        let mut lines = Vec::new();
         loop {
             let waiting = self.some.wait_while(locked(&self.waiting), |waiting| waiting.lines.is_empty());
             let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
             let waiting = self.some.wait_timeout_while(waiting, patience, |waiting| !waiting.hurried);
             let (mut waiting, _) = waiting.unwrap_or_else(PoisonError::into_inner);
             waiting.hurried = false;
-            let (lines, too_many) = (mem::take(&mut waiting.lines), mem::take(&mut waiting.lost));
+            mem::swap(&mut waiting.lines, &mut lines);
+            let too_many = mem::take(&mut waiting.lost);
             let up_to = waiting.taken_in;
             drop(waiting);
             // There is nobody to tell that telling is not possible.
             drop(out.write_all(&lines).and_then(|()| out.flush()));
+            lines.clear();
+            lines.shrink_to(2 * ENOUGH);
             let mut waiting = locked(&self.waiting);
             waiting.written = up_to;
             waiting.stands_still = false;

@@ -3,6 +3,7 @@
 //! The same lines as those of `tracing_subscriber`'s own format in a span named `rpc` with the call's fields. There is no such
 //! span: to make, enter and close one for each call took longer than the call's line, and few calls say more than that.
 
+use std::cell::Cell;
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
 
@@ -15,8 +16,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::CurrentCall;
 
-/// How long most lines are at most, in bytes.
-const LINE: usize = 512;
+/// Longer lines are few, and their room is not kept for others, in bytes.
+const MOST_KEPT: usize = 4096;
+
+thread_local! {
+    /// Room for a line, of the line before.
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// The format of lines.
 pub(crate) struct JsonLine(pub(crate) CurrentCall);
@@ -32,7 +38,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = Fields { text: String::with_capacity(LINE), outcome: Ok(()) };
+        // Whatever is logged while a field is being written finds none, and makes its own.
+        let mut line = Fields { text: LINE.take(), outcome: Ok(()) };
+        line.text.clear();
         line.text.push_str("{\"timestamp\":\"");
         write!(line.text, "{}", format_rfc3339_micros(now()))?;
         line.text.push_str("\",\"level\":\"");
@@ -52,7 +60,11 @@ where
             line.text.push('}');
         }
         line.text.push_str("}\n");
-        writer.write_str(&line.text)
+        writer.write_str(&line.text)?;
+        if line.text.capacity() <= MOST_KEPT {
+            LINE.set(line.text);
+        }
+        Ok(())
     }
 }
 

@@ -14,27 +14,25 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// For a request to come whole: it is sent in one go.
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// When a request must have come that is waited for from now on; none when its call is over by then.
-pub(super) fn of_request(call_ends: Option<Instant>) -> Option<Instant> {
-    let until = Instant::now() + REQUEST;
+/// When a request must have come that is waited for since then; none when its call is over by then.
+pub(super) fn of_request(begins: Instant, call_ends: Option<Instant>) -> Option<Instant> {
+    let until = begins + REQUEST;
     call_ends.is_none_or(|end| end > until).then_some(until)
 }
 
 /// When a unary call with this timeout, if it named one, has run out of time.
-pub(super) fn of_unary_call(timeout: Option<Duration>) -> Instant {
+pub(super) fn of_unary_call(begins: Instant, timeout: Option<Duration>) -> Instant {
     // A defect: a caller may hold what a call holds for as long as it likes.
     let longest = if mutant("deadlines.as_long_as_asked") { Duration::from_hours(24) } else { LONGEST };
-    Instant::now() + timeout.unwrap_or(DEFAULT).min(longest)
+    begins + timeout.unwrap_or(DEFAULT).min(longest)
 }
 
 /// Takes the timeout out of the metadata, so that nothing further in enforces it a second time with another
 /// answer. One that is malformed or repeated counts as none.
 pub(super) fn take_timeout(headers: &mut HeaderMap) -> Option<Duration> {
     let mut values = headers.get_all(GRPC_TIMEOUT).iter();
-    let timeout = match (values.next(), values.next()) {
-        (Some(value), None) => parse(value.as_bytes()),
-        _ => None,
-    };
+    let first = values.next()?;
+    let timeout = if values.next().is_none() { parse(first.as_bytes()) } else { None };
     headers.remove(GRPC_TIMEOUT);
     timeout
 }
@@ -97,10 +95,11 @@ mod tests {
         assert!(headers.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_call_has_ten_seconds_unless_it_asks_and_thirty_at_most() {
+    #[test]
+    fn a_call_has_ten_seconds_unless_it_asks_and_thirty_at_most() {
+        let begins = Instant::now();
         let seconds = |timeout: Option<u64>| {
-            (of_unary_call(timeout.map(Duration::from_secs)) - Instant::now()).as_secs()
+            (of_unary_call(begins, timeout.map(Duration::from_secs)) - begins).as_secs()
         };
         assert_eq!([seconds(None), seconds(Some(1)), seconds(Some(3600))], [10, 1, 30]);
     }
@@ -121,7 +120,8 @@ mod tests {
             }
             let timeout = take_timeout(&mut headers);
             prop_assert!(headers.is_empty());
-            prop_assert!(of_unary_call(timeout) <= Instant::now() + LONGEST);
+            let begins = Instant::now();
+            prop_assert!(of_unary_call(begins, timeout) <= begins + LONGEST);
             // By the protocol: at least one and at most eight digits, and a unit.
             let is_one = (2..=9).contains(&value.len())
                 && value[..value.len() - 1].iter().all(u8::is_ascii_digit)

@@ -3,8 +3,9 @@
 //! Never metadata values (but the request id and the trace) and never a message. Whose call it was stands in the line, and in
 //! nothing else.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::{
@@ -26,9 +27,14 @@ pub(super) struct Observation {
 
 impl Observation {
     /// A call has arrived.
-    pub(super) fn begin(method: Arc<Method>, call: &Arc<Call>, traced: Option<CallSpan>) -> Self {
+    pub(super) fn begin(
+        method: Arc<Method>,
+        call: &Arc<Call>,
+        began: Instant,
+        traced: Option<CallSpan>,
+    ) -> Self {
         method.count_start();
-        Self { method, call: Arc::clone(call), began: Instant::now(), traced, finished: false }
+        Self { method, call: Arc::clone(call), began, traced, finished: false }
     }
 
     /// What counts the messages of an answer that is a stream.

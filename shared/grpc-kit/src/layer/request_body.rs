@@ -47,14 +47,14 @@ enum Expected {
 }
 
 impl RequestBody {
-    /// Of a call that sends one message, and ends at this deadline if there is one.
+    /// Of a call that sends one message, with its begin, and its deadline if there is one.
     pub(super) fn of_one(
         inner: Body,
         domain: &'static str,
         unfinished: &Arc<Unfinished>,
-        call_ends: Option<Instant>,
+        (call_begins, call_ends): (Instant, Option<Instant>),
     ) -> Self {
-        let until = deadline::of_request(call_ends);
+        let until = deadline::of_request(call_begins, call_ends);
         let messages = Expected::One(Vec::new(), None);
         Self { inner, domain, messages, place: Place::new(unfinished), until, patience: None }
     }
@@ -132,7 +132,7 @@ impl RequestBody {
         }
         if self.patience.is_none() {
             if let Expected::Many(_) = self.messages {
-                self.until = deadline::of_request(None);
+                self.until = deadline::of_request(Instant::now(), None);
             }
             self.patience = self.until.map(|until| Box::pin(sleep_until(until)));
             if self.patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use credentials::{PeerNames, TlsListener};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -113,11 +114,17 @@ where
     let in_flight = place.calls();
     let handle = service_fn(|request| answer(&service, request, peer.clone(), in_flight));
     let mut connection = pin!(builder(&settings).serve_connection(io, handle));
+    let interruption = async {
+        tokio::select! {
+            () = sleep(jittered(settings.max_connection_age)) => None,
+            () = shutdown.requested() => Some(LINGER),
+            () = place.given_away() => Some(Duration::ZERO),
+        }
+    };
     let mut linger = tokio::select! {
+        biased;
         ended = connection.as_mut() => return log(address, ended),
-        () = sleep(jittered(settings.max_connection_age)) => None,
-        () = shutdown.requested() => Some(LINGER),
-        () = place.given_away() => Some(Duration::ZERO),
+        linger = by_itself(interruption) => linger,
     };
     connection.as_mut().graceful_shutdown();
     if linger.is_none() {
@@ -150,6 +157,15 @@ where
         // Never acknowledged the GOAWAY, and has nothing to lose.
         () = in_flight.quiet_for(linger) => {}
         () = patience => {}
+    }
+}
+
+/// The same, but looked at only when itself was woken: a connection is woken by each of its calls.
+async fn by_itself<F: Future>(future: F) -> F::Output {
+    let mut alone: FuturesUnordered<F> = [future].into_iter().collect();
+    match alone.next().await {
+        Some(output) => output,
+        None => pending().await,
     }
 }
 

@@ -226,3 +226,6 @@ fn how_it_failed(status: &Status) -> Option<Failing> {
 fn is_nobodys(status: &Status) -> bool {
     status.details().is_empty()
 }
+
+#[cfg(test)]
+mod tests;

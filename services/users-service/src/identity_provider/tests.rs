@@ -10,7 +10,7 @@ use grpc_kit::listen::accept;
 use grpc_kit::{Call, call};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use users_core::testing::a_username;
 
@@ -20,11 +20,16 @@ use crate::Config;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 async fn provider(port: u16) -> GrpcIdentityProvider {
+    patient(port, PATIENCE).await
+}
+
+/// One that is waited for as long as this.
+async fn patient(port: u16, timeout: Duration) -> GrpcIdentityProvider {
     let connection = Connection {
         url: format!("http://127.0.0.1:{port}"),
         token: Some(Token::fixed("0123456789abcdef0123456789abcdef".into())),
         tls: ClientTls::default(),
-        timeout: PATIENCE,
+        timeout,
         names: Names::of_the_system(),
     };
     GrpcIdentityProvider::new(&connection).await.unwrap()
@@ -58,6 +63,34 @@ async fn a_provider_that_is_silent_is_unavailable_in_time() {
     let began = Instant::now();
     assert!(matches!(ask(&provider(port).await).await, ProviderError::Unavailable(_)));
     assert!(began.elapsed() < 5 * PATIENCE, "{:?}", began.elapsed());
+}
+
+fn is_without_an_attempt(error: &ProviderError) -> bool {
+    matches!(error, ProviderError::Unavailable(why) if why.to_string().contains("no replica answers"))
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_to_five_calls_holds_up_no_later_one() {
+    let (port, calls) = silent().await;
+    // For longer than the moment below.
+    let provider = patient(port, Duration::from_millis(400)).await;
+    for _ in 0..5 {
+        let said = ask(&provider).await;
+        assert!(
+            matches!(&said, ProviderError::Unavailable(why) if why.to_string().contains("in time")),
+            "{said:?}"
+        );
+    }
+    // The next waits for a moment, since that may be a restart, and all others for nothing.
+    let said = ask(&provider).await;
+    assert!(is_without_an_attempt(&said), "{said:?}");
+    for _ in 0..50 {
+        let said = ask(&provider).now_or_never();
+        assert!(said.as_ref().is_some_and(is_without_an_attempt), "{said:?}");
+        tokio::task::yield_now().await;
+    }
+    let came = calls.load(Ordering::SeqCst);
+    assert!((1..=5).contains(&came), "{came} calls came to somebody who does not answer");
 }
 
 /// Over TLS, by the word of an authority that has never been asked for it.
@@ -112,31 +145,50 @@ async fn breaking() -> (SocketAddr, Arc<AtomicUsize>) {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = accept(&listener).await.unwrap();
-            // The preface, settings, and then the call's headers: the latter are the first frame on a stream.
-            let mut seen = Vec::new();
-            while !has_headers(&seen) {
-                if stream.read_buf(&mut seen).await.unwrap() == 0 {
-                    break;
-                }
-            }
+            call_on(&mut stream).await;
             counted.fetch_add(1, Ordering::SeqCst);
         }
     });
     (([127, 0, 0, 1], port).into(), calls)
 }
 
-/// Whether there is a frame of the type HEADERS (RFC 9113, section 4.1) after the preface.
-fn has_headers(mut seen: &[u8]) -> bool {
+/// Reads until a call has come in: the preface, settings, and then its headers, the first frame on a stream. Or to the end.
+async fn call_on(stream: &mut TcpStream) {
+    let mut seen = Vec::new();
+    while headers(&seen) == 0 {
+        if stream.read_buf(&mut seen).await.unwrap() == 0 {
+            break;
+        }
+    }
+}
+
+/// A replica that takes in whatever comes, and never says a word. Counts the calls on its first connection: for its health it
+/// is asked over others.
+async fn silent() -> (u16, Arc<AtomicUsize>) {
+    let (listener, port) = listener().await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    tokio::spawn(async move {
+        let (mut first, _) = accept(&listener).await.unwrap();
+        let mut seen = Vec::new();
+        while first.read_buf(&mut seen).await.unwrap() > 0 {
+            counted.store(headers(&seen), Ordering::SeqCst);
+        }
+    });
+    (port, calls)
+}
+
+/// How many frames of the type HEADERS (RFC 9113, section 4.1) there are after the preface: one for each call.
+fn headers(mut seen: &[u8]) -> usize {
     const PREFACE: usize = 24;
+    let mut headers = 0;
     seen = seen.get(PREFACE..).unwrap_or_default();
     while let [high, middle, low, kind, ..] = *seen {
-        if kind == 1 {
-            return true;
-        }
+        headers += usize::from(kind == 1);
         let length = u32::from_be_bytes([0, high, middle, low]) as usize;
         seen = seen.get(9 + length..).unwrap_or_default();
     }
-    false
+    headers
 }
 
 /// All of these, behind one name.

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +10,7 @@ use grpc_kit::client::Names;
 use grpc_kit::listen::accept;
 use grpc_kit::{Call, call};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use users_core::testing::a_username;
@@ -91,6 +92,30 @@ async fn a_provider_that_says_nothing_to_five_calls_holds_up_no_later_one() {
     }
     let came = calls.load(Ordering::SeqCst);
     assert!((1..=5).contains(&came), "{came} calls came to somebody who does not answer");
+}
+
+/// The feed waits for days, and nobody else would find out.
+#[tokio::test]
+async fn a_provider_that_falls_silent_under_an_open_feed_is_noticed() {
+    let (listener, port) = listener().await;
+    let provider = patient(port, Duration::from_mins(1)).await;
+    let answering = async {
+        let (mut stream, _) = accept(&listener).await.unwrap();
+        call_on(&mut stream).await;
+        // No settings, and headers for the first stream that are not its end: `:status: 200`, `content-type`.
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+        let headers = b"\0\0\x14\x01\x04\0\0\0\x01\x88\x0f\x10\x10application/grpc";
+        stream.write_all(&[&settings[..], headers].concat()).await.unwrap();
+        stream
+    };
+    let (feed, _silent) = tokio::join!(provider.watch(String::new()), answering);
+    let mut feed = pin!(feed.unwrap());
+    tokio::time::pause();
+    let begun = Instant::now();
+    let said = timeout(Duration::from_hours(1), feed.next()).await.expect("it is noticed");
+    assert!(matches!(said, Some(Err(ProviderError::Unavailable(_)))), "{said:?}");
+    // It is asked after 20 s whether it is there, and has 10 s to say so.
+    assert!(begun.elapsed() < Duration::from_secs(32), "{:?}", begun.elapsed());
 }
 
 /// Over TLS, by the word of an authority that has never been asked for it.

@@ -28,14 +28,14 @@ async fn provider() -> GrpcIdentityProvider {
     GrpcIdentityProvider::new(&connection).await.unwrap()
 }
 
-/// As the transport says it when a connection breaks.
+/// As the transport may say it when a connection breaks: with this code, or one of three others.
 fn nobodys() -> Outcome {
-    Err(Status::unavailable("the connection broke"))
+    Err(Status::unknown("the connection broke"))
 }
 
-/// As auth-service says it.
+/// As auth-service says it, with a code that the transport has too.
 fn refusal() -> Outcome {
-    Err(Fault::new(Code::NotFound, "identity.tandem", "ERROR_REASON_ACCOUNT_NOT_FOUND", "no").into())
+    Err(Fault::new(Code::Unavailable, "identity.tandem", "ERROR_REASON_HASHER_BUSY", "not now").into())
 }
 
 fn answer() -> Outcome {

@@ -8,13 +8,15 @@ use futures::FutureExt as _;
 use futures::future::join_all;
 use grpc_kit::ServerSettings;
 use http::StatusCode;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
+use crate::aged::Authority;
 use crate::peer::{Peer, framed};
-use crate::probe::{self, CHECK, Running};
+use crate::probe::{self, CHECK, CLIENT, Running};
 
 /// Far longer than anything here takes, far shorter than a build that hangs.
 const SOON: Duration = Duration::from_secs(10);
@@ -108,6 +110,52 @@ async fn whoever_has_not_said_what_it_speaks_in_time_is_closed() {
     closed(&mut slow).await;
     closed(&mut silent).await;
     assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn whoever_does_not_come_to_the_end_of_its_handshake_in_time_is_closed() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let tls = Some(authority.server("server.probe.test", folder.path()));
+    // Whatever else ends a connection is far away.
+    let far = Duration::from_hours(1);
+    let settings = ServerSettings {
+        handshake_timeout: Duration::from_millis(300),
+        preface_timeout: far,
+        keepalive_interval: far,
+        max_connection_age: far,
+        ..ServerSettings::default()
+    };
+    let running = probe::start_over(tls, settings).await;
+    let begun = Instant::now();
+    let mut half = says(&running, &[0x16, 3, 1, 1, 0, 1]).await;
+    let mut silent = says(&running, b"").await;
+    closed(&mut half).await;
+    closed(&mut silent).await;
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+    let name = ServerName::try_from("server.probe.test").expect("a name");
+    let stream = TcpStream::connect(running.address).await.expect("a server");
+    let mut peer = Peer::over(authority.client(CLIENT).connect(name, stream).await.expect("TLS")).await;
+    assert!(is_answered(&mut peer).await, "who is in time is served");
+}
+
+/// All clients may have come together, after a restart of theirs or ours.
+#[tokio::test]
+async fn connections_that_came_together_do_not_all_have_to_go_together() {
+    let age = Duration::from_secs(1);
+    let running =
+        probe::start_with(ServerSettings { max_connection_age: age, ..ServerSettings::default() }).await;
+    let ages = join_all((0..20).map(async |_| {
+        let begun = Instant::now();
+        let peer = Peer::connect(running.address).await;
+        timeout(SOON, peer.dismissed()).await.expect("it comes to its age");
+        begun.elapsed()
+    }));
+    let ages = ages.await;
+    let (first, last) = (ages.iter().min().expect("one"), ages.iter().max().expect("one"));
+    assert!(*first >= age.mul_f64(0.9), "{ages:?}");
+    // They have a fifth of a second to spread over.
+    assert!(*last - *first >= Duration::from_millis(50), "{ages:?}");
 }
 
 #[tokio::test]

@@ -220,8 +220,12 @@ async fn a_command_line_that_is_wrong_is_told_from_settings_that_are() {
     }
 }
 
-/// What a healthcheck says of an operations listener that answers like this, a piece at a time.
-async fn checked(pieces: &'static [&'static str], pause: Duration) -> (Option<i32>, String) {
+/// What the healthcheck of a service says of an operations listener that answers like this, a piece at a time.
+async fn checked(
+    service: Service,
+    pieces: &'static [&'static str],
+    pause: Duration,
+) -> (Option<i32>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let answering = tokio::spawn(async move {
@@ -242,39 +246,46 @@ async fn checked(pieces: &'static [&'static str], pause: Duration) -> (Option<i3
             std::future::pending::<()>().await;
         }
     });
-    let settings = Settings::on(Engine::Sqlite).auth("SERVER__OPS_LISTEN", &address);
-    let pair = Processes::prepared(BINARIES, settings).await;
-    let output = timeout(Duration::from_secs(20), pair.command_output(Service::Auth, &["healthcheck"]));
+    let pair = Processes::prepared(BINARIES, operated_at(service, &address)).await;
+    let output = timeout(Duration::from_secs(20), pair.command_output(service, &["healthcheck"]));
     let output = output.await.expect("it does not hang");
     answering.abort();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-#[tokio::test]
-async fn a_healthcheck_is_no_more_patient_than_a_probe() {
+/// The settings of a service that operators look at here.
+fn operated_at(service: Service, address: &str) -> Settings {
+    let settings = Settings::on(Engine::Sqlite);
+    match service {
+        Service::Auth => settings.auth("SERVER__OPS_LISTEN", address),
+        Service::Users => settings.users("SERVER__OPS_LISTEN", address),
+    }
+}
+
+async fn a_healthcheck_is_no_more_patient_than_a_probe(service: Service) {
     let at_once = Duration::ZERO;
-    let (code, said) = checked(&["HTTP/1.1 200 OK\r\n\r\nok"], at_once).await;
+    let (code, said) = checked(service, &["HTTP/1.1 200 OK\r\n\r\nok"], at_once).await;
     assert_eq!(code, Some(0), "{said}");
-    let (code, said) = checked(&["HTTP/1.1 503 Service Unavailable\r\n\r\ndraining"], at_once).await;
+    let unavailable = &["HTTP/1.1 503 Service Unavailable\r\n\r\ndraining"];
+    let (code, said) = checked(service, unavailable, at_once).await;
     assert!(code == Some(1) && said.contains("is not ready: draining"), "{said}");
-    let (code, said) = checked(&["something else"], at_once).await;
+    let (code, said) = checked(service, &["something else"], at_once).await;
     assert!(code == Some(1) && said.contains("is not ready"), "{said}");
-    let (code, said) = checked(&[], at_once).await;
+    let (code, said) = checked(service, &[], at_once).await;
     assert!(code == Some(1) && said.contains("does not answer"), "it hangs: {said}");
-    let (code, said) = checked(&["H"; 100], Duration::from_millis(500)).await;
+    let (code, said) = checked(service, &["H"; 100], Duration::from_millis(500)).await;
     assert!(code == Some(1) && said.contains("does not answer"), "it never comes to an end: {said}");
 }
 
-#[tokio::test]
-async fn a_healthcheck_of_nobody_says_so() {
-    let pair =
-        Processes::prepared(BINARIES, Settings::on(Engine::Sqlite).auth("SERVER__OPS_LISTEN", "127.0.0.1:1"))
-            .await;
-    let output = pair.command_output(Service::Auth, &["healthcheck"]).await;
+async fn a_healthcheck_of_nobody_says_so(service: Service) {
+    let pair = Processes::prepared(BINARIES, operated_at(service, "127.0.0.1:1")).await;
+    let output = pair.command_output(service, &["healthcheck"]).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("127.0.0.1:1 does not answer"), "{said}");
 }
+
+for_each_service!(a_healthcheck_is_no_more_patient_than_a_probe, a_healthcheck_of_nobody_says_so);
 
 /// Whoever owns the tables need not be shown a pepper, a key or a token.
 #[tokio::test]

@@ -75,12 +75,40 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// A test is where it is and what it is called: `e2e tls::a_handshake_is_made` or `python limits_test.test_health`. It is looked
-/// for by its last name.
+/// A test is where it is, in which modules, and what it is called: `e2e tls::a_handshake_is_made` or
+/// `python limits_test.test_health`. It is looked for in the file of these modules; the last of them may be written inside it.
 fn is_there(test: &str, sources: &[Source]) -> bool {
-    let name = test.rsplit([':', '.', ' ']).next().unwrap_or(test);
+    let Some((place, path)) = test.split_once(' ') else { return false };
+    let mut modules: Vec<&str> = path.split("::").flat_map(|part| part.split('.')).collect();
+    let Some(name) = modules.pop() else { return false };
     let heads = [format!("fn {name}("), format!("fn {name}<"), format!("def {name}(")];
-    sources.iter().any(|source| heads.iter().any(|head| source.text.contains(head.as_str())))
+    sources.iter().any(|source| {
+        let is_of_these = modules_in(place, source).is_some_and(|of_file| {
+            let inside = modules.strip_prefix(of_file.as_slice());
+            inside.is_some_and(|inside| inside.iter().all(|module| has_module(source, module)))
+        });
+        is_of_these && heads.iter().any(|head| source.text.contains(head.as_str()))
+    })
+}
+
+/// The modules that a file is of, in a place as the page calls it; nothing if it is not there.
+fn modules_in<'source>(place: &str, source: &'source Source) -> Option<Vec<&'source str>> {
+    let folders = match place {
+        "e2e" => vec!["tests/e2e/".to_owned()],
+        "python" => vec!["tests/python/".to_owned()],
+        "compose" => vec!["tests/containers/".to_owned()],
+        package => ["services", "shared"]
+            .iter()
+            .flat_map(|group| ["src", "tests/it"].map(|of_it| format!("{group}/{package}/{of_it}/")))
+            .collect(),
+    };
+    let file = folders.iter().find_map(|folder| source.path.strip_prefix(folder.as_str()))?;
+    let file = file.strip_suffix(".rs").or_else(|| file.strip_suffix(".py"))?;
+    Some(file.split('/').filter(|name| !matches!(*name, "lib" | "main")).collect())
+}
+
+fn has_module(source: &Source, module: &str) -> bool {
+    source.text.contains(&format!("mod {module} {{"))
 }
 
 /// The keys of an example file, set or behind `# `, with the section that they are in.
@@ -113,8 +141,10 @@ mod tests {
         let auth = "# Prose, with an a = b.\n[log]\n# level = \"x\"\n[[workload.clients]]\nname = \"x\"\n";
         let examples = [("auth", auth), ("users", "[log]\nlevel = \"x\"\n")];
         let sources = [
-            Source::new("tests/log.rs", "async fn it_is_said() {}"),
-            Source::new("tests/ends.py", "def test_it_ends(self):"),
+            Source::new("tests/e2e/log.rs", "async fn it_is_said() {}"),
+            Source::new("shared/log/src/lib.rs", "fn in_vain() {} mod tests { fn it_is_written() {} }"),
+            Source::new("shared/log/tests/it/main.rs", "fn it_is_read() {}"),
+            Source::new("tests/python/ends.py", "def test_it_ends(self):"),
         ];
         let wrong = not_as_the_page_says(&Source::new("page.md", page), &examples, &sources);
         wrong.into_iter().map(|violation| violation.what).collect()
@@ -141,6 +171,28 @@ mod tests {
         assert_eq!(said(&in_rust), ["names the test e2e log::it_is_sung, which there is not"]);
         let in_python = PAGE.replace("test_it_ends", "test_it_begins");
         assert_eq!(said(&in_python), ["names the test python ends.test_it_begins, which there is not"]);
+    }
+
+    #[test]
+    fn a_test_is_looked_for_where_it_is_said_to_be() {
+        for there in ["e2e log::it_is_said", "log tests::it_is_written", "log it_is_read"] {
+            let page = PAGE.replace("e2e log::it_is_said", there);
+            assert_eq!(said(&page), [""; 0], "{there}");
+        }
+        for elsewhere in [
+            "it_is_said",
+            "e2e it_is_said",
+            "e2e logs::it_is_said",
+            "e2e log::tests::it_is_said",
+            "log log::it_is_said",
+            "log it_is_said",
+            "logs tests::it_is_written",
+            "log tests::more::it_is_written",
+            "python log.it_is_said",
+        ] {
+            let page = PAGE.replace("e2e log::it_is_said", elsewhere);
+            assert_eq!(said(&page), [format!("names the test {elsewhere}, which there is not")]);
+        }
     }
 
     #[test]

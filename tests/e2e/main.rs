@@ -22,6 +22,7 @@ mod metrics;
 mod operating;
 mod outage;
 mod pages;
+mod panics;
 mod port;
 mod postgres;
 mod races;

@@ -1,6 +1,7 @@
 //! Ends the caller's session. The caller is authenticated; a second log-out with the same token is refused there, or
 //! here when two of them race.
 
+use fail_point::mutant;
 use identity::UserId;
 
 use super::{Context, Trace};
@@ -20,6 +21,8 @@ pub struct LogOut {
 impl LogOut {
     /// Deletes the session's row.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<(), Error> {
+        // A defect: it panics.
+        assert!(!mutant("log_out.panics"), "a defect");
         let mut tx = cx.store.begin().await?;
         tx.end_session(self.user_id, &self.session_id).await?.ok_or(Error::Unauthenticated)?;
         cx.commit(tx, Trace::SessionEnded { user_id: self.user_id, id: &self.session_id }).await

@@ -1,5 +1,6 @@
 //! Lists a user's live sessions, newest first.
 
+use fail_point::mutant;
 use identity::{PageSize, UserId};
 
 use super::Context;
@@ -30,6 +31,8 @@ pub struct SessionPage {
 impl ListSessions {
     /// Reads the page.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<SessionPage, Error> {
+        // A defect: it panics.
+        assert!(!mutant("list_sessions.panics"), "a defect");
         let size = usize::from(self.page_size.get());
         let limit = u32::from(self.page_size.get()) + 1;
         let mut sessions = cx.reader.live_sessions(self.user_id, self.after.as_ref(), limit).await?;

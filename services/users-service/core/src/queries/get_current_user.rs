@@ -1,5 +1,7 @@
 //! Returns the caller. Any bearer may ask: it is how other services learn who a token's user is and what role it has.
 
+use fail_point::mutant;
+
 use crate::commands::{CaughtUp, Command};
 use crate::domain::{Actor, Permission, User, UserKey};
 use crate::error::Error;
@@ -23,6 +25,8 @@ impl GetCurrentUser {
         actor: &Actor,
         caught_up: &CaughtUp,
     ) -> Result<User, Error> {
+        // A defect: it panics.
+        assert!(!mutant("get_current_user.panics"), "a defect");
         // Whoever was authenticated is there: nothing deletes a user.
         let user = cx.primary(caught_up).find_user(&UserKey::Id(actor.id)).await?;
         user.ok_or(Error::NotYetConsistent)

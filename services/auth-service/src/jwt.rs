@@ -271,6 +271,8 @@ mod tests {
             ("sid", serde_json::json!("other")),
             ("exp", serde_json::json!("2")),
             ("admin", serde_json::json!(true)),
+            // Which nobody looks at: it may be past or to come.
+            ("nbf", serde_json::json!(1)),
         ] {
             let mut claims = good.clone();
             claims[claim] = value;

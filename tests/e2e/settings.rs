@@ -147,6 +147,36 @@ async fn all_mistakes_of_users_service_are_said_at_once_each_with_its_key_and_it
 }
 
 #[tokio::test]
+async fn mistakes_in_the_variables_of_opentelemetry_are_said_with_those_of_the_file_and_the_environment() {
+    let settings = Settings::on(Engine::Sqlite)
+        .auth("SERVER__DRAIN", "soon")
+        .users("SERVER__DRAIN", "soon")
+        .traced_by("collector:4317")
+        .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .variable("OTEL_TRACES_SAMPLER", "xray")
+        .variable("OTEL_TRACES_SAMPLER_ARG", "50%");
+    let pair = Processes::prepared(BINARIES, settings).await;
+    let file = pair.write("some.toml", "[log]\nformat = \"xml\"\n").display().to_string();
+    for service in [Service::Auth, Service::Users] {
+        for command in [&["config", "check"][..], &["serve"]] {
+            let arguments = [&["--config", &file], command].concat();
+            let problems = problems(&pair.command_output(service, &arguments).await);
+            assert_said(
+                &problems,
+                &[
+                    &["server.drain = \"soon\": not a duration", "__SERVER__DRAIN)"],
+                    &["log.format = \"xml\": not one of auto, json, text", &format!("(file {file}, line 2)")],
+                    &["variable OTEL_EXPORTER_OTLP_ENDPOINT: has to begin with http://"],
+                    &["variable OTEL_EXPORTER_OTLP_PROTOCOL: \"http/protobuf\" is not supported, but grpc"],
+                    &["variable OTEL_TRACES_SAMPLER: \"xray\" is not supported"],
+                    &["variable OTEL_TRACES_SAMPLER_ARG: \"50%\" is not supported"],
+                ],
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_is_named_beside_the_mistakes_of_the_environment() {
     let settings = Settings::on(Engine::Sqlite).auth("LOG__FORMAT", "xml").users("LOG__FORMAT", "xml");
     let pair = Processes::prepared(BINARIES, settings).await;

@@ -119,6 +119,43 @@ class Start(unittest.TestCase):
         self.assertIn("AUTH__SERVER__FOO", said)
         self.assertIn("USERS__DATABASE__REPLICA_URL", said)
 
+    def test_everything_that_is_wrong_is_said_at_once_with_its_source(self):
+        said = self.refusal(
+            {
+                "AUTH__SERVER__DRAIN": "soon",
+                "AUTH__SERVER__INTERNAL_TLS_CERT_FILE": "/nowhere/internal.pem",
+                "USERS__SERVER__LAME_DUCK": "never",
+                "USERS__LOG__LEVEL": "error",
+                "USERS__LOG__FORMAT": "xml",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+                "OTEL_TRACES_SAMPLER": "xray",
+            }
+        )
+        said = said.splitlines()
+        headings = [line for line in said if line and not line.startswith("  ")]
+        self.assertEqual(
+            headings,
+            [
+                "tandem: these settings of auth-service cannot be used:",
+                "these settings of users-service cannot be used:",
+                "these settings of the process cannot be used:",
+            ],
+        )
+        for what, source in (
+            ('server.drain = "soon": not a duration', "(environment variable AUTH__SERVER__DRAIN)"),
+            ("server.internal_tls_cert_file", "(environment variable AUTH__SERVER__INTERNAL_TLS_CERT_FILE)"),
+            ('server.lame_duck = "never": not a duration', "(environment variable USERS__SERVER__LAME_DUCK)"),
+            ('log.level = "error": the two share one log', "(environment variable USERS__LOG__LEVEL)"),
+            ('log.format = "xml": not one of', "(environment variable USERS__LOG__FORMAT)"),
+            ("identity_provider.url", "AUTH__SERVER__INTERNAL_TLS_CERT_FILE needs USERS__IDENTITY_PROVIDER__URL"),
+            ("variable OTEL_EXPORTER_OTLP_ENDPOINT:", "has to begin with http://"),
+            ("variable OTEL_EXPORTER_OTLP_PROTOCOL:", '"http/protobuf" is not supported, but grpc'),
+            ("variable OTEL_TRACES_SAMPLER:", '"xray" is not supported'),
+        ):
+            with self.subTest(what):
+                self.assertEqual(len([line for line in said if what in line and source in line]), 1, said)
+
     def test_the_two_have_one_log_and_whoever_says_otherwise_hears_of_it(self):
         for settings in (
             {"USERS__LOG__LEVEL": "error"},

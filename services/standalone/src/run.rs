@@ -10,6 +10,7 @@ use configuration::Layers;
 use grpc_kit::Shutdown;
 use grpc_kit::listen::reachable;
 use grpc_kit::process::has_listeners;
+use telemetry::LogSettings;
 use users_service::UsersService;
 
 use crate::data_dir::DataDir;
@@ -18,13 +19,16 @@ use crate::welcome::{Addresses, Welcome};
 
 const SOURCE: &str = "the data directory";
 
+/// Where users-service finds auth-service: by default in this process.
+const IDENTITY_PROVIDER: &str = "identity_provider.url";
+
 /// The default would be a plaintext connection to a listener that speaks TLS.
 const NEEDS_HTTPS: &str = "AUTH__SERVER__INTERNAL_TLS_CERT_FILE needs USERS__IDENTITY_PROVIDER__URL (https://…) and \
                            USERS__IDENTITY_PROVIDER__CA_FILE as well";
 
 /// Whoever says it twice is not to wonder which one is heard.
-const ONE_LOG: &str = "the two share one log here, and it is set by AUTH__LOG__LEVEL and AUTH__LOG__FORMAT: \
-                       leave USERS__LOG__LEVEL and USERS__LOG__FORMAT out, or give them the same values";
+const ONE_LOG: &str = "the two share one log here, and it is set by AUTH__LOG__LEVEL and AUTH__LOG__FORMAT: leave this out, \
+                       or give it the same value";
 
 /// Serves both until a signal, then drains them: users-service first, since its last calls need the other.
 pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
@@ -101,34 +105,44 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads the settings of both; the problems of both are said at once.
-fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service::Config), Box<dyn Error>> {
-    let auth = Layers::new("AUTH").defaults(SOURCE, directory.auth_settings()).environment();
-    let auth = auth_service::Config::read(auth);
+/// Reads the settings of both and the variables of OpenTelemetry; the problems of all are said at once, what does not go together
+/// among them.
+fn settings(directory: &DataDir) -> Result<(auth_service::Config, users_service::Config), String> {
+    let auth_layers = || Layers::new("AUTH").defaults(SOURCE, directory.auth_settings()).environment();
+    let auth = auth_service::Config::read(auth_layers());
+    let log = auth_layers().section("log").read(LogSettings::read).map(|(log, _)| log).ok();
+
     let mut defaults = directory.users_settings();
-    if let Ok((auth, _)) = &auth {
-        defaults.push(("identity_provider.url".to_owned(), url(auth.server.internal_listen)));
-        defaults.extend(auth.log.section());
+    defaults.extend(
+        auth.iter().map(|(auth, _)| (IDENTITY_PROVIDER.to_owned(), url(auth.server.internal_listen))),
+    );
+    defaults.extend(log.iter().flat_map(LogSettings::section));
+    let mut users = Layers::new("USERS").defaults(SOURCE, defaults).environment();
+    if auth_layers().look(|reader| reader.is_set("server.internal_tls_cert_file"))
+        && users
+            .look(|reader| reader.url(IDENTITY_PROVIDER, None))
+            .is_none_or(|url| url.starts_with("http://"))
+    {
+        users = users.refuse(IDENTITY_PROVIDER, NEEDS_HTTPS);
     }
-    let users = users_service::Config::read(Layers::new("USERS").defaults(SOURCE, defaults).environment());
-    match (auth, users) {
-        (Ok((auth, _)), Ok((users, _))) => {
-            if auth.server.internal_tls.is_some() && users.identity_provider.url.starts_with("http://") {
-                return Err(NEEDS_HTTPS.into());
-            }
-            if users.log != auth.log {
-                return Err(ONE_LOG.into());
-            }
-            Ok((auth, users))
+    if let Some(log) = log {
+        let own = users.look(LogSettings::read);
+        for (key, differs) in
+            [("log.level", own.level != log.level), ("log.format", own.format != log.format)]
+        {
+            users = if differs { users.refuse(key, ONE_LOG) } else { users };
         }
-        (auth, users) => {
-            let auth = auth
-                .err()
-                .map(|problems| format!("these settings of auth-service cannot be used:\n{problems}"));
-            let users = users
-                .err()
-                .map(|problems| format!("these settings of users-service cannot be used:\n{problems}"));
-            Err(auth.into_iter().chain(users).collect::<String>().into())
+    }
+    let users = users_service::Config::read(users);
+
+    match (auth, users, telemetry::check_traces()) {
+        (Ok((auth, _)), Ok((users, _)), Ok(())) => Ok((auth, users)),
+        (auth, users, traces) => {
+            let of = |whose, problems| format!("these settings{whose} cannot be used:\n{problems}");
+            let auth = auth.err().map(|problems| of(" of auth-service", problems));
+            let users = users.err().map(|problems| of(" of users-service", problems));
+            let traces = traces.err().map(|problems| of(" of the process", problems));
+            Err(auth.into_iter().chain(users).chain(traces).collect())
         }
     }
 }

@@ -97,8 +97,9 @@ enum Command {
 enum ConfigCommand {
     /// Checks every setting without touching the database.
     ///
-    /// Reads the files that settings name: keys, certificates, tokens. Says everything that is wrong at once,
-    /// each with its key and where it came from, and exits with 1 then; exits with 0 when nothing is.
+    /// Reads the files that settings name: keys, certificates, tokens; and the variables of OpenTelemetry. Says
+    /// everything that is wrong at once, each with its key and where it came from, and exits with 1 then; exits
+    /// with 0 when nothing is.
     #[command(verbatim_doc_comment)]
     Check,
     /// Prints the effective settings, secrets masked.
@@ -143,7 +144,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let file = arguments.config.as_deref();
     match arguments.command {
-        Command::Serve => block_on(serve(config(file)?.0)),
+        Command::Serve => block_on(serve(file)),
         Command::Migrate => block_on(async move { Ok(migrate(&database(file)?).await?) }),
         Command::Config(ConfigCommand::Check) => block_on(async move { check(file) }),
         Command::Config(ConfigCommand::Print) => config(file).map(|(_, effective)| print!("{effective}")),
@@ -162,10 +163,16 @@ fn config(file: Option<&Path>) -> Result<(Config, Effective), Box<dyn Error>> {
     Config::read(Layers::of_command("USERS", file)).map_err(unusable)
 }
 
-/// On a runtime, which whatever would send traces asks for.
+/// The settings of a process that serves, for which the variables of OpenTelemetry have to be right as well. On a runtime,
+/// which whatever would send traces asks for.
+fn to_serve(file: Option<&Path>) -> Result<Config, Box<dyn Error>> {
+    let read = Config::read(Layers::of_command("USERS", file));
+    let ((config, _), ()) = Problems::of_both(read, telemetry::check_traces()).map_err(unusable)?;
+    Ok(config)
+}
+
 fn check(file: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    config(file)?;
-    telemetry::check_traces()?;
+    to_serve(file)?;
     println!("the settings are valid");
     Ok(())
 }
@@ -179,7 +186,8 @@ fn unusable(problems: Problems) -> Box<dyn Error> {
     format!("these settings cannot be used:\n{problems}").into()
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+async fn serve(file: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let config = to_serve(file)?;
     let _log = telemetry::init_log(&config.log, grpc_kit::call::fields)?;
     let traces = telemetry::export_traces("users-service")?;
     if let Some(traces) = &traces {

@@ -27,13 +27,15 @@ pub struct Layers {
     prefix: &'static str,
     found: BTreeMap<String, Found>,
     problems: Vec<Problem>,
+    /// Keys, and why their values will not do whatever they are by themselves.
+    refused: Vec<(&'static str, &'static str)>,
 }
 
 impl Layers {
     /// No layers yet; `prefix` is what the process's environment variables begin with: `AUTH` for `AUTH__…`.
     #[must_use]
     pub fn new(prefix: &'static str) -> Self {
-        Self { prefix, found: BTreeMap::new(), problems: Vec::new() }
+        Self { prefix, found: BTreeMap::new(), problems: Vec::new(), refused: Vec::new() }
     }
 
     /// What a command is given: the file that it was started with, if there is one, and over it the environment.
@@ -95,12 +97,29 @@ impl Layers {
         self
     }
 
+    /// Asks for some settings and leaves it to [`Layers::read`] to say what is wrong with them: for a process that has to know
+    /// what another set of settings is about to say.
+    #[must_use]
+    pub fn look<T>(&self, settings: impl FnOnce(&mut Reader) -> T) -> T {
+        settings(&mut Reader::new(self.found.clone(), Vec::new()))
+    }
+
+    /// Refuses whatever is given for a key, for a reason that these settings alone do not show.
+    #[must_use]
+    pub fn refuse(mut self, key: &'static str, why: &'static str) -> Self {
+        self.refused.push((key, why));
+        self
+    }
+
     /// Asks for the settings and returns them with the effective configuration, or everything that is wrong.
     ///
     /// What was given and not asked for is a problem too: a misspelled key must not pass for a default.
     pub fn read<T>(self, settings: impl FnOnce(&mut Reader) -> T) -> Result<(T, Effective), Problems> {
         let mut reader = Reader::new(self.found, self.problems);
         let settings = settings(&mut reader);
+        for (key, why) in self.refused {
+            reader.refuse(key, why);
+        }
         let (effective, problems) = reader.finish();
         match Problems::new(problems) {
             None => Ok((settings, effective)),
@@ -206,6 +225,28 @@ mod tests {
         assert!(effective.contains(&format!("format = \"from file\" # file {}, line 3\n", path.display())));
         assert!(effective.contains("target = \"low\" # the all-in-one\n"));
         assert!(effective.contains("color = \"built in\" # built-in default\n"));
+    }
+
+    #[test]
+    fn what_is_refused_from_outside_is_one_of_the_problems() {
+        let given = Layers::new("USERS").variables([
+            pair("USERS__LOG__LEVEL", "loud"),
+            pair("USERS__LOG__FORMAT", "xml"),
+            pair("USERS__COLOUR", "red"),
+        ]);
+        let formats = [("json", 1), ("text", 2)];
+        assert_eq!(given.look(|settings| settings.text("log.level", "info")), "loud");
+        assert_eq!(given.look(|settings| settings.one_of("log.format", "json", &formats)), 1, "its default");
+        let read = given.refuse("log.level", "another was said").read(|settings| {
+            let _ = settings.text("log.level", "info");
+            settings.one_of("log.format", "json", &formats)
+        });
+        assert_eq!(
+            read.expect_err("bad").to_string(),
+            "  log.format = \"xml\": not one of json, text (environment variable USERS__LOG__FORMAT)\n  \
+             log.level = \"loud\": another was said (environment variable USERS__LOG__LEVEL)\n  \
+             colour: unknown key (environment variable USERS__COLOUR)\n"
+        );
     }
 
     #[test]

@@ -21,6 +21,13 @@ impl Problem {
         Self { key: Some(key), shown, why: why.into(), source }
     }
 
+    /// Of a variable whose name somebody else's standard gives, see [`standard_variable`](crate::standard_variable). Its value
+    /// is shown only where `why` shows it.
+    #[must_use]
+    pub fn of_variable(name: &str, why: impl Into<String>) -> Self {
+        Self::of_source(why, Source::Variable(name.to_owned()))
+    }
+
     pub(crate) fn of_source(why: impl Into<String>, source: Source) -> Self {
         Self { key: None, shown: None, why: why.into(), source }
     }
@@ -48,8 +55,27 @@ pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// `None` if there is nothing to complain about.
-    pub(crate) fn new(problems: Vec<Problem>) -> Option<Self> {
+    #[must_use]
+    pub fn new(problems: Vec<Problem>) -> Option<Self> {
         (!problems.is_empty()).then_some(Self(problems))
+    }
+
+    /// One that is not alone only where others are found.
+    #[must_use]
+    pub fn of(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+
+    /// What was read of two places, or everything that is wrong with either.
+    ///
+    /// # Errors
+    /// The problems of the one, and behind them those of the other.
+    pub fn of_both<A, B>(one: Result<A, Self>, other: Result<B, Self>) -> Result<(A, B), Self> {
+        match (one, other) {
+            (Ok(one), Ok(other)) => Ok((one, other)),
+            (Err(one), Err(other)) => Err(Self(one.0.into_iter().chain(other.0).collect())),
+            (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
+        }
     }
 
     /// The problems, in the order in which they were found.
@@ -65,3 +91,21 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_problems_of_two_places_are_one_list() {
+        let bad =
+            |name: &str| -> Result<(), Problems> { Err(Problems::of(Problem::of_variable(name, "bad"))) };
+        assert_eq!(Problems::of_both(Ok(1), Ok(2)), Ok((1, 2)));
+        let said = |result: Result<_, Problems>| result.expect_err("bad").to_string();
+        assert_eq!(said(Problems::of_both(bad("A"), Ok(2)).map(drop)), "  environment variable A: bad\n");
+        assert_eq!(
+            said(Problems::of_both(bad("A"), bad("B")).map(drop)),
+            "  environment variable A: bad\n  environment variable B: bad\n"
+        );
+    }
+}

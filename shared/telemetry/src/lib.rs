@@ -27,7 +27,7 @@ use origin::OursInDetail;
 use text::TextLine;
 
 pub use buffered::CAN_WAIT;
-pub use traces::{Traces, TracesError, check_traces, export_traces};
+pub use traces::{Traces, check_traces, export_traces};
 
 pub use process::record_process;
 

@@ -8,11 +8,11 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use configuration::standard_variable;
+use configuration::{Problem, Problems, standard_variable};
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithTonicConfig as _;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
-use opentelemetry_otlp::{ExporterBuildError, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
@@ -20,40 +20,6 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 
 /// How long the end of a process waits for spans to be sent.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// Why spans cannot be sent as the environment asks.
-#[derive(Debug, thiserror::Error)]
-pub enum TracesError {
-    /// What a variable says exists, but not here.
-    #[error("{variable}: {value:?} is not supported, but {supported}")]
-    NotSupported {
-        /// Its name.
-        variable: &'static str,
-        /// What it says.
-        value: String,
-        /// What it may say.
-        supported: &'static str,
-    },
-    /// The collector's address does not say how it is reached.
-    #[error("{variable}: has to begin with http:// or https://")]
-    Endpoint {
-        /// The variable that has it.
-        variable: &'static str,
-    },
-    /// The collector's authorities cannot be read.
-    #[error("{variable}: {path} cannot be read: {cause}")]
-    Certificate {
-        /// The variable that names the file.
-        variable: &'static str,
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        cause: std::io::Error,
-    },
-    /// The endpoint is none, or the like.
-    #[error("traces cannot be exported: {0}")]
-    Exporter(#[from] ExporterBuildError),
-}
 
 /// The process's traces. To be held to the end: spans that wait to be sent are sent when it is dropped, for two seconds at
 /// most.
@@ -79,7 +45,7 @@ impl Drop for Traces {
 
 /// Begins to send spans to the collector that the environment names; none is named most often. What sends them is called
 /// `service` unless the environment has a name for it. Must be called within a tokio runtime.
-pub fn export_traces(service: &'static str) -> Result<Option<Traces>, TracesError> {
+pub fn export_traces(service: &'static str) -> Result<Option<Traces>, Problems> {
     let Some(exporter) = exporter()? else { return Ok(None) };
     let exporter = Watched { inner: exporter, failing: AtomicBool::new(false) };
     let provider =
@@ -87,26 +53,35 @@ pub fn export_traces(service: &'static str) -> Result<Option<Traces>, TracesErro
     Ok(Some(Traces(provider)))
 }
 
-/// Says whether spans could be sent as the environment asks, and sends none. Must be called within a tokio runtime.
-pub fn check_traces() -> Result<(), TracesError> {
+/// Says whether spans could be sent as the environment asks, and all that is wrong with what it says; sends none. Must be called
+/// within a tokio runtime.
+pub fn check_traces() -> Result<(), Problems> {
     exporter().map(drop)
 }
 
 /// What sends spans, to whomever the environment names.
-fn exporter() -> Result<Option<opentelemetry_otlp::SpanExporter>, TracesError> {
+fn exporter() -> Result<Option<opentelemetry_otlp::SpanExporter>, Problems> {
     let endpoint = any_of(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
     let Some((variable, endpoint)) = endpoint.filter(|_| !is_switched_off()) else { return Ok(None) };
-    refuse_what_is_not_there()?;
-    let in_plaintext = endpoint.starts_with("http://");
-    // Its scheme would be the host's name, and no span would ever arrive.
-    if !in_plaintext && !endpoint.starts_with("https://") {
-        return Err(TracesError::Endpoint { variable });
-    }
+    let mut problems = what_is_not_there();
     let mut exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
-    if !in_plaintext {
-        exporter = exporter.with_tls_config(tls()?);
+    if endpoint.starts_with("https://") {
+        match tls() {
+            Ok(tls) => exporter = exporter.with_tls_config(tls),
+            Err(problem) => problems.push(problem),
+        }
+    } else if !endpoint.starts_with("http://") {
+        // Its scheme would be the host's name, and no span would ever arrive.
+        problems.push(Problem::of_variable(variable, "has to begin with http:// or https://"));
     }
-    Ok(Some(exporter.build()?))
+    match (exporter.build(), Problems::new(problems)) {
+        (Ok(exporter), None) => Ok(Some(exporter)),
+        (Err(error), None) => {
+            let unfit = Problem::of_variable(variable, format!("no spans can be sent there: {error}"));
+            Err(Problems::of(unfit))
+        }
+        (_, Some(problems)) => Err(problems),
+    }
 }
 
 fn is_switched_off() -> bool {
@@ -120,42 +95,44 @@ fn any_of<const N: usize>(variables: [&'static str; N]) -> Option<(&'static str,
 }
 
 /// The SDK would pass over these in silence, and export otherwise than was asked for.
-fn refuse_what_is_not_there() -> Result<(), TracesError> {
+fn what_is_not_there() -> Vec<Problem> {
     const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-    only(["OTEL_TRACES_EXPORTER"], "otlp", |value| value == "otlp")?;
-    only(PROTOCOL, "grpc", |value| value == "grpc")?;
-    only(
-        ["OTEL_TRACES_SAMPLER"],
-        "always_on, always_off, traceidratio, each also with parentbased_ before",
-        |value| {
-            let sampler = value.strip_prefix("parentbased_").unwrap_or(value);
-            ["always_on", "always_off", "traceidratio"].contains(&sampler)
-        },
-    )?;
-    only(["OTEL_TRACES_SAMPLER_ARG"], "a number from 0 to 1", |value| {
-        value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio))
-    })
+    let unsupported = [
+        only(["OTEL_TRACES_EXPORTER"], "otlp", |value| value == "otlp"),
+        only(PROTOCOL, "grpc", |value| value == "grpc"),
+        only(
+            ["OTEL_TRACES_SAMPLER"],
+            "always_on, always_off, traceidratio, each also with parentbased_ before",
+            |value| {
+                let sampler = value.strip_prefix("parentbased_").unwrap_or(value);
+                ["always_on", "always_off", "traceidratio"].contains(&sampler)
+            },
+        ),
+        only(["OTEL_TRACES_SAMPLER_ARG"], "a number from 0 to 1", |value| {
+            value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio))
+        }),
+    ];
+    unsupported.into_iter().flatten().collect()
 }
 
+/// What the first of these that says something asks for, if that is not supported.
 fn only<const N: usize>(
     variables: [&'static str; N],
     supported: &'static str,
     is_supported: impl FnOnce(&str) -> bool,
-) -> Result<(), TracesError> {
-    match any_of(variables) {
-        Some((variable, value)) if !is_supported(&value) => {
-            Err(TracesError::NotSupported { variable, value, supported })
-        }
-        _ => Ok(()),
-    }
+) -> Option<Problem> {
+    let (variable, value) = any_of(variables).filter(|(_, value)| !is_supported(value))?;
+    Some(Problem::of_variable(variable, format!("{value:?} is not supported, but {supported}")))
 }
 
 /// Who may vouch for a collector at `https://`: the system's authorities, or those in a file.
-fn tls() -> Result<ClientTlsConfig, TracesError> {
+fn tls() -> Result<ClientTlsConfig, Problem> {
     match any_of(["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]) {
         Some((variable, path)) => {
             let read = fs::read_to_string(&path);
-            let pem = read.map_err(|cause| TracesError::Certificate { variable, path, cause })?;
+            let unreadable =
+                |error| Problem::of_variable(variable, format!("{path} cannot be read: {error}"));
+            let pem = read.map_err(unreadable)?;
             Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
         }
         None => Ok(ClientTlsConfig::new().with_enabled_roots()),

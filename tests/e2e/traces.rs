@@ -347,6 +347,16 @@ async fn a_variable_that_asks_for_what_is_not_there_is_refused() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_TRACES_SAMPLER", "xray"),
         ("OTEL_TRACES_SAMPLER_ARG", "50%"),
+        ("OTEL_PROPAGATORS", "b3"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/tls/client.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/tls/client.key"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/tls/client.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/tls/client.key"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "30000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://no where"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "127.0.0.1:1"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
@@ -363,6 +373,47 @@ async fn a_variable_that_asks_for_what_is_not_there_is_refused() {
                     "{command:?} {name}={value}: {said}"
                 );
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_exporter_that_is_asked_for_by_name_sends_to_the_usual_place() {
+    let (pair, person) = start(
+        Settings::default()
+            .variable("OTEL_TRACES_EXPORTER", "otlp")
+            .variable("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
+            .variable("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    )
+    .await;
+    // Nobody is expected to listen there, of which the log tells.
+    eventually("an attempt", async || {
+        person.ok(GetCurrentUserRequest::default()).await;
+        pair.log(Service::Users).contains("spans cannot be exported").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_traces_are_passed_on_by_is_checked_whether_spans_are_sent_or_not() {
+    for (name, value, is_taken) in [
+        ("OTEL_PROPAGATORS", "tracecontext", true),
+        ("OTEL_PROPAGATORS", "baggage, tracecontext", true),
+        ("OTEL_PROPAGATORS", "", true),
+        ("OTEL_PROPAGATORS", "baggage", false),
+        ("OTEL_PROPAGATORS", "tracecontext,b3", false),
+        ("OTEL_PROPAGATORS", "none", false),
+        ("OTEL_TRACES_EXPORTER", "zipkin", false),
+        ("OTEL_TRACES_EXPORTER", "none", true),
+        // Of no meaning where nothing is sent.
+        ("OTEL_TRACES_SAMPLER", "xray", true),
+    ] {
+        let pair = Processes::prepared(BINARIES, Settings::default().variable(name, value)).await;
+        for service in [Service::Auth, Service::Users] {
+            let output = pair.command_output(service, &["config", "check"]).await;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.success(), is_taken, "{name}={value}: {said}");
+            assert_eq!(said.contains(&format!("environment variable {name}: ")), !is_taken, "{said}");
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Where spans go: to a collector, over OTLP (gRPC), if the environment names one.
 //!
-//! Nothing is a setting of ours. Variables of OpenTelemetry say it all; most are read by its SDK and exporter, the rest here.
+//! Nothing is a setting of ours. Variables of OpenTelemetry say it all; most are read by its SDK and exporter, the rest in
+//! `variables`.
 //! A collector that is away costs the spans that there is no room for and nothing else: they wait in a bounded queue, and a
 //! thread of its own sends them.
+
+mod variables;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +14,14 @@ use std::time::Duration;
 use configuration::{Problem, Problems, standard_variable};
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::WithTonicConfig as _;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
+use opentelemetry_otlp::{WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+
+use variables::Said;
 
 /// How long the end of a process waits for spans to be sent.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -61,9 +66,16 @@ pub fn check_traces() -> Result<(), Problems> {
 
 /// What sends spans, to whomever the environment names.
 fn exporter() -> Result<Option<opentelemetry_otlp::SpanExporter>, Problems> {
-    let endpoint = any_of(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
-    let Some((variable, endpoint)) = endpoint.filter(|_| !is_switched_off()) else { return Ok(None) };
-    let mut problems = what_is_not_there();
+    let mut problems: Vec<_> = variables::unsupported_propagation().into_iter().collect();
+    let exporter = variables::endpoint().and_then(|endpoint| exporter_to(endpoint, &mut problems));
+    Problems::new(problems).map_or(Ok(exporter), Err)
+}
+
+fn exporter_to(
+    Said { variable, value: endpoint }: Said,
+    problems: &mut Vec<Problem>,
+) -> Option<opentelemetry_otlp::SpanExporter> {
+    problems.extend(variables::unsupported());
     let mut exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
     if endpoint.starts_with("https://") {
         match tls() {
@@ -74,69 +86,18 @@ fn exporter() -> Result<Option<opentelemetry_otlp::SpanExporter>, Problems> {
         // Its scheme would be the host's name, and no span would ever arrive.
         problems.push(Problem::of_variable(variable, "has to begin with http:// or https://"));
     }
-    match (exporter.build(), Problems::new(problems)) {
-        (Ok(exporter), None) => Ok(Some(exporter)),
-        (Err(error), None) => {
-            let unfit = Problem::of_variable(variable, format!("no spans can be sent there: {error}"));
-            Err(Problems::of(unfit))
-        }
-        (_, Some(problems)) => Err(problems),
-    }
-}
-
-fn is_switched_off() -> bool {
-    standard_variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        || standard_variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none")
-}
-
-/// The first of these that says something, and what it says.
-fn any_of<const N: usize>(variables: [&'static str; N]) -> Option<(&'static str, String)> {
-    variables.into_iter().find_map(|variable| Some((variable, standard_variable(variable)?)))
-}
-
-/// The SDK would pass over these in silence, and export otherwise than was asked for.
-fn what_is_not_there() -> Vec<Problem> {
-    const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-    let unsupported = [
-        only(["OTEL_TRACES_EXPORTER"], "otlp", |value| value == "otlp"),
-        only(PROTOCOL, "grpc", |value| value == "grpc"),
-        only(
-            ["OTEL_TRACES_SAMPLER"],
-            "always_on, always_off, traceidratio, each also with parentbased_ before",
-            |value| {
-                let sampler = value.strip_prefix("parentbased_").unwrap_or(value);
-                ["always_on", "always_off", "traceidratio"].contains(&sampler)
-            },
-        ),
-        only(["OTEL_TRACES_SAMPLER_ARG"], "a number from 0 to 1", |value| {
-            value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio))
-        }),
-    ];
-    unsupported.into_iter().flatten().collect()
-}
-
-/// What the first of these that says something asks for, if that is not supported.
-fn only<const N: usize>(
-    variables: [&'static str; N],
-    supported: &'static str,
-    is_supported: impl FnOnce(&str) -> bool,
-) -> Option<Problem> {
-    let (variable, value) = any_of(variables).filter(|(_, value)| !is_supported(value))?;
-    Some(Problem::of_variable(variable, format!("{value:?} is not supported, but {supported}")))
+    let unfit = |error| Problem::of_variable(variable, format!("no spans can be sent there: {error}"));
+    exporter.with_endpoint(endpoint).build().map_err(|error| problems.push(unfit(error))).ok()
 }
 
 /// Who may vouch for a collector at `https://`: the system's authorities, or those in a file.
 fn tls() -> Result<ClientTlsConfig, Problem> {
-    match any_of(["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]) {
-        Some((variable, path)) => {
-            let read = fs::read_to_string(&path);
-            let unreadable =
-                |error| Problem::of_variable(variable, format!("{path} cannot be read: {error}"));
-            let pem = read.map_err(unreadable)?;
-            Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
-        }
-        None => Ok(ClientTlsConfig::new().with_enabled_roots()),
-    }
+    let Some(Said { variable, value: path }) = variables::certificate() else {
+        return Ok(ClientTlsConfig::new().with_enabled_roots());
+    };
+    let unreadable = |error| Problem::of_variable(variable, format!("{path} cannot be read: {error}"));
+    let pem = fs::read_to_string(&path).map_err(unreadable)?;
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
 /// Who sends: by the variables, else by the service's own name.

@@ -85,9 +85,9 @@ service("it does not wait for users-migrate (service_completed_successfully)", "
 service("200 threads are too few", "auth-service", pids_limit=200)
 # What the engine gives where nothing is said.
 service("it is killed while it ends", "users-service", stop_grace_period=None)
-service("it is killed while it ends", "auth-service-2", stop_grace_period="29s")
-variable("it is killed while it ends, which may take 33 s", "auth-service", AUTH__SERVER__LAME_DUCK="10s")
-variable("it is killed while it ends, which may take 63 s", "users-service-2", USERS__SERVER__DRAIN="1m")
+service("it is killed while it ends", "auth-service-2", stop_grace_period="27s")
+variable("it is killed while it ends, which may take 31 s", "auth-service", AUTH__SERVER__LAME_DUCK="10s")
+variable("it is killed while it ends, which may take 61 s", "users-service-2", USERS__SERVER__DRAIN="1m")
 variable("POSTGRES_PASSWORD is no file of a secret", "postgres", POSTGRES_PASSWORD="secret")
 variable("AUTH__DATABASE__URL is no file of a secret", "auth-service", AUTH__DATABASE__URL="postgres://…")
 variable("AUTH__PASSWORD__PEPPERS_FILE is no file of a secret", "auth-service", AUTH__PASSWORD__PEPPERS_FILE="/pepper")

@@ -40,8 +40,8 @@ KEYS = {
     "ipc", "logging", "network_mode", "networks", "pid", "pids_limit", "ports", "privileged", "profiles", "read_only", "restart",
     "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "user", "volumes",
 }  # fmt: skip
-# After server.lame_duck and server.drain: what is left of the process, and the last traces.
-REST, TRACES = 1, 2
+# After server.lame_duck and server.drain: what is left of the process.
+REST = 1
 # As many as a process may see in a machine of today: two for each of 96 cores. For each of them it has a thread that serves,
 # and auth-service one that hashes; the rest look names up and read files. Without them a process hangs at its start.
 MOST_CORES, OTHER_THREADS = 192, 32
@@ -175,7 +175,7 @@ def time_to_end(service):
     """By its settings, and by the built-in ones, which the file of settings in deploy/ shows."""
     program = service["build"]["target"]
     shown = (ROOT / f"deploy/{program}.toml").read_text()
-    total = REST + TRACES
+    total = REST
     for setting in ("lame_duck", "drain"):
         built_in = re.search(rf'^# {setting} = "(\w+)"', shown, re.M)[1]
         variable = f"{program.removesuffix('-service').upper()}__SERVER__{setting.upper()}"

@@ -258,7 +258,7 @@ async fn a_collector_that_is_away_or_says_nothing_holds_nobody_up() {
             let begin = Instant::now();
             let ends = pair.terminate(service).await;
             assert!(ends.iter().all(|end| end.code() == Some(0)), "{ends:?}");
-            // The drain of a process with nothing to do, and two seconds.
+            // The drain and its second; of a process with nothing to do two seconds.
             assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
             let said = pair.log(service);
             assert!(said.contains("spans were lost at the end") || said.contains("spans cannot be exported"));

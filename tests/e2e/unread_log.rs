@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use api::auth::{GetCurrentSessionRequest, LogInRequest};
 use api::users::GetCurrentUserRequest;
-use e2e::{Engine, Processes, Service, Settings, eventually, get};
+use e2e::{Engine, Frames, Processes, Service, Settings, connect_and_write, eventually, get};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
 use crate::crashes::BINARIES;
@@ -16,7 +17,14 @@ const CALLS: usize = 2_000;
 /// Far longer than so many calls take, a second for the log included.
 const SOON: Duration = Duration::from_secs(30);
 
-for_each_service!(calls_and_probes_are_answered_and_it_ends_in_time, a_second_signal_ends_it_at_once);
+/// `server.drain` of the tests.
+const DRAIN: Duration = Duration::from_secs(5);
+
+for_each_service!(
+    calls_and_probes_are_answered_and_it_ends_in_time,
+    whatever_would_hold_it_up_at_the_end_shares_one_second,
+    a_second_signal_ends_it_at_once,
+);
 
 /// A service whose standard error is a pipe that nobody reads, and which has written it full.
 async fn unread(service: Service, settings: Settings) -> Processes {
@@ -62,8 +70,28 @@ async fn calls_and_probes_are_answered_and_it_ends_in_time(service: Service) {
     let begun = Instant::now();
     let ended = pair.terminate(service).await;
     assert_eq!(ended[0].code(), Some(0));
-    // The drain, its second, and one for the log.
-    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < DRAIN + Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// A call whose answer is never taken, a collector that says nothing, and the log.
+async fn whatever_would_hold_it_up_at_the_end_shares_one_second(service: Service) {
+    let lame_duck = Duration::from_secs(1);
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let collector = format!("http://{}", silent.local_addr().expect("an address"));
+    let settings = settings().auth("SERVER__LAME_DUCK", "1s").users("SERVER__LAME_DUCK", "1s");
+    let mut pair = unread(service, settings.traced_by(&collector)).await;
+    let mut frames = Frames::greeting();
+    frames.closed_windows();
+    frames.whole_call("/grpc.health.v1.Health/Check").expect("a stream");
+    let listener = pair.listeners_of(service)[0];
+    let peer = connect_and_write(listener, &frames.take().0).await.expect("it listens");
+    let begun = Instant::now();
+    let ended = pair.terminate(service).await;
+    let took = begun.elapsed();
+    assert_eq!(ended[0].code(), Some(0));
+    assert!(took >= lame_duck + DRAIN, "nobody held it up: {took:?}");
+    assert!(took <= lame_duck + DRAIN + Duration::from_secs(1), "{took:?}");
+    drop((peer, silent));
 }
 
 async fn a_second_signal_ends_it_at_once(service: Service) {

@@ -292,7 +292,7 @@ def _(it: Manifests) -> None:
     template(it, "auth-service")["terminationGracePeriodSeconds"] = 30
 
 
-@case("calls_have_time_to_end", "trial", "a longer drain", "may need 63.0 s")
+@case("calls_have_time_to_end", "trial", "a longer drain", "may need 61.0 s")
 def _(it: Manifests) -> None:
     variable(it, "users-service", "USERS__SERVER__DRAIN", "50s")
 

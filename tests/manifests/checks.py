@@ -18,8 +18,8 @@ STORM = 64 * 2**20
 CONNECTION, CONNECTION_TLS = 28 * 2**10, 35 * 2**10
 # What grpc-kit lets a listener have.
 CONNECTIONS = 10_000
-# After the drain: what is left of the process, and the last traces.
-REST, TRACES = 1, 2
+# After the drain: what is left of the process.
+REST = 1
 
 LISTENERS = {
     "auth-service": {"grpc": "listen", "internal": "internal_listen", "ops": "ops_listen"},
@@ -277,8 +277,8 @@ def calls_have_time_to_end(manifests: Manifests, context: Context) -> Iterator[s
             continue
         grace = pod.spec["terminationGracePeriodSeconds"]
         lame_duck, drain = seconds(server["lame_duck"]), seconds(server["drain"])
-        if grace < lame_duck + drain + REST + TRACES:
-            yield f"{pod.name}: is killed after {grace} s, and may need {lame_duck + drain + REST + TRACES} s"
+        if grace < lame_duck + drain + REST:
+            yield f"{pod.name}: is killed after {grace} s, and may need {lame_duck + drain + REST} s"
         # Names are looked up every 5 s, and DNS may be 5 s old.
         if lame_duck < 10:
             yield f"{pod.name}: server.lame_duck is {lame_duck} s: clients hear of its end after 10 s"

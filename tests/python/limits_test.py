@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -55,6 +56,37 @@ def curl(*arguments, message=None):
 def call_by_curl(address, path, message, *more):
     head = ("--header", "content-type: application/grpc", "--header", "te: trailers", "--data-binary", "@-")
     return curl(*head, *more, f"http://{address}{path}", message=framed(path, message))
+
+
+def metrics_of(operations):
+    return curl(f"http://{operations}/metrics").stdout
+
+
+def is_shut(address):
+    """Whether nobody listens there."""
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def peer_that_takes_no_answer(address):
+    """A connection with one call on it, written by hand: by its settings no stream may be sent anything."""
+    path = b"/grpc.health.v1.Health/Check"
+    # POST and http of the static table; then literals of names by their numbers, and one that has none.
+    head = b"\x83\x86\x01\x06tandem\x04" + bytes([len(path)]) + path
+    head += b"\x0f\x10\x10application/grpc\x00\x02te\x08trailers"
+    host, port = address.split(":")
+    peer = socket.create_connection((host, int(port)), SECONDS)
+    settings, headers, data = frame(4, 0, 0, b"\0\4\0\0\0\0"), frame(1, 4, 1, head), frame(0, 1, 1, bytes(5))
+    peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + headers + data)
+    return peer
 
 
 def log_in(channel):
@@ -283,6 +315,61 @@ class End(unittest.TestCase):
             self.assertLess(took, 20 + 1)
             print(f"ended after {took:.1f} s")
 
+    def test_whatever_would_hold_it_up_at_the_end_shares_one_second(self):
+        """A call at each listener whose answer is never taken, a collector that says nothing, a log that nobody reads."""
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            contextlib.ExitStack() as end,
+        ):
+            settings = {
+                "AUTH__SERVER__LAME_DUCK": "1s",
+                "USERS__SERVER__LAME_DUCK": "1s",
+                "AUTH__SERVER__DRAIN": "4s",
+                "USERS__SERVER__DRAIN": "4s",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            }
+            unread = Tandem(BINARY, Path(folder) / "data", settings, reads_its_log=False)
+            running = end.enter_context(unread)
+            with grpc.insecure_channel(running.users) as channel:
+                # Their lines are more than a pipe holds.
+                for _ in range(500):
+                    with self.assertRaises(grpc.RpcError):
+                        raw(channel, CURRENT_USER)(b"", timeout=SECONDS)
+            listeners = (running.auth, running.identity, running.users)
+            peers = [end.enter_context(peer_that_takes_no_answer(listener)) for listener in listeners]
+            asked = time.monotonic()
+            running.ask_to_end()
+            self.assertEqual(running.process.wait(2 * SECONDS), 0)
+            took = time.monotonic() - asked
+            self.assertEqual(len(peers), 3)
+        self.assertGreaterEqual(took, 1 + 4, "nobody held it up")
+        self.assertLessEqual(took, 1 + 4 + 1)
+        print(f"ended after {took:.1f} s")
+
+    def test_a_call_under_way_when_it_ends_still_reaches_the_other_service(self):
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
+            running = end.enter_context(Tandem(BINARY, Path(folder) / "data"))
+            public = end.enter_context(grpc.insecure_channel(running.auth))
+            others = end.enter_context(grpc.insecure_channel(running.users))
+            token = log_in(public)
+            goes_on = threading.Event()
+
+            def message():
+                goes_on.wait(SECONDS)
+                yield b""
+
+            late = others.stream_unary(CURRENT_USER, request_serializer=bytes, response_deserializer=bytes)
+            answer = late.future(message(), metadata=bearer(token), timeout=2 * SECONDS)
+            begun = re.compile(r"^grpc_server_started_total\{.*GetCurrentUser.*\} 1$", re.MULTILINE)
+            eventually("the call to arrive", lambda: begun.search(metrics_of(running.users_ops)))
+            running.ask_to_end()
+            eventually("the door to be shut", lambda: is_shut(running.auth) and is_shut(running.users))
+            self.assertFalse(is_shut(running.identity), "users-service may still need it")
+            goes_on.set()
+            self.assertTrue(answer.result())
+            self.assertEqual(running.process.wait(SECONDS), 0)
+
     def probed(self, operations, path):
         """The status."""
         said = curl("--output", "/dev/null", f"http://{operations}{path}")
@@ -299,8 +386,8 @@ class End(unittest.TestCase):
         return found
 
     def test_probers_hear_of_the_end_before_it_and_calls_are_answered_meanwhile(self):
-        # Long enough to look, whatever else the machine does.
-        lame = {"AUTH__SERVER__LAME_DUCK": "6s", "USERS__SERVER__LAME_DUCK": "6s"}
+        # Long enough to look at both, whatever else the machine does: both end at once.
+        lame = {"AUTH__SERVER__LAME_DUCK": "9s", "USERS__SERVER__LAME_DUCK": "9s"}
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
             running = end.enter_context(Tandem(BINARY, Path(folder) / "data", lame))
             public = end.enter_context(grpc.insecure_channel(running.auth))
@@ -312,7 +399,6 @@ class End(unittest.TestCase):
             )
             token = log_in(public)
 
-            # In the order in which they end: the last calls of users-service need the other one.
             both = (
                 (of_users, running.users_ops, others, CURRENT_USER),
                 (of_auth, running.auth_ops, public, CURRENT_SESSION),
@@ -337,7 +423,7 @@ class End(unittest.TestCase):
                 with self.assertRaises(grpc.RpcError) as caught:
                     next(watch)
                 self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
-            self.assertEqual(running.process.wait(SECONDS), 0)
+            self.assertEqual(running.process.wait(2 * SECONDS), 0)
 
 
 def main():

@@ -92,7 +92,7 @@ def refusal(binary, data, settings=None):
 class Tandem:
     """Serves while entered. The addresses are attributes: auth, users, identity, auth_ops, users_ops."""
 
-    def __init__(self, binary, data, settings=None, folder=None, on_a_terminal=False):
+    def __init__(self, binary, data, settings=None, folder=None, on_a_terminal=False, reads_its_log=True):
         settings = settings or {}
         SECRETS.add_settings(settings)
         self.data = Path(data)
@@ -103,6 +103,7 @@ class Tandem:
         self.log = []
         self.welcomed = threading.Event()
         self.is_asked_to_end = False
+        self.reads_its_log = reads_its_log
         log, its_log = os.openpty() if on_a_terminal else os.pipe()
         self.process = subprocess.Popen(
             [str(binary), "--data-dir", str(data)],
@@ -114,14 +115,14 @@ class Tandem:
             text=True,
         )
         os.close(its_log)
-        # Read to the end, or a full pipe would stop the process.
+        # Read to the end, or lines would be lost; the log of whoever is to be read by nobody when it has ended.
         self.readers = [
             threading.Thread(target=self._read_welcome),
             threading.Thread(target=self._read_log, args=[log]),
         ]
 
     def __enter__(self):
-        for reader in self.readers:
+        for reader in self.readers if self.reads_its_log else self.readers[:1]:
             reader.start()
         self.welcomed.wait(SECONDS_TO_START)
         # A test may put others in their place.
@@ -139,6 +140,8 @@ class Tandem:
         except subprocess.TimeoutExpired:
             self.process.kill()
         for reader in self.readers:
+            if reader.ident is None:
+                reader.start()
             reader.join()
         self._check()
         if self.process.wait() != 0:
@@ -158,7 +161,8 @@ class Tandem:
         # It is shown once, and there.
         SECRETS.look_into("standard output", "".join(self.welcome), may_show=self.generated_password)
         log = self.log
-        if self.process.wait() == -signal.SIGKILL and log and not log[-1].endswith("\n"):
+        was_cut = self.process.wait() == -signal.SIGKILL or not self.reads_its_log
+        if was_cut and log and not log[-1].endswith("\n"):
             # It had no time for the rest of the line.
             SECRETS.look_into("the log", log[-1])
             log = log[:-1]

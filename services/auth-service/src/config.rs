@@ -15,6 +15,7 @@ use credentials::{ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
 use fail_point::mutant;
 use grpc_kit::listen::collide;
+use grpc_kit::process::Drain;
 use identity::MAX_PASSWORD_CODE_POINTS;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use telemetry::LogSettings;
@@ -85,6 +86,12 @@ const INTERNAL_TLS: ServerKeys = ServerKeys {
 };
 
 impl ServerConfig {
+    /// How the service ends.
+    #[must_use]
+    pub const fn ends(&self) -> Drain {
+        Drain { lame_duck: self.lame_duck, drain: self.drain }
+    }
+
     fn knows_certificates(&self) -> bool {
         self.internal_tls.as_ref().is_some_and(ServerTls::knows_clients)
     }

@@ -9,7 +9,7 @@ use auth_core::ports::Ports;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use grpc_kit::process::{Drain, Ending, GrpcListener, OpsListener, serve_all};
+use grpc_kit::process::{Ending, GrpcListener, Neighbour, OpsListener, serve_all};
 use grpc_kit::{Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -31,8 +31,30 @@ impl AuthService {
         metrics: Option<PrometheusHandle>,
         shutdown: Shutdown,
     ) -> Result<(), StartError> {
+        self.serve_until(listeners, metrics, shutdown, None).await
+    }
+
+    /// The same beside somebody in this process who calls the internal listener, which therefore goes on until that one has ended:
+    /// for the all-in-one.
+    pub async fn serve_beside(
+        &self,
+        neighbour: Neighbour,
+        listeners: Listeners,
+        metrics: Option<PrometheusHandle>,
+        shutdown: Shutdown,
+    ) -> Result<(), StartError> {
+        self.serve_until(listeners, metrics, shutdown, Some(neighbour)).await
+    }
+
+    async fn serve_until(
+        &self,
+        listeners: Listeners,
+        metrics: Option<PrometheusHandle>,
+        shutdown: Shutdown,
+        neighbour: Option<Neighbour>,
+    ) -> Result<(), StartError> {
         on_engine!(&self.0, service => {
-            let ending = service.serve(listeners, metrics, shutdown).await?;
+            let ending = service.serve(listeners, metrics, shutdown, neighbour).await?;
             ending.wait_for("the store", service.store.close()).await;
             Ok(())
         })
@@ -56,6 +78,7 @@ impl<S: ServedStore> Service<S> {
         listeners: Listeners,
         metrics: Option<PrometheusHandle>,
         shutdown: Shutdown,
+        neighbour: Option<Neighbour>,
     ) -> Result<Ending, StartError> {
         measurements::announce();
         let public = grpc::public(self.use_cases.clone(), self.config.server.reflection)?;
@@ -63,10 +86,11 @@ impl<S: ServedStore> Service<S> {
         let server = &self.config.server;
         let public_socket = Socket::open(listeners.public, server.tls.clone()).await?;
         let internal_socket = Socket::open(listeners.internal, server.internal_tls.clone()).await?;
-        let grpc = vec![on(public_socket, public), on(internal_socket, self.internal().await?)];
+        let internal = GrpcListener { neighbour, ..on(internal_socket, self.internal().await?) };
+        let grpc = vec![on(public_socket, public), internal];
         let purge = tokio::spawn(purge(self.use_cases.clone(), shutdown.clone()));
         let measuring = tokio::spawn(measurements::run(self.store.clone(), shutdown.clone()));
-        let ending = serve_all(grpc, Some(ops), self.drain(), self.probe(), shutdown).await;
+        let ending = serve_all(grpc, Some(ops), self.config.server.ends(), self.probe(), shutdown).await;
         ending.wait_for_task("the purge", purge).await;
         ending.wait_for_task("the measurements", measuring).await;
         Ok(ending)
@@ -75,17 +99,13 @@ impl<S: ServedStore> Service<S> {
     async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
         let grpc = vec![on(listener.into(), self.internal().await?)];
         // The process goes on, and so does its store.
-        let _ = serve_all(grpc, None, self.drain(), self.probe(), shutdown).await;
+        let _ = serve_all(grpc, None, self.config.server.ends(), self.probe(), shutdown).await;
         Ok(())
     }
 
     async fn internal(&self) -> Result<grpc::Served, StartError> {
         let workloads = Workloads::follow(&self.config.workloads).await?;
         Ok(grpc::internal(self.use_cases.clone(), workloads)?)
-    }
-
-    fn drain(&self) -> Drain {
-        Drain { lame_duck: self.config.server.lame_duck, drain: self.config.server.drain }
     }
 
     fn probe(&self) -> impl Fn() -> futures::future::BoxFuture<'static, Result<(), String>> + Send + 'static {
@@ -104,7 +124,13 @@ impl<S: ServedStore> Service<S> {
 }
 
 fn on(socket: Socket, served: grpc::Served) -> GrpcListener {
-    GrpcListener { socket, routes: served.routes, layer: served.layer, health: served.health }
+    GrpcListener {
+        socket,
+        routes: served.routes,
+        layer: served.layer,
+        health: served.health,
+        neighbour: None,
+    }
 }
 
 /// A batch at a time, so that neither a log-in nor the end of the process waits for more than one.

@@ -9,7 +9,7 @@ use clock::SystemClock;
 use configuration::Layers;
 use grpc_kit::Shutdown;
 use grpc_kit::listen::reachable;
-use grpc_kit::process::has_listeners;
+use grpc_kit::process::{Neighbour, has_listeners};
 use telemetry::LogSettings;
 use users_service::UsersService;
 
@@ -30,7 +30,8 @@ const NEEDS_HTTPS: &str = "AUTH__SERVER__INTERNAL_TLS_CERT_FILE needs USERS__IDE
 const ONE_LOG: &str = "the two share one log here, and it is set by AUTH__LOG__LEVEL and AUTH__LOG__FORMAT: leave this out, \
                        or give it the same value";
 
-/// Serves both until a signal, then drains them: users-service first, since its last calls need the other.
+/// Serves both until a signal, then drains them at once, all but the listener that users-service calls: it goes on until that one
+/// has ended, since its last calls need it.
 pub(crate) fn run(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     grpc_kit::block_on(serve(data_dir))
 }
@@ -45,6 +46,9 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     }
     let metrics = telemetry::record_metrics()?;
     let signals = Shutdown::on_signals()?;
+    let users_ends = users.server.ends();
+    let gone = auth.server.ends().or_longer(users_ends).gone(signals.clone());
+    tokio::spawn(async move { telemetry::gone_by(gone.await) });
 
     let auth_listeners = auth_service::Listeners::bind(&auth.server).await.map_err(named("auth-service"))?;
     let users_listeners =
@@ -82,24 +86,27 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
 
     // Two of auth-service, and users-service's.
     has_listeners(3);
-    let (stop_auth, auth_stopped) = Shutdown::new();
-    let (stop_users, users_stopped) = Shutdown::new();
-    let stop_on_signals = stop_users.clone();
+    let (stop, stopped) = Shutdown::new();
+    let (users_over, users_ended) = Shutdown::new();
+    let neighbour = Neighbour { drain: users_ends, ended: users_ended };
+    let stop_on_signals = stop.clone();
     tokio::spawn(async move {
         signals.requested().await;
         stop_on_signals.request();
     });
-    let users_first = async {
-        let served = users.serve(users_listeners, Some(metrics.clone()), users_stopped).await;
-        stop_auth.request();
+    let until_asked = async {
+        let served = users.serve(users_listeners, Some(metrics.clone()), stopped.clone()).await;
+        users_over.request();
+        stop.request();
         served
     };
-    let not_without_auth = async {
-        let served = auth.serve(auth_listeners, Some(metrics.clone()), auth_stopped).await;
-        stop_users.request();
+    let outlasting_users = async {
+        let stopped = stopped.clone();
+        let served = auth.serve_beside(neighbour, auth_listeners, Some(metrics.clone()), stopped).await;
+        stop.request();
         served
     };
-    let (auth_served, users_served) = tokio::join!(not_without_auth, users_first);
+    let (auth_served, users_served) = tokio::join!(outlasting_users, until_asked);
     auth_served?;
     users_served?;
     Ok(())

@@ -195,6 +195,8 @@ async fn serve(file: Option<&Path>) -> Result<(), Box<dyn Error>> {
     }
     let metrics = telemetry::record_metrics()?;
     let shutdown = Shutdown::on_signals()?;
+    let gone = config.server.ends().gone(shutdown.clone());
+    tokio::spawn(async move { telemetry::gone_by(gone.await) });
     let listeners = Listeners::bind(&config.server).await?;
     let service = tokio::select! {
         opened = UsersService::open(config, SystemClock::of_process()) => opened?,

@@ -9,6 +9,7 @@ use database::settings::{DatabaseSettings, Replica};
 use fail_point::mutant;
 use grpc_kit::client::Names;
 use grpc_kit::listen::collide;
+use grpc_kit::process::Drain;
 use telemetry::LogSettings;
 
 use crate::identity_provider::{Connection, ConnectionError, Token};
@@ -41,6 +42,14 @@ pub struct ServerConfig {
     pub lame_duck: Duration,
     /// The certificate of the listener; in plaintext without one.
     pub tls: Option<ServerTls>,
+}
+
+impl ServerConfig {
+    /// How the service ends.
+    #[must_use]
+    pub const fn ends(&self) -> Drain {
+        Drain { lame_duck: self.lame_duck, drain: self.drain }
+    }
 }
 
 const TLS: ServerKeys =

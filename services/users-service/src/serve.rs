@@ -2,7 +2,7 @@
 
 use axum::Router;
 use fail_point::mutant;
-use grpc_kit::process::{Drain, GrpcListener, OpsListener, serve_all};
+use grpc_kit::process::{GrpcListener, OpsListener, serve_all};
 use grpc_kit::{PageTokens, Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
 use users_core::domain::LeaseOwner;
@@ -65,9 +65,9 @@ impl Open {
             routes: served.routes,
             layer: served.layer,
             health: served.health,
+            neighbour: None,
         };
         let ops = OpsListener { socket: listeners.ops, metrics, extra: Router::new() };
-        let drain = Drain { lame_duck: config.server.lame_duck, drain: config.server.drain };
 
         let position = FeedPosition::default();
         let projector = Projector::new(parts.commands.clone(), parts.provider, owner, position.clone());
@@ -80,7 +80,7 @@ impl Open {
             let store = store.clone();
             async move { store.probe().await.map_err(|error| error.to_string()) }
         };
-        let ending = serve_all(vec![grpc], Some(ops), drain, probe, shutdown).await;
+        let ending = serve_all(vec![grpc], Some(ops), config.server.ends(), probe, shutdown).await;
         ending.wait_for_task("the projector", projecting).await;
         ending.wait_for_task("the sweeper", sweeping).await;
         ending.wait_for_task("the measurements", measuring).await;

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tonic::service::Routes;
 
 use crate::health::HealthHandle;
@@ -22,9 +22,18 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// After that it is not there, though nobody has said so: longer than a busy store lets anybody wait for a connection.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
 
+/// A process is promised to be gone so long after the drain.
+const GONE: Duration = Duration::from_secs(1);
+
 /// How long everything may take together that is left at the end of the drain: work whose callers have gone or were cut, work in
-/// the background, the store. The process is promised to be gone a second after the drain, and has to end in what is left of it.
+/// the background, the store. What is left of the second is for the last spans and the last lines of the log.
 const AFTER_THE_DRAIN: Duration = Duration::from_millis(500);
+
+/// So much longer it may take where somebody had to be outlasted.
+const AFTER_THE_NEIGHBOUR: Duration = Duration::from_millis(100);
+
+/// What is left of that for calls of others, which might still come to a listener as long as the neighbour had not ended.
+const LAST_CALLS: Duration = Duration::from_millis(50);
 
 /// One gRPC listener with what it serves.
 #[derive(Debug)]
@@ -37,6 +46,17 @@ pub struct GrpcListener {
     pub layer: CallLayer,
     /// The health of the services.
     pub health: HealthHandle,
+    /// Who has to be outlasted, in a process of more than one service.
+    pub neighbour: Option<Neighbour>,
+}
+
+/// Somebody in the same process who ends at the same time, and calls a listener until it has ended.
+#[derive(Clone, Debug)]
+pub struct Neighbour {
+    /// How it ends.
+    pub drain: Drain,
+    /// Given when it has.
+    pub ended: Shutdown,
 }
 
 /// The operations listener with what it answers.
@@ -59,6 +79,24 @@ pub struct Drain {
     pub drain: Duration,
 }
 
+impl Drain {
+    /// Waits until the process is asked to end, and says when it has to be gone.
+    pub async fn gone(self, shutdown: Shutdown) -> std::time::Instant {
+        shutdown.requested().await;
+        (Instant::now() + self.whole() + GONE).into_std()
+    }
+
+    /// The longer one.
+    #[must_use]
+    pub fn or_longer(self, other: Self) -> Self {
+        if other.whole() > self.whole() { other } else { self }
+    }
+
+    fn whole(self) -> Duration {
+        self.lame_duck + self.drain
+    }
+}
+
 /// The end of a process, once it has begun: one time at which everything has to be over, for all that has to end.
 ///
 /// Each with a wait of its own they would add up, and a database that does not answer lets all of them wait.
@@ -69,8 +107,12 @@ pub struct Ending {
 }
 
 impl Ending {
-    fn begin(drain: Drain) -> Self {
-        Self { over: Instant::now() + drain.lame_duck + drain.drain + AFTER_THE_DRAIN }
+    fn begin(drain: Drain, neighbour: Option<&Neighbour>) -> Self {
+        let (drain, after) = match neighbour {
+            None => (drain, AFTER_THE_DRAIN),
+            Some(it) => (drain.or_longer(it.drain), AFTER_THE_DRAIN + AFTER_THE_NEIGHBOUR),
+        };
+        Self { over: Instant::now() + drain.whole() + after }
     }
 
     /// Waits for what has to end, and gives it up when the time is over. What has ended already needs no time.
@@ -97,8 +139,8 @@ impl Ending {
 /// `probe` says what is missing, if anything: readiness and health follow it, liveness does not.
 ///
 /// The order at the end: health and readiness say no; the lame duck time passes; streams end and every peer is told
-/// to go; calls end or are cut; units of work whose callers have gone are waited for; the operations listener goes
-/// last.
+/// to go, on a listener that a neighbour calls once that one has ended; calls end or are cut; units of work whose callers
+/// have gone are waited for; the operations listener goes last.
 pub async fn serve_all<P, F>(
     listeners: Vec<GrpcListener>,
     ops: Option<OpsListener>,
@@ -117,15 +159,10 @@ where
 
     let mut servers = JoinSet::new();
     let mut healths = Vec::with_capacity(listeners.len());
+    let outlasted = listeners.iter().find_map(|listener| listener.neighbour.clone());
     for listener in listeners {
-        healths.push(listener.health);
-        servers.spawn(server::serve(
-            listener.socket,
-            listener.routes,
-            listener.layer,
-            settings.clone(),
-            calls_end.clone(),
-        ));
+        healths.push(listener.health.clone());
+        servers.spawn(serve_in_turn(listener, settings.clone(), drain, calls_end.clone()));
     }
     let ops = ops.map(|ops| {
         let pages = Ops { readiness: watched, metrics: ops.metrics, extra: ops.extra };
@@ -134,7 +171,7 @@ where
 
     follow(&readiness, &healths, probe, &shutdown).await;
 
-    let ending = Ending::begin(drain);
+    let ending = Ending::begin(drain, outlasted.as_ref());
     tracing::info!("draining");
     readiness.send_replace(Readiness::Draining);
     set_serving(&healths, false);
@@ -152,6 +189,34 @@ where
         ending.wait_for_task("the operations listener", ops).await;
     }
     ending
+}
+
+/// Serves a listener until calls are to end, and one that a neighbour calls until that one has ended. What calls are left is cut
+/// when those of the neighbour have been, or a moment later.
+async fn serve_in_turn(
+    listener: GrpcListener,
+    settings: ServerSettings,
+    drain: Drain,
+    calls_end: Shutdown,
+) -> Ended {
+    let GrpcListener { socket, routes, layer, neighbour, .. } = listener;
+    let Some(Neighbour { drain: others, ended }) = neighbour else {
+        return server::serve(socket, routes, layer, settings, calls_end).await;
+    };
+    let ((end, ends), (cut, is_cut)) = (Shutdown::new(), Shutdown::new());
+    let in_turn = tokio::spawn(async move {
+        calls_end.requested().await;
+        let time = Instant::now() + drain.or_longer(others).whole() - drain.lame_duck;
+        // It ends in time by itself, and nothing is to depend on that.
+        drop(timeout_at(time + AFTER_THE_DRAIN + LAST_CALLS, ended.requested()).await);
+        end.request();
+        sleep_until(time.max(Instant::now() + LAST_CALLS)).await;
+        cut.request();
+    });
+    let ended =
+        server::serve_until(socket, routes, layer, settings, ends, async { is_cut.requested().await }).await;
+    in_turn.abort();
+    ended
 }
 
 /// How many gRPC listeners the process has in all, as far as it was said.
@@ -245,7 +310,7 @@ mod tests {
     async fn all_that_has_to_end_shares_one_time() {
         let drain = Drain { lame_duck: Duration::from_secs(3), drain: Duration::from_secs(7) };
         let begun = Instant::now();
-        let ending = Ending::begin(drain);
+        let ending = Ending::begin(drain, None);
         assert_eq!(ending.wait_for("what ends", async { 1 }).await, Some(1));
         assert_eq!(begun.elapsed(), Duration::ZERO);
         for _ in 0..3 {
@@ -258,5 +323,26 @@ mod tests {
         }
         assert_eq!(begun.elapsed(), Duration::from_millis(10_500));
         assert_eq!(ending.wait_for("what has ended", async { 1 }).await, Some(1), "that needs no time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_outlasts_somebody_ends_a_little_later_than_the_last_of_both_and_before_the_process_is_gone()
+    {
+        let drain = |lame_duck, drain| Drain {
+            lame_duck: Duration::from_secs(lame_duck),
+            drain: Duration::from_secs(drain),
+        };
+        let (asked, shutdown) = Shutdown::new();
+        asked.request();
+        for (own, others) in
+            [(drain(3, 7), drain(3, 7)), (drain(0, 10), drain(1, 2)), (drain(1, 2), drain(9, 1))]
+        {
+            let begun = Instant::now();
+            let neighbour = Neighbour { drain: others, ended: shutdown.clone() };
+            let ending = Ending::begin(own, Some(&neighbour));
+            assert_eq!(ending.over - begun, Duration::from_millis(10_600));
+            let gone = own.or_longer(others).gone(shutdown.clone()).await;
+            assert_eq!(gone - begun.into_std(), Duration::from_secs(11));
+        }
     }
 }

@@ -17,7 +17,7 @@ use futures::FutureExt as _;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 use tonic::service::Routes;
 use tower::Layer as _;
@@ -124,15 +124,28 @@ impl From<TcpListener> for Socket {
 
 /// Serves `routes` until the shutdown is requested, then drains: no new connections, streams end with
 /// UNAVAILABLE, every peer is told to go (GOAWAY), idle ones are closed, calls have `settings.drain` to end.
-///
-/// The door is shut before anybody is told to go: whoever is told comes again at once, and would find it open. Those who came
-/// just before are served, since their first calls may be on the way.
 pub async fn serve(
     socket: impl Into<Socket>,
     routes: Routes,
     layer: CallLayer,
     settings: ServerSettings,
     shutdown: Shutdown,
+) -> Ended {
+    let drain = settings.drain;
+    serve_until(socket, routes, layer, settings, shutdown, async move { sleep(drain).await }).await
+}
+
+/// The same, and calls have until `cut` to end, which is asked when the drain has begun.
+///
+/// The door is shut before anybody is told to go: whoever is told comes again at once, and would find it open. Those who came
+/// just before are served, since their first calls may be on the way.
+pub(crate) async fn serve_until(
+    socket: impl Into<Socket>,
+    routes: Routes,
+    layer: CallLayer,
+    settings: ServerSettings,
+    shutdown: Shutdown,
+    cut: impl Future<Output = ()>,
 ) -> Ended {
     let Socket { listener, tls } = socket.into();
     let mut door = Door::new(listener);
@@ -174,13 +187,14 @@ pub async fn serve(
     }
     drop(door);
     end.request();
-    drain(connections, settings.drain).await
+    drain(connections, cut).await
 }
 
-async fn drain(mut connections: JoinSet<()>, at_most: Duration) -> Ended {
-    let ended = timeout(at_most, async { while connections.join_next().await.is_some() {} }).await;
-    if ended.is_ok() {
-        return Ended::Drained;
+async fn drain(mut connections: JoinSet<()>, cut: impl Future<Output = ()>) -> Ended {
+    tokio::select! {
+        biased;
+        () = async { while connections.join_next().await.is_some() {} } => return Ended::Drained,
+        () = cut => {}
     }
     let cut = Ended::Cut { connections: connections.len() };
     connections.shutdown().await;

@@ -18,6 +18,8 @@ use std::time::Duration;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::end;
+
 /// How long a line of the log waits for others.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -27,7 +29,8 @@ const ENOUGH: usize = 128 * 1024;
 /// What may wait while the reader does not keep up, in bytes. What must not be lost has as much again.
 const ROOM: usize = 1024 * 1024;
 
-/// How long it is waited until something is written: for a reader that stands still, once; at the end, once more.
+/// How long it is waited until something is written: for a reader that stands still, once; at the end, once more. Less where the
+/// process has to be gone sooner.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// The target of what operators must be able to rely on: who did what to which account.
@@ -146,7 +149,7 @@ impl Lines {
     fn wait(&self, waiting: MutexGuard<'_, Waiting>) {
         let up_to = waiting.taken_in;
         let unwritten = |waiting: &mut Waiting| waiting.written < up_to && !waiting.stands_still;
-        let waited = self.written.wait_timeout_while(waiting, WAIT, unwritten);
+        let waited = self.written.wait_timeout_while(waiting, end::for_a_line(WAIT), unwritten);
         let (mut waiting, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             waiting.stands_still = true;
@@ -160,7 +163,8 @@ impl Lines {
         waiting.hurried = true;
         self.some.notify_one();
         let up_to = waiting.taken_in;
-        drop(self.written.wait_timeout_while(waiting, WAIT, |waiting| waiting.written < up_to));
+        let at_most = end::for_the_log(WAIT);
+        drop(self.written.wait_timeout_while(waiting, at_most, |waiting| waiting.written < up_to));
     }
 }
 

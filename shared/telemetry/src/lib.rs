@@ -4,6 +4,7 @@
 //! where numbers are kept, [`export_traces`] where spans are sent. `docs/telemetry.md` tells operators about all three.
 
 mod buffered;
+mod end;
 mod json;
 mod origin;
 mod process;
@@ -27,6 +28,7 @@ use origin::OursInDetail;
 use text::TextLine;
 
 pub use buffered::CAN_WAIT;
+pub use end::gone_by;
 pub use traces::{Traces, check_traces, export_traces};
 
 pub use process::record_process;
@@ -133,7 +135,7 @@ pub enum TelemetryError {
 pub type CurrentCall = fn() -> Option<[(&'static str, String); 2]>;
 
 /// The process's log. To be held to the end: what waits to be written is written when it is dropped, for which a second is
-/// enough or it is lost.
+/// enough, and no longer than until the process has to be gone ([`gone_by`]), or it is lost.
 #[derive(Debug)]
 #[must_use = "lines are lost that wait when the process ends"]
 pub struct Log(Buffered);

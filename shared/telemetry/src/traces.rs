@@ -21,13 +21,14 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 
+use crate::end;
 use variables::Said;
 
-/// How long the end of a process waits for spans to be sent.
+/// How long the end of a process waits for spans to be sent, where there is so much time.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// The process's traces. To be held to the end: spans that wait to be sent are sent when it is dropped, for two seconds at
-/// most.
+/// most, and no longer than until the process has to be gone ([`gone_by`](crate::gone_by)).
 #[derive(Debug)]
 #[must_use = "spans are lost that wait when the process ends"]
 pub struct Traces(SdkTracerProvider);
@@ -42,7 +43,7 @@ impl Traces {
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        if let Err(error) = self.0.shutdown_with_timeout(FLUSH) {
+        if let Err(error) = self.0.shutdown_with_timeout(end::for_spans(FLUSH)) {
             tracing::warn!(%error, "spans were lost at the end of the process");
         }
     }

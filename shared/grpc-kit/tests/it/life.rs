@@ -40,6 +40,7 @@ impl Process {
             routes: Routes::new(service),
             layer: CallLayer::new("probe.tandem").serving(&[], &[health::SERVICE]).expect("descriptors"),
             health,
+            neighbour: None,
         };
         let ops = OpsListener { socket: ops, metrics: None, extra: axum::Router::new() };
         let (missing, found) = watch::channel(None);

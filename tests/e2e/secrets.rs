@@ -3,12 +3,13 @@
 mod every_call;
 mod witness;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use api::Rpc;
 use api::auth::LogInRequest;
-use e2e::{Caller, Canaries, Collector, Engine, Pair, Processes, Scrape, Service, Settings};
+use e2e::{Binaries, Caller, Canaries, Collector, Engine, Pair, Processes, Scrape, Service, Settings};
 use serde_json::Value;
 
 use self::witness::{Somebody, Witness};
@@ -168,5 +169,24 @@ async fn a_test_in_which_a_secret_is_said_fails() {
 async fn a_test_in_which_a_process_says_a_secret_fails() {
     let pair = Processes::start(BINARIES).await;
     say_a_secret(&pair.anonymous).await;
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(pair))).is_err());
+}
+
+/// What a service might be that shows a hash as the last thing that it does, after the drain.
+const SAYS_A_HASH_AT_ITS_END: &str = r#"#!/bin/sh
+for listener in public internal operations; do echo "$listener listens on it"; done
+trap 'sleep 0.5; echo "{\"message\":\"\$argon2id\$\"}" >&2; exit' TERM
+while :; do sleep 0.05; done
+"#;
+
+#[tokio::test]
+async fn a_test_in_which_a_process_says_a_secret_as_it_ends_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let auth = folder.path().join("auth-service");
+    fs::write(&auth, SAYS_A_HASH_AT_ITS_END).expect("written");
+    fs::set_permissions(&auth, Permissions::from_mode(0o700)).expect("a program");
+    let binaries = Binaries { auth: auth.display().to_string().leak(), ..BINARIES };
+    let mut pair = Processes::prepared(binaries, Settings::on(Engine::Sqlite)).await;
+    pair.run(Service::Auth, None).await;
     assert!(catch_unwind(AssertUnwindSafe(|| drop(pair))).is_err());
 }

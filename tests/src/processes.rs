@@ -3,16 +3,14 @@
 
 mod endings;
 mod faults;
+mod logs;
 mod operator;
 mod replica;
 
-use std::fs::{self, OpenOptions};
 use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Stdio;
 
 use configuration::Layers;
 use futures::FutureExt as _;
@@ -255,13 +253,6 @@ impl Processes {
         }
     }
 
-    /// What all processes of a service have said on standard error.
-    #[must_use]
-    pub fn log(&self, service: Service) -> String {
-        let logs = (0..self.replicas.len()).flat_map(|number| self.logs_of(service, number));
-        logs.map(|file| fs::read_to_string(file).expect("a log")).collect()
-    }
-
     /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
     #[must_use]
     pub fn users_of_all(&self) -> users_service::Config {
@@ -282,30 +273,6 @@ impl Processes {
     /// Whether one process of a service runs.
     pub fn is_running(&mut self, service: Service, number: usize) -> bool {
         self.replicas[number].is_running(service)
-    }
-
-    /// Runs a command of one of them to its end.
-    pub async fn command_output(&self, service: Service, arguments: &[&str]) -> Output {
-        heard(self.command(service, 0).args(arguments).output().await.expect("it runs"))
-    }
-
-    /// The same, and whatever it answers goes into this.
-    pub async fn command_into(&self, service: Service, arguments: &[&str], stdout: Stdio) -> Output {
-        let mut command = self.command(service, 0);
-        command.args(arguments).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
-        heard(command.spawn().expect("it starts").wait_with_output().await.expect("it runs"))
-    }
-
-    /// Runs a command of one of them on the same data, but on addresses of its own.
-    pub async fn elsewhere(&self, service: Service, arguments: &[&str]) -> Output {
-        let (binary, variables) = match service {
-            Service::Auth => (self.binaries.auth, self.settings.of_auth(&self.home, [ANY; 3])),
-            Service::Users => {
-                let port = self.replicas[0].addresses.auth[1];
-                (self.binaries.users, self.settings.of_users(&self.home, [ANY; 2], port))
-            }
-        };
-        heard(command(binary, variables).args(arguments).output().await.expect("it runs"))
     }
 
     /// Makes a super admin and logs in.
@@ -353,15 +320,6 @@ impl Processes {
         self.home.folder.write(name, content)
     }
 
-    /// What one process of a service has said is in these, in one for each time that it ran.
-    fn logs_of(&self, service: Service, number: usize) -> impl Iterator<Item = PathBuf> {
-        self.log_files(service, number).take_while(|file| file.exists())
-    }
-
-    fn log_files(&self, service: Service, number: usize) -> impl Iterator<Item = PathBuf> {
-        (0_u32..).map(move |run| self.home().join(format!("{service:?}-{number}-{run}.log")))
-    }
-
     /// One of them, on the addresses that it had before.
     fn command(&self, service: Service, number: usize) -> Command {
         let Addresses { auth, users, .. } = self.replicas[number].addresses;
@@ -371,52 +329,6 @@ impl Processes {
         };
         self.hooks[number].command(service, binary, variables)
     }
-
-    /// The same, and what it says on standard error is kept in a file of its own: whoever is killed may end it in the middle of
-    /// a line.
-    fn logged_command(&self, service: Service, number: usize) -> Command {
-        let mut command = self.command(service, number);
-        let file =
-            self.log_files(service, number).find(|file| !file.exists()).expect("there is always another");
-        let log = OpenOptions::new().create_new(true).append(true).open(file);
-        command.stderr(log.expect("a log"));
-        command
-    }
-}
-
-/// For longer no line waits for others before it is written.
-const LOG_PATIENCE: Duration = Duration::from_millis(150);
-
-/// Looks for secrets in what was said, at the end of every test.
-impl Drop for Processes {
-    #[expect(clippy::disallowed_methods, reason = "nothing can be awaited here")]
-    fn drop(&mut self) {
-        if !self.settings.is_watched() {
-            return;
-        }
-        // They may run still, and will be killed.
-        thread::sleep(LOG_PATIENCE);
-        for service in [Service::Auth, Service::Users] {
-            for number in 0..self.replicas.len() {
-                for file in self.logs_of(service, number) {
-                    let log = fs::read(file).expect("a log");
-                    let place = format!("the log of {service:?}, replica {number}");
-                    if self.settings.logs_json(service) {
-                        discretion::hear_log(&place, log);
-                    } else {
-                        discretion::hear(&place, log);
-                    }
-                }
-            }
-        }
-        discretion::look_into_what_was_heard();
-    }
-}
-
-/// What a command answered.
-fn heard(output: Output) -> Output {
-    discretion::hear("a command", [output.stdout.as_slice(), &output.stderr].concat());
-    output
 }
 
 /// Knows nothing of the environment that the tests run in.

@@ -41,6 +41,11 @@ impl Replica {
         self.running(service).as_mut().expect("it was started")
     }
 
+    /// Those that were started, whether they run or not.
+    pub(super) fn children(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.auth.iter_mut().chain(&mut self.users)
+    }
+
     const fn running(&mut self, service: Service) -> &mut Option<Child> {
         match service {
             Service::Auth => &mut self.auth,

@@ -15,6 +15,7 @@ use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 use tonic::transport::ClientTlsConfig;
 use tonic::{Code, Status};
 
@@ -40,6 +41,11 @@ impl Files {
         files.install("users-service", &files.authority.issue(USERS));
         files.write("token", &"0".repeat(64));
         files
+    }
+
+    /// A client that writes frames by hand.
+    pub(crate) fn connector(&self) -> TlsConnector {
+        self.authority.connector()
     }
 
     fn path(&self, name: &str) -> PathBuf {

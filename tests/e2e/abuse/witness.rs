@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use api::auth::GetCurrentSessionRequest;
 use api::users::GetCurrentUserRequest;
 use e2e::{Caller, Endpoints, Engine, Person, Process, Processes, Service, Settings, eventually, sign_up};
+use tokio::runtime::Builder;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
+use tonic::transport::ClientTlsConfig;
 
 use crate::crashes::BINARIES;
 
-/// Calls a second.
-const RATE: u64 = 100;
+/// Calls a second, which are made whether those before them were answered or not.
+const RATE: u32 = 100;
+const BETWEEN_CALLS: Duration = Duration::from_millis(1000 / RATE as u64);
+
+/// How long each may take.
+const DEADLINE: &str = "2S";
 
 /// What the process may take more during an attack, in KiB.
 const MOST_GROWTH: u64 = 100 * 1024;
@@ -28,6 +35,7 @@ pub(crate) struct Target {
     pub(crate) process: Process,
     service: Service,
     processes: Processes,
+    tls: Option<ClientTlsConfig>,
     witness: Witness,
 }
 
@@ -39,6 +47,11 @@ struct Witness {
 }
 
 impl Witness {
+    /// The same over new connections.
+    fn over(&self, [public, internal, users]: [SocketAddr; 3], tls: Option<ClientTlsConfig>) -> Self {
+        Self { person: self.person.over([Endpoints::new(public, internal, users, tls)]), ..*self }
+    }
+
     /// A call that the service cannot answer from its memory.
     async fn calls(&self) -> Result<(), Status> {
         match self.service {
@@ -54,12 +67,13 @@ impl Target {
     }
 
     pub(crate) async fn start_with(service: Service, settings: Settings) -> Self {
+        let tls = settings.client_tls();
         let mut processes = Processes::prepared(BINARIES, settings).await;
         Box::pin(processes.run_up_to(service)).await;
         processes.anonymous.ok(sign_up("witness")).await;
-        let person = (*Person::log_in(&processes.anonymous, "witness").await).clone();
+        let person = Person::log_in(&processes.anonymous, "witness").await.with("grpc-timeout", DEADLINE);
         let witness = Witness { service, person };
-        let target = Self { process: processes.process(service), service, processes, witness };
+        let target = Self { process: processes.process(service), service, processes, tls, witness };
         // What the first calls take of memory is no attack's.
         for _ in 0..RATE {
             target.witness.calls().await.expect("all is well");
@@ -82,65 +96,93 @@ impl Target {
     pub(crate) async fn withstands<T>(&self, name: &str, attack: impl Future<Output = T>) -> T {
         let before = self.process.memory();
         let (end, ended) = watch::channel(());
-        let witness = tokio::spawn(witness(self.witness.clone(), ended.clone()));
+        let witness = self.beside(ended.clone());
         let memory = tokio::spawn(most_memory(self.process, ended));
         let outcome = attack.await;
         drop(end);
-        let (seen, most) = (finished(witness).await, finished(memory).await);
-        let total: usize = seen.values().sum();
-        let good = seen.get("OK").copied().unwrap_or_default();
-        println!("{name}: {good} of {total} calls OK; memory before {before} KiB, at most {most} KiB");
+        let most = memory.await.expect("no panic");
+        let seen = spawn_blocking(|| witness.join()).await.expect("no panic").expect("no panic");
+        let made: usize = seen.answers.values().sum();
+        let good = seen.answers.get("OK").copied().unwrap_or_default();
+        println!(
+            "{name}: {} calls due, {good} of {made} OK, the slowest after {:?}; memory before {before} KiB, at most {most} KiB",
+            seen.due, seen.slowest
+        );
         let after = eventually("that the memory comes back", async || {
             let now = self.process.memory();
             (now <= before + LEFT_BEHIND).then_some(now)
         })
         .await;
         println!("{name}: memory after {after} KiB");
-        assert!(total > 50, "{name}: the well-behaved client has hardly called: {total}");
-        assert!(good * 1000 >= total * 999, "{name}: {seen:?}");
+        assert!(seen.due > 2 * RATE as usize, "{name}: it was over at once: {seen:?}");
+        assert!(made * 10 >= seen.due * 9, "{name}: the well-behaved client has hardly called: {seen:?}");
+        assert!(good * 1000 >= made * 999, "{name}: {seen:?}");
         assert!(most < before + MOST_GROWTH, "{name}: {} KiB more", most - before);
         // The same process, on the same connection.
         self.witness.calls().await.expect("it is still served");
         outcome
     }
 
+    /// The well-behaved client, on a thread and over connections of its own: what the attackers do must not keep it from calling.
+    fn beside(&self, ended: watch::Receiver<()>) -> JoinHandle<Seen> {
+        let (is, to) = (self.witness.clone(), self.processes.listeners());
+        let tls = self.tls.clone();
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        thread::spawn(move || runtime.block_on(async { witness(is.over(to, tls), ended).await }))
+    }
+
     /// Somebody who comes only now is served as well.
     pub(crate) async fn calls_over_a_new_connection(&self) {
-        let [public, internal, users] = self.processes.listeners();
-        let to = [Endpoints::new(public, internal, users, None)];
-        let newcomer = Witness { person: self.witness.person.over(to), ..self.witness };
+        let newcomer = self.witness.over(self.processes.listeners(), self.tls.clone());
         newcomer.calls().await.expect("there is room for it");
     }
 }
 
-async fn finished<T>(task: JoinHandle<T>) -> T {
-    task.await.expect("no panic")
+/// What the well-behaved client has seen.
+#[derive(Debug)]
+struct Seen {
+    /// How many calls its rate makes of the time.
+    due: usize,
+    /// How often it was answered what.
+    answers: BTreeMap<String, usize>,
+    slowest: Duration,
+    /// When the first and the last of those were made that were not OK.
+    failing: Option<(Duration, Duration)>,
 }
 
-/// Calls at a steady rate and counts the answers.
-async fn witness(witness: Witness, mut ended: watch::Receiver<()>) -> BTreeMap<String, usize> {
-    let mut ticks = interval(Duration::from_millis(1000 / RATE));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+/// Makes every call that is due, however late it is itself, and counts the answers.
+async fn witness(witness: Witness, mut ended: watch::Receiver<()>) -> Seen {
+    let begun = Instant::now();
+    let mut next = begun;
     let mut calls = JoinSet::new();
-    let mut seen = BTreeMap::new();
-    let mut count = |outcome: String| *seen.entry(outcome).or_default() += 1;
     loop {
         tokio::select! {
-            _ = ended.changed() => break,
-            _ = ticks.tick() => {
+            biased;
+            () = sleep_until(next) => {
                 let witness = witness.clone();
                 calls.spawn(async move {
-                    match witness.calls().await {
+                    let asked = Instant::now();
+                    let answer = match witness.calls().await {
                         Ok(()) => "OK".to_owned(),
                         Err(status) => format!("{:?}: {}", status.code(), status.message()),
-                    }
+                    };
+                    (answer, asked - begun, asked.elapsed())
                 });
+                next += BETWEEN_CALLS;
             }
-            Some(outcome) = calls.join_next() => count(outcome.expect("no panic")),
+            _ = ended.changed() => break,
         }
     }
-    while let Some(outcome) = calls.join_next().await {
-        count(outcome.expect("no panic"));
+    let due = begun.elapsed().as_millis() / BETWEEN_CALLS.as_millis();
+    let due = usize::try_from(due).expect("not so many");
+    let mut seen = Seen { due, answers: BTreeMap::new(), slowest: Duration::ZERO, failing: None };
+    for (answer, at, took) in calls.join_all().await {
+        if answer != "OK" {
+            let (first, last) = seen.failing.unwrap_or((at, at));
+            seen.failing = Some((first.min(at), last.max(at)));
+        }
+        *seen.answers.entry(answer).or_default() += 1;
+        seen.slowest = seen.slowest.max(took);
     }
     seen
 }

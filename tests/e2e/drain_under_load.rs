@@ -17,7 +17,7 @@ use futures::future::join_all;
 use futures::stream;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -35,9 +35,17 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What is promised beyond that.
 const MORE: Duration = Duration::from_secs(1);
 
-/// Each makes twenty calls a second, over a connection of its own.
+/// Each makes twenty calls a second, over a connection of its own: a hundred together.
 const CLIENTS: usize = 5;
 const BETWEEN_CALLS: Duration = Duration::from_millis(50);
+/// How long they do so before it is asked to end.
+const BEFORE: Duration = Duration::from_secs(1);
+/// How many of them have to have been made in the second before SIGTERM and in the one after it: a machine that has much else to
+/// do makes some a little late.
+const RATE: usize = 75;
+/// Who calls beside them with passwords, one call after the other. There is one hash at a time, so that a call of one of them is
+/// under way at any moment.
+const SLOW_CLIENTS: usize = 2;
 
 for_each_service!(
     a_peer_that_says_nothing,
@@ -51,23 +59,46 @@ for_each_service!(
 );
 
 fn settings() -> Settings {
-    Settings::default()
+    hasty(Settings::default())
+}
+
+fn hasty(settings: Settings) -> Settings {
+    settings
         .unlimited()
         .auth("SERVER__LAME_DUCK", "1s")
         .users("SERVER__LAME_DUCK", "1s")
         // So that a call with a password is under way when it ends.
+        .auth("PASSWORD__MAX_PARALLEL_HASHES", "1")
         .auth("PASSWORD__ARGON2_MEMORY_KIB", "65536")
         .auth("PASSWORD__ARGON2_ITERATIONS", "4")
 }
 
-/// A call, when it was begun and what came of it.
-type Outcome = (Instant, Result<(), Status>);
+/// A call: when it was begun, when it was over, and what came of it.
+struct Outcome {
+    begun: Instant,
+    over: Instant,
+    result: Result<(), Status>,
+}
+
+impl Outcome {
+    async fn of(call: impl Future<Output = Result<(), Status>>) -> Self {
+        let begun = Instant::now();
+        let result = call.await;
+        Self { begun, over: Instant::now(), result }
+    }
+
+    fn was_under_way(&self, at: Instant) -> bool {
+        self.begun < at && at < self.over
+    }
+}
 
 /// A service under load.
 struct Loaded {
     service: Service,
     processes: Processes,
+    since: Instant,
     clients: Vec<JoinHandle<Vec<Outcome>>>,
+    slow: Vec<JoinHandle<Vec<Outcome>>>,
 }
 
 impl Loaded {
@@ -79,17 +110,25 @@ impl Loaded {
         let person = Person::log_in(&processes.anonymous, "somebody").await;
         let [public, internal, users] = processes.listeners();
         let anonymous = || Caller::anonymous([Endpoints::new(public, internal, users, tls.clone())]);
-        let mut clients: Vec<_> =
-            (0..CLIENTS).map(|_| tokio::spawn(steady(service, anonymous().bearer(&person.token)))).collect();
-        clients.push(match service {
-            Service::Auth => tokio::spawn(one_after_the_other(anonymous(), log_in)),
+        let slow = match service {
+            Service::Auth => anonymous(),
             Service::Users => {
                 let super_admin = processes.super_admin().await;
                 super_admin.ok(create_user("somebody.else")).await;
-                tokio::spawn(one_after_the_other(anonymous().bearer(&super_admin.token), set_password))
+                anonymous().bearer(&super_admin.token)
+            }
+        };
+        let slow = (0..SLOW_CLIENTS).map(|_| {
+            let slow = slow.clone();
+            match service {
+                Service::Auth => tokio::spawn(one_after_the_other(slow, log_in)),
+                Service::Users => tokio::spawn(one_after_the_other(slow, set_password)),
             }
         });
-        Self { service, processes, clients }
+        let slow = slow.collect();
+        let clients =
+            (0..CLIENTS).map(|_| tokio::spawn(steady(service, anonymous().bearer(&person.token)))).collect();
+        Self { service, processes, since: Instant::now(), clients, slow }
     }
 
     fn listeners(&self) -> Vec<SocketAddr> {
@@ -103,24 +142,31 @@ impl Loaded {
 
     /// Asks it to end and holds it to what is promised.
     async fn ends_in_time(mut self, name: &str) {
+        sleep_until(self.since + BEFORE).await;
         let asked = Instant::now();
         self.processes.process(self.service).terminate();
         let status = self.processes.died(self.service).await;
         let took = asked.elapsed();
-        let outcomes: Vec<Vec<_>> =
-            join_all(self.clients).await.into_iter().map(|client| client.expect("no panic")).collect();
-        let outcomes: Vec<_> = outcomes.into_iter().flatten().collect();
-        let good = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
-        let late = outcomes.iter().filter(|(begun, _)| *begun >= asked).count();
+        let (steady, slow) = (outcomes(self.clients).await, outcomes(self.slow).await);
+        let begun = |from: Instant, to: Instant| {
+            steady.iter().filter(|outcome| (from..to).contains(&outcome.begun)).count()
+        };
+        let (before, after) = (begun(asked - BEFORE, asked), begun(asked, asked + LAME_DUCK));
+        let all = || steady.iter().chain(&slow);
+        let [first, last] = [asked, asked + LAME_DUCK]
+            .map(|moment| all().filter(|outcome| outcome.was_under_way(moment)).count());
         println!(
-            "{name}: {took:?}, {good} of {} calls OK, {late} of all begun after SIGTERM",
-            outcomes.len()
+            "{name}: {took:?}, {} of {} calls OK; begun in the second before SIGTERM {before}, after it {after}; under way at \
+             SIGTERM {first}, when it took no more {last}",
+            all().filter(|outcome| outcome.result.is_ok()).count(),
+            all().count()
         );
         assert!(status.success(), "{name}: {status}");
         assert!(took <= LAME_DUCK + DRAIN + MORE, "{name}: {took:?}");
-        assert!(late > 20, "{name}: there was no load at the end: {late}");
-        for (begun, outcome) in outcomes {
-            let Err(failure) = outcome else { continue };
+        assert!(before >= RATE && after >= RATE, "{name}: there was less load: {before}, then {after}");
+        assert!(first > 0 && last > 0, "{name}: no call was under way: {first}, then {last}");
+        for Outcome { begun, result, .. } in all() {
+            let Err(failure) = result else { continue };
             let after = begun.saturating_duration_since(asked);
             assert!(after >= LAME_DUCK, "{name}: {after:?} after it was asked to end: {failure:?}");
             // Nobody is there who could say anything.
@@ -133,19 +179,19 @@ impl Loaded {
     }
 }
 
-/// Calls at a steady rate until nobody answers.
+async fn outcomes(clients: Vec<JoinHandle<Vec<Outcome>>>) -> Vec<Outcome> {
+    join_all(clients).await.into_iter().flat_map(|client| client.expect("no panic")).collect()
+}
+
+/// Makes every call that is due, however late, until nobody answers.
 async fn steady(service: Service, caller: Caller) -> Vec<Outcome> {
     let mut ticks = interval(BETWEEN_CALLS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut calls, mut outcomes) = (JoinSet::new(), Vec::<Outcome>::new());
-    while outcomes.iter().all(|(_, outcome)| outcome.is_ok()) {
+    while outcomes.iter().all(|outcome| outcome.result.is_ok()) {
         tokio::select! {
             _ = ticks.tick() => {
                 let caller = caller.clone();
-                calls.spawn(async move {
-                    let begun = Instant::now();
-                    (begun, read(service, &caller).await)
-                });
+                calls.spawn(async move { Outcome::of(read(service, &caller)).await });
             }
             Some(outcome) = calls.join_next() => outcomes.push(outcome.expect("no panic")),
         }
@@ -180,16 +226,11 @@ fn set_password() -> SetUserPasswordRequest {
 
 /// Makes a call that takes long, until nobody answers.
 async fn one_after_the_other<M: Call>(caller: Caller, message: fn() -> M) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    loop {
-        let begun = Instant::now();
-        let outcome = caller.raw(message()).await.map(drop);
-        let failed = outcome.is_err();
-        outcomes.push((begun, outcome));
-        if failed {
-            return outcomes;
-        }
+    let mut outcomes = Vec::<Outcome>::new();
+    while outcomes.iter().all(|outcome| outcome.result.is_ok()) {
+        outcomes.push(Outcome::of(async { caller.raw(message()).await.map(drop) }).await);
     }
+    outcomes
 }
 
 /// Reads a stream to its end, which the draining service has to have made.
@@ -208,7 +249,11 @@ async fn says(address: SocketAddr, words: &[u8]) -> TcpStream {
 }
 
 async fn a_peer_that_says_nothing(service: Service) {
-    let loaded = Loaded::start(service, settings()).await;
+    beside_peers_that_say_nothing(service, Settings::default()).await;
+}
+
+pub(crate) async fn beside_peers_that_say_nothing(service: Service, settings: Settings) {
+    let loaded = Loaded::start(service, hasty(settings)).await;
     let greeting = Frames::greeting().take().0;
     let mut peers = Vec::new();
     for words in [&b""[..], b"PRI *", &greeting] {

@@ -1,5 +1,5 @@
 //! Both services while their database says nothing: they want no calls, live on, and end in time when they are asked to, since
-//! everything that waits for the database shares one deadline.
+//! everything that waits for the database shares one deadline. And how they end under load, as on SQLite.
 
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::crashes::BINARIES;
+use crate::drain_under_load::beside_peers_that_say_nothing;
+
+for_each_service!(no_call_under_way_fails_when_a_service_ends);
 
 /// `server.drain` of the tests, and the second that is promised beyond it.
 const IN_TIME: Duration = Duration::from_secs(5 + 1);
@@ -72,4 +75,8 @@ async fn a_database_that_says_nothing_does_not_hold_up_the_end() {
     }
     cluster.thaw().await;
     let _ = calls.await;
+}
+
+async fn no_call_under_way_fails_when_a_service_ends(service: Service) {
+    beside_peers_that_say_nothing(service, Settings::replicated(1)).await;
 }

@@ -7,13 +7,11 @@ mod logs;
 mod operator;
 mod replica;
 
-use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use configuration::Layers;
-use futures::FutureExt as _;
 use futures::future::join_all;
 use grpc_kit::client::Names;
 use tokio::process::Command;
@@ -150,6 +148,16 @@ impl Processes {
         self.replicas[number].run(service, command).await;
     }
 
+    /// Gives one process of a service, which does not run, addresses that are new, as whatever takes the place of a pod has:
+    /// nobody finds it who does not ask where it is. Processes of users-service that run ask where auth-service was.
+    pub fn move_one(&mut self, service: Service, number: usize) {
+        assert!(
+            !self.is_running(service, number) && !self.settings.is_proxied(),
+            "it would stay where it is"
+        );
+        self.replicas[number].addresses.renew(service);
+    }
+
     /// Starts the first process of a service, which does not run, and lets it say into this what it says on standard error.
     pub async fn run_saying_into(&mut self, service: Service, stderr: Stdio) {
         let mut command = self.command(service, 0);
@@ -233,9 +241,15 @@ impl Processes {
         self.replicas.iter().map(|replica| replica.addresses.auth[2])
     }
 
-    /// The listener of each process of users-service.
-    pub fn users_listeners(&self) -> impl Iterator<Item = SocketAddr> {
-        self.replicas.iter().map(|replica| replica.addresses.users[0])
+    /// Where each process of a service is found by those that call it by the name of all: the internal listener of
+    /// auth-service, the public one of users-service.
+    #[must_use]
+    pub fn found_at(&self, service: Service) -> Vec<SocketAddr> {
+        let found = self.replicas.iter().map(|replica| match service {
+            Service::Auth => replica.addresses.auth[1],
+            Service::Users => replica.addresses.users[0],
+        });
+        found.collect()
     }
 
     /// Where operators look at the first process of a service.
@@ -253,20 +267,20 @@ impl Processes {
         }
     }
 
-    /// The settings of one more process of users-service, which calls every replica of auth-service behind one name.
+    /// The settings of one more process of users-service, which calls every replica of auth-service behind one name, which
+    /// leads where these say.
     #[must_use]
-    pub fn users_of_all(&self) -> users_service::Config {
-        let replicas: Vec<_> = self.replicas.iter().map(|replica| replica.addresses.auth[1]).collect();
+    pub fn users_of_all(&self, names: Names) -> users_service::Config {
         let given = self.settings.of_users(&self.home, [ANY; 2], ANY);
         let given = given.into_iter().filter(|(key, _)| key != "USERS__IDENTITY_PROVIDER__URL");
-        let named = [
+        let behind_one = [
             ("USERS__IDENTITY_PROVIDER__URL", "dns:///auth.test:1"),
             ("USERS__SERVER__ALLOW_PLAINTEXT", "true"),
         ];
-        let named = named.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let layers = Layers::new("USERS").variables(given.chain(named));
+        let behind_one = behind_one.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let layers = Layers::new("USERS").variables(given.chain(behind_one));
         let (mut config, _) = users_service::Config::read(layers).expect("settings of users-service");
-        config.identity_provider.names = Names::by(move |_, _| ready(Ok(replicas.clone())).boxed());
+        config.identity_provider.names = names;
         config
     }
 

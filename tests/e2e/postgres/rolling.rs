@@ -1,10 +1,14 @@
-//! The replicas of a service are restarted in turn under load, as a rolling update does, behind a client that calls all of
-//! them by one name: hardly a call fails. The client of auth-service is a users-service, that of users-service is made of the
-//! same parts.
+//! The replicas of a service are replaced in turn under load, as a rolling update does, behind a client that calls all of
+//! them by one name: hardly a call fails. Each is at another address after it, and the name leads there as soon as it wants
+//! calls, so that a client that did not look the name up again would soon find nobody. The client of auth-service is a
+//! users-service, that of users-service is made of the same parts.
+//!
+//! Where the name leads is said by the test. That the DNS is asked, and what it takes to learn of a change, is not shown here.
 
 use std::future::ready;
-use std::sync::Mutex;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use api::users::users_service_client::UsersServiceClient;
@@ -13,7 +17,7 @@ use api::users::{
     UserRole,
 };
 use clock::SystemClock;
-use e2e::{Caller, Endpoints, PASSWORD, Person, Processes, Service, Settings, by_id};
+use e2e::{Caller, Endpoints, PASSWORD, Person, Processes, Service, Settings, by_id, eventually};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use grpc_kit::Shutdown;
@@ -26,14 +30,48 @@ use users_service::{Listeners, UsersService};
 use crate::crashes::BINARIES;
 
 const REPLICAS: usize = 2;
-/// How often each is restarted.
-const TURNS: usize = 3;
+/// How often each is replaced.
+const TURNS: usize = 2;
 const READERS: usize = 10;
 /// How often a client makes a call at most.
 const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long a replica serves before the next one is restarted (`minReadySeconds` of a Deployment).
+/// How long a replica serves, once it is known, before the next one is replaced: together `minReadySeconds` of a Deployment,
+/// which is far longer than until names are looked up again.
 const BETWEEN: Duration = Duration::from_secs(2);
+
+/// Where the name of the replicas leads, and whether anybody has asked since it led there.
+#[derive(Clone, Default)]
+struct Directory(Arc<Mutex<(Vec<SocketAddr>, bool)>>);
+
+impl Directory {
+    fn of(pair: &Processes, service: Service) -> Self {
+        let directory = Self::default();
+        directory.leads_to(pair.found_at(service));
+        directory
+    }
+
+    fn names(&self) -> Names {
+        let directory = self.clone();
+        Names::by(move |_, _| {
+            let mut entry = directory.entry();
+            entry.1 = true;
+            ready(Ok(entry.0.clone())).boxed()
+        })
+    }
+
+    fn leads_to(&self, addresses: Vec<SocketAddr>) {
+        *self.entry() = (addresses, false);
+    }
+
+    async fn is_known(&self) {
+        eventually("the name to be looked up", async || self.entry().1.then_some(())).await;
+    }
+
+    fn entry(&self) -> MutexGuard<'_, (Vec<SocketAddr>, bool)> {
+        self.0.lock().expect("nobody panics with it")
+    }
+}
 
 #[derive(Default)]
 struct Load {
@@ -43,15 +81,26 @@ struct Load {
 }
 
 impl Load {
-    /// Restarts the replicas of a service in turn, and then lets the load end.
-    async fn outlasts_restarts(&self, pair: &mut Processes, service: Service) {
+    /// Replaces the replicas of a service in turn, and then lets the load end.
+    async fn outlasts_replacements(&self, pair: &mut Processes, service: Service, directory: &Directory) {
         for turn in 0..TURNS * REPLICAS {
+            directory.is_known().await;
             sleep(BETWEEN).await;
-            let status = pair.end_one(service, turn % REPLICAS).await;
+            let number = turn % REPLICAS;
+            let mut others = pair.found_at(service);
+            others.remove(number);
+            directory.leads_to(others);
+            let status = pair.end_one(service, number).await;
             assert!(status.success(), "{status}");
-            pair.run(service, None).await;
-            pair.ready().await;
+            pair.move_one(service, number);
+            pair.run_one(service, number).await;
+            match service {
+                Service::Auth => pair.auth_ready().await,
+                Service::Users => pair.ready().await,
+            }
+            directory.leads_to(pair.found_at(service));
         }
+        directory.is_known().await;
         sleep(BETWEEN).await;
         self.over.store(true, Ordering::Relaxed);
     }
@@ -60,7 +109,11 @@ impl Load {
     fn was_hardly_disturbed(self) {
         let (calls, failures) =
             (self.calls.into_inner(), self.failures.into_inner().expect("nobody panicked with it"));
-        println!("{} restarts: {} of {calls} calls failed: {failures:?}", TURNS * REPLICAS, failures.len());
+        println!(
+            "{} replacements: {} of {calls} calls failed: {failures:?}",
+            TURNS * REPLICAS,
+            failures.len()
+        );
         assert!(calls > 300, "{calls} calls are no load");
         assert!(failures.len() * 1000 <= calls, "{} of {calls}: {failures:?}", failures.len());
     }
@@ -139,12 +192,11 @@ struct Balanced {
 }
 
 impl Balanced {
-    fn new(pair: &Processes, person: Person) -> Self {
-        let addresses: Vec<_> = pair.users_listeners().collect();
+    fn new(directory: &Directory, person: Person) -> Self {
         let peers = Peers::behind(Name {
             host: "users.test".into(),
             port: 1,
-            names: Names::by(move |_, _| ready(Ok(addresses.clone())).boxed()),
+            names: directory.names(),
             endpoint: Endpoint::from_static("http://users.test:1"),
             connect_timeout: Duration::from_secs(1),
         });
@@ -204,7 +256,7 @@ async fn subject(root: &Person) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed() {
+async fn replicas_of_auth_service_that_are_replaced_in_turn_are_hardly_noticed() {
     let settings = Settings::replicated(REPLICAS).unlimited().auth("SERVER__LAME_DUCK", "200ms");
     let mut pair = Processes::prepared(BINARIES, settings).await;
     pair.run(Service::Auth, None).await;
@@ -213,7 +265,10 @@ async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed(
     let root = pair.super_admin().await;
     let subject = subject(&root).await;
 
-    let config = pair.users_of_all();
+    // They know where auth-service was.
+    pair.terminate(Service::Users).await;
+    let directory = Directory::of(&pair, Service::Auth);
+    let config = pair.users_of_all(directory.names());
     let listeners = Listeners::bind(&config.server).await.expect("free addresses");
     let address = listeners.public.local_addr().expect("an address");
     let service = UsersService::open(config, SystemClock::default()).await.expect("users-service opens");
@@ -227,7 +282,7 @@ async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed(
     let load = Load::default();
     let readers = (0..READERS).map(|_| load.reads(&super_admin));
     tokio::join!(
-        load.outlasts_restarts(&mut pair, Service::Auth),
+        load.outlasts_replacements(&mut pair, Service::Auth, &directory),
         join_all(readers),
         load.writes(&super_admin, &subject)
     );
@@ -237,16 +292,17 @@ async fn replicas_of_auth_service_that_are_restarted_in_turn_are_hardly_noticed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_of_users_service_that_are_restarted_in_turn_are_hardly_noticed() {
+async fn replicas_of_users_service_that_are_replaced_in_turn_are_hardly_noticed() {
     let settings = Settings::replicated(REPLICAS).unlimited().users("SERVER__LAME_DUCK", "200ms");
     let mut pair = Processes::start_with(BINARIES, settings).await;
     let root = pair.super_admin().await;
     let subject = subject(&root).await;
-    let client = Balanced::new(&pair, root);
+    let directory = Directory::of(&pair, Service::Users);
+    let client = Balanced::new(&directory, root);
     let load = Load::default();
     let readers = (0..READERS).map(|_| load.reads(&client));
     tokio::join!(
-        load.outlasts_restarts(&mut pair, Service::Users),
+        load.outlasts_replacements(&mut pair, Service::Users, &directory),
         join_all(readers),
         load.writes(&client, &subject)
     );

@@ -222,11 +222,12 @@ mod tests {
         let age = ServerSettings::default().max_connection_age;
         let ages: Vec<_> = (0..1_000).map(|_| jittered(age)).collect();
         let (least, most) = (age.mul_f64(0.9), age.mul_f64(1.1));
+        let fifth = age / 5 / 5;
         assert!(ages.iter().all(|jittered| (least..=most).contains(jittered)), "{ages:?}");
         // In each fifth of what there is, of whose thousand one would expect two hundred.
-        for fifth in 0..5 {
-            let begin = least + (most - least) * fifth / 5;
-            let end = begin + (most - least) / 5;
+        for number in 0..5 {
+            let begin = least + fifth * number;
+            let end = begin + fifth;
             let those = ages.iter().filter(|jittered| (begin..end).contains(*jittered)).count();
             assert!(those > 100, "{those} between {begin:?} and {end:?}");
         }

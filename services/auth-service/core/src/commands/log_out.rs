@@ -6,6 +6,7 @@ use identity::UserId;
 
 use super::{Context, Trace};
 use crate::Error;
+use crate::defects;
 use crate::domain::SessionId;
 use crate::ports::{Ports, Store as _, Transaction as _};
 
@@ -22,7 +23,9 @@ impl LogOut {
     /// Deletes the session's row.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<(), Error> {
         // A defect: it panics.
-        assert!(!mutant("log_out.panics"), "a defect");
+        if mutant("log_out.panics") {
+            defects::panics();
+        }
         let mut tx = cx.store.begin().await?;
         tx.end_session(self.user_id, &self.session_id).await?.ok_or(Error::Unauthenticated)?;
         cx.commit(tx, Trace::SessionEnded { user_id: self.user_id, id: &self.session_id }).await

@@ -5,6 +5,7 @@ use identity::{PageSize, UserId};
 
 use super::Context;
 use crate::Error;
+use crate::defects;
 use crate::domain::{AccountKey, Session, SessionPosition};
 use crate::ports::{Ports, Reader as _};
 
@@ -32,7 +33,9 @@ impl ListSessions {
     /// Reads the page.
     pub async fn execute<P: Ports>(self, cx: &Context<P>) -> Result<SessionPage, Error> {
         // A defect: it panics.
-        assert!(!mutant("list_sessions.panics"), "a defect");
+        if mutant("list_sessions.panics") {
+            defects::panics();
+        }
         let size = usize::from(self.page_size.get());
         let limit = u32::from(self.page_size.get()) + 1;
         let mut sessions = cx.reader.live_sessions(self.user_id, self.after.as_ref(), limit).await?;

@@ -3,6 +3,7 @@
 use fail_point::mutant;
 
 use crate::commands::{CaughtUp, Command};
+use crate::defects;
 use crate::domain::{Actor, Permission, User, UserKey};
 use crate::error::Error;
 use crate::ports::{Ports, Reader as _};
@@ -26,7 +27,9 @@ impl GetCurrentUser {
         caught_up: &CaughtUp,
     ) -> Result<User, Error> {
         // A defect: it panics.
-        assert!(!mutant("get_current_user.panics"), "a defect");
+        if mutant("get_current_user.panics") {
+            defects::panics();
+        }
         // Whoever was authenticated is there: nothing deletes a user.
         let user = cx.primary(caught_up).find_user(&UserKey::Id(actor.id)).await?;
         user.ok_or(Error::NotYetConsistent)

@@ -38,10 +38,6 @@ fn refusal() -> Outcome {
     Err(Fault::new(Code::Unavailable, "identity.tandem", "ERROR_REASON_HASHER_BUSY", "not now").into())
 }
 
-fn answer() -> Outcome {
-    Ok(Response::new(()))
-}
-
 /// A deadline that is so far away, around a call.
 async fn with<T>(left: Duration, call: impl Future<Output = T>) -> T {
     let deadline = Some(Instant::now() + left);
@@ -68,7 +64,7 @@ async fn an_outage_is_not_answered_with_twice_the_calls_and_successes_allow_for_
     assert_eq!(attempts(&provider, 200).await, 200 + 49, "what the budget has at first");
     assert_eq!(attempts(&provider, 200).await, 200, "and then no more");
     for _ in 0..1_000 {
-        provider.ask((), |_, _| ready(answer())).await.unwrap();
+        provider.ask((), |_, _| ready(Ok(Response::new(())))).await.unwrap();
     }
     assert_eq!(attempts(&provider, 200).await, 200 + 49, "one for every ten successes");
 }
@@ -80,7 +76,7 @@ async fn repeats_wait_by_chance_and_the_second_for_longer_than_the_first() {
     for _ in 0..100 {
         // So that they may be repeated, and the replica is one that answers.
         for _ in 0..20 {
-            provider.ask((), |_, _| ready(answer())).await.unwrap();
+            provider.ask((), |_, _| ready(Ok(Response::new(())))).await.unwrap();
         }
         let made = Mutex::new(Vec::new());
         let send = |_, _| {
@@ -122,7 +118,7 @@ async fn it_is_waited_for_as_long_as_the_caller_has_and_what_the_answer_takes_is
         assert_eq!(told.to_str().unwrap(), passed_on);
     }
     let provider = provider().await;
-    let asked = with(Duration::from_millis(2), provider.ask((), |_, _| ready(answer()))).await;
+    let asked = with(Duration::from_millis(2), provider.ask((), |_, _| ready(Ok(Response::new(()))))).await;
     assert!(
         matches!(asked, Err(ProviderError::DeadlineExceeded)),
         "there is no time for an answer: {asked:?}"

@@ -8,6 +8,9 @@
 //! and is made of [`drive`], a load driver that is a command by itself, of [`load`], the measurements made with it, and
 //! of three things to compare with: [`argon2_rate`], [`bare`] and [`echo`].
 
+#[cfg(test)]
+use overheard as _;
+
 mod argon2_rate;
 mod bare;
 mod drive;

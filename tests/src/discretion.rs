@@ -13,10 +13,9 @@ use std::thread;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Value};
 use serde_json::Value as Json;
 use telemetry::{Log, LogFormat, LogSettings};
+use test_kit::{Canaries, LEAST};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
-
-use crate::canaries::{Canaries, LEAST};
 
 /// There is one test in a process, so this is its. Nothing of a run that looks by itself.
 static IS_WATCHING: AtomicBool = AtomicBool::new(false);

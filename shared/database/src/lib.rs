@@ -4,6 +4,9 @@
 //! Deliberately absent: tables, statements and migrations, which are each service's own. [`schema`] reads
 //! the two tables of bookkeeping and nothing else.
 
+#[cfg(test)]
+use overheard as _;
+
 pub mod error;
 pub mod postgres;
 pub mod schema;

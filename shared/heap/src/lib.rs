@@ -1,7 +1,10 @@
 //! Gives memory that was freed back to the system.
 //!
 //! glibc gives back by itself only what lies at the end of its heap. What thousands of connections had lies below what others
-//! still have, and stays the process's for ever. [`give_back`] is the only unsafe code of the workspace: no crate has the call.
+//! still have, and stays the process's for ever. [`give_back`] is the only unsafe code of what is shipped: no crate has the call.
+
+#[cfg(test)]
+use overheard as _;
 
 /// Gives every free page of the heap back, and returns whether there was any. Whoever allocates meanwhile waits: 0.1 ms when
 /// there is little to give, some 10 ms for 90 MiB. Elsewhere than on glibc it does nothing: other allocators give back by

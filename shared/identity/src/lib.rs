@@ -3,6 +3,9 @@
 //! Pure value types: each has private fields and one checked constructor, so what exists is valid. Nothing here does
 //! I/O, reads a clock or makes an id; roles and sessions belong to one context each and are not here.
 
+#[cfg(test)]
+use overheard as _;
+
 mod account_version;
 mod consistency_token;
 mod page_size;

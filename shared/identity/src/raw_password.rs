@@ -1,5 +1,6 @@
 use std::fmt;
 
+use fail_point::confide;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::Rule;
@@ -14,6 +15,7 @@ pub struct RawPassword(SecretString);
 impl RawPassword {
     /// Checks the maximum only: whether a password may be *set* is a policy, and a short one at log-in is just wrong.
     pub fn parse(received: String) -> Result<Self, Rule> {
+        confide("a password", &received);
         // Bytes first: at most four to a code point, so a long text is refused without being counted.
         let too_long = received.len() > 4 * MAX_PASSWORD_CODE_POINTS
             || received.chars().count() > MAX_PASSWORD_CODE_POINTS;

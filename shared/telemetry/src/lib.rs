@@ -3,10 +3,15 @@
 //! It knows no service, and not what is said: [`init_log`] is where lines go and which are let through, [`record_metrics`]
 //! where numbers are kept, [`export_traces`] where spans are sent. `docs/telemetry.md` tells operators about all three.
 
+#[cfg(test)]
+use overheard as _;
+
 mod buffered;
 mod end;
 mod json;
 mod origin;
+#[cfg(feature = "testing")]
+mod overhear;
 mod process;
 mod text;
 mod traces;
@@ -29,6 +34,8 @@ use text::TextLine;
 
 pub use buffered::CAN_WAIT;
 pub use end::gone_by;
+#[cfg(feature = "testing")]
+pub use overhear::overhear;
 pub use traces::{Traces, check_traces, export_traces};
 
 pub use process::record_process;

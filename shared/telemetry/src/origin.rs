@@ -42,7 +42,8 @@ impl<S: Subscriber> Layer<S> for OursInDetail {
     }
 }
 
-fn may_speak(metadata: &Metadata<'_>) -> bool {
+/// Whether an operator can hear it at all, whatever the level.
+pub(crate) fn may_speak(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || is_ours(metadata.target())
 }
 

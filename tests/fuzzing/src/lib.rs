@@ -8,6 +8,9 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a target says what it found")]
 
+#[cfg(test)]
+use overheard as _;
+
 mod access_tokens;
 mod calls;
 mod calls_of_end_users;

@@ -7,6 +7,9 @@
 
 #![expect(clippy::missing_panics_doc, reason = "everything here panics on whatever a run does not expect")]
 
+#[cfg(test)]
+use overheard as _;
+
 pub mod busy;
 pub mod checker;
 pub mod command;

@@ -28,6 +28,9 @@
 //! of the cores asks for a runtime. The locks of the in-memory stores are tokio's, which work on any executor, are fair, and
 //! know no chance.
 
+#[cfg(test)]
+use overheard as _;
+
 mod auth;
 mod cluster;
 mod counts;

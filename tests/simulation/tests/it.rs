@@ -2,6 +2,8 @@
 //!
 //! `TANDEM_SEEDS=5000` runs more; `cargo run --package simulation -- --seeds 5000 200` others.
 
+use overheard as _;
+
 use std::process::Command;
 
 use simulation::{Check, run, run_all};

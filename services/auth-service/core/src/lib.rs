@@ -3,6 +3,9 @@
 //! Domain, use cases and ports. Deliberately absent: roles and permissions (the users context owns them), and every
 //! adapter; this crate cannot name tonic, prost, sqlx or tokio. Time, randomness and ids come through ports.
 
+#[cfg(test)]
+use overheard as _;
+
 pub mod commands;
 mod defects;
 pub mod domain;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use overheard as _;
+
 mod lost_commits;
 mod over_postgres;
 mod plans;

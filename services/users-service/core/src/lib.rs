@@ -4,6 +4,9 @@
 //! I/O is behind a port ([`ports`]), and the compiler keeps it so, since no such crate is among the dependencies.
 //! Accounts, passwords and sessions belong to another service; here they are a projection and a port.
 
+#[cfg(test)]
+use overheard as _;
+
 pub mod commands;
 mod defects;
 pub mod domain;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use configuration::{SecretFile, UnfitFile};
 use credentials::{ClientTls, UnfitPem};
+use fail_point::confide;
 use grpc_kit::client::{Name, Names, Peers};
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::codegen::http::uri::Authority;
@@ -50,7 +51,8 @@ pub struct Token {
 impl Token {
     /// One that never changes.
     #[must_use]
-    pub const fn fixed(value: SecretString) -> Self {
+    pub fn fixed(value: SecretString) -> Self {
+        confide("the token of a workload", value.expose_secret());
         Self { value, file: None }
     }
 

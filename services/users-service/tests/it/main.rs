@@ -2,5 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use overheard as _;
+
 mod postgres;
 mod store_contract;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fail_point::confide;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Reader, stand_in_of};
@@ -124,6 +125,7 @@ fn in_place(key: &str, found: &Found) -> Result<(SecretString, Source), Problem>
     if text.trim().is_empty() {
         return Err(refuse("empty: leave the key out instead"));
     }
+    confide("a setting", &text);
     Ok((text.into(), found.source.clone()))
 }
 

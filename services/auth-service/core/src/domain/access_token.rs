@@ -1,5 +1,6 @@
 use std::fmt;
 
+use fail_point::confide;
 use identity::{Timestamp, UserId};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -13,6 +14,7 @@ impl AccessToken {
     /// Takes what the signer made.
     #[must_use]
     pub fn new(token: String) -> Self {
+        confide("a token", &token);
         Self(SecretString::from(token))
     }
 

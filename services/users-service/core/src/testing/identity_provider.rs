@@ -14,7 +14,8 @@ use crate::ports::{IdentityProvider, Ids as _, ProviderError};
 use crate::testing::{SequentialIds, a_password, a_time, a_username, an_epoch};
 
 const MIN_PASSWORD: usize = 15;
-const NEAR_ITS_END: &str = "old:";
+const FRESH: &str = "token:";
+const NEAR_ITS_END: &str = "old-token:";
 
 /// A provider that can be told to go away, to lose a reply and to be restored.
 pub struct FakeIdentityProvider {
@@ -216,7 +217,7 @@ impl FakeIdentityProvider {
     /// A token of this user.
     #[must_use]
     pub fn token_of(&self, id: UserId) -> AccessToken {
-        AccessToken::new(id.to_string())
+        AccessToken::new(format!("{FRESH}{id}"))
     }
 
     /// A token of this user that the next use renews.
@@ -259,10 +260,12 @@ impl IdentityProvider for FakeIdentityProvider {
     ) -> Result<Authenticated, ProviderError> {
         let owned = self.present()?;
         let text = token.expose();
-        let near_its_end = text.starts_with(NEAR_ITS_END);
-        let Ok(id) = UserId::parse(text.trim_start_matches(NEAR_ITS_END)) else {
-            return Ok(Authenticated::Denied);
+        let (near_its_end, id) = match (text.strip_prefix(FRESH), text.strip_prefix(NEAR_ITS_END)) {
+            (Some(id), _) => (false, id),
+            (_, Some(id)) => (true, id),
+            (None, None) => return Ok(Authenticated::Denied),
         };
+        let Ok(id) = UserId::parse(id) else { return Ok(Authenticated::Denied) };
         let version = match owned.accounts.get(&id) {
             Some(account) if account.state == State::Inactive => return Ok(Authenticated::Denied),
             Some(account) => account.version.clone(),

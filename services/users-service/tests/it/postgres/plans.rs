@@ -89,13 +89,14 @@ fn is_of_the_store(statement: &str) -> bool {
         && !statement.contains("information_schema")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn no_statement_reads_a_whole_table_and_every_plan_is_as_it_was() {
     let sent = Statements::default();
-    tracing::subscriber::set_global_default(sent.clone()).expect("every test is a process of its own");
+    let hearing = tracing::subscriber::set_default(sent.clone());
     on::everything_on_postgres().await;
     long_lists::every_way().await;
     replica::every_look().await;
+    drop(hearing);
     let statements: Vec<String> =
         sent.0.lock().unwrap().iter().filter(|statement| is_of_the_store(statement)).cloned().collect();
     assert!(statements.len() > 50, "{statements:#?}");

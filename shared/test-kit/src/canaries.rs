@@ -1,5 +1,7 @@
 //! Secrets that a test knows, in every shape in which a careless line might show them.
 
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a test says what it found")]
+
 use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
@@ -7,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// The least length of a secret that can be looked for: a shorter one would be found everywhere.
-pub(crate) const LEAST: usize = 12;
+pub const LEAST: usize = 12;
 
 /// So much of a longer one is looked for, from its beginning: tests send passwords of a mebibyte.
 const MOST: usize = 128;
@@ -18,10 +20,10 @@ pub struct Canaries(BTreeMap<String, String>);
 
 impl Canaries {
     /// None yet.
-    pub(crate) const NONE: Self = Self(BTreeMap::new());
+    pub const NONE: Self = Self(BTreeMap::new());
 
     /// What no password is stored without: its hash is a secret that no test knows.
-    pub(crate) fn add_hashes(&mut self) {
+    pub fn add_hashes(&mut self) {
         self.0.entry("$argon2id$".to_owned()).or_insert_with(|| "a hash".to_owned());
     }
 
@@ -59,16 +61,28 @@ impl Canaries {
 
     /// Fails if any is in what was said somewhere.
     pub fn look_into<'a>(&self, heard: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        if let Some((_, found)) = self.found_in(heard).next() {
+            panic!("{found}");
+        }
+    }
+
+    /// What is in what was said somewhere: the first for each place, with the place.
+    pub fn found_in<'a>(
+        &self,
+        heard: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> impl Iterator<Item = (&'a str, String)> {
         let known: Vec<_> = self.0.iter().collect();
         // All at once: there may be thousands, and much that was said.
         let shapes = AhoCorasick::new(known.iter().map(|(shape, _)| shape)).expect("some shapes");
-        let found = heard.into_iter().find_map(|(place, said)| Some((place, said, shapes.find(said)?)));
-        let Some((place, said, found)) = found else { return };
-        let (shape, what) = known[found.pattern()];
-        let from = said[..found.start()].iter().rposition(|byte| *byte == b'\n').map_or(0, |line| line + 1);
-        let line = said[from..].split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let line: String = String::from_utf8_lossy(line).chars().take(2000).collect();
-        panic!("{place} shows {what} as {shape}:\n{line}");
+        heard.into_iter().filter_map(move |(place, said)| {
+            let found = shapes.find(said)?;
+            let (shape, what) = known[found.pattern()];
+            let from =
+                said[..found.start()].iter().rposition(|byte| *byte == b'\n').map_or(0, |line| line + 1);
+            let line = said[from..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let line: String = String::from_utf8_lossy(line).chars().take(2000).collect();
+            Some((place, format!("{place} shows {what} as {shape}:\n{line}")))
+        })
     }
 }
 

@@ -62,6 +62,13 @@ impl JwtSigner {
                 keys.push(key);
             }
         }
+        for key in &keys {
+            tracing::debug!(
+                kid = key.id(),
+                signs = *key == settings.signing_key.public,
+                "tokens of a key are good"
+            );
+        }
         let decoding = |key: &VerificationKey| Ok((key.id(), DecodingKey::from_ed_components(&key.x())?));
         let verification_keys =
             keys.iter().map(decoding).collect::<Result<_, jsonwebtoken::errors::Error>>()?;

@@ -125,6 +125,7 @@ impl<P: Ports> Projector<P> {
             Ok(feed) => feed,
             Err(error) => return Err(self.refused(lease, error).await),
         };
+        tracing::debug!(fence = lease.fence.0, "the account feed is followed");
         self.position.set_connected(true);
         let mut feed = pin!(feed.ready_chunks(BATCH));
         let mut renewal = Instant::now() + RENEWAL;
@@ -133,6 +134,7 @@ impl<P: Ports> Projector<P> {
                 biased;
                 () = sleep_until(renewal) => {
                     if self.take_lease().await? != Some(lease) {
+                        tracing::debug!(fence = lease.fence.0, "another process has the lease on the account feed");
                         return Err(Left::LeaseLost);
                     }
                     renewal = Instant::now() + RENEWAL;
@@ -165,6 +167,7 @@ impl<P: Ports> Projector<P> {
             // A shutdown must not cut it in half.
             call::unit_of_work(async move { ApplyFeed { lease, messages }.execute(&commands).await })
                 .await??;
+            tracing::debug!(accounts, is_checkpoint, "a batch of the account feed was applied");
             self.position.applied(accounts, is_checkpoint);
         }
         match broken {

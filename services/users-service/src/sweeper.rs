@@ -20,8 +20,9 @@ pub(crate) async fn run<P: Ports>(commands: Context<P>, shutdown: Shutdown) {
             () = shutdown.requested() => return,
             () = sleep(INTERVAL) => {}
         }
-        if let Err(error) = SweepReservations.execute(&commands).await {
-            tracing::warn!(%error, "reservations were not swept: they will be");
+        match SweepReservations.execute(&commands).await {
+            Ok(()) => tracing::debug!("reservations were swept"),
+            Err(error) => tracing::warn!(%error, "reservations were not swept: they will be"),
         }
     }
 }

@@ -178,7 +178,9 @@ impl Queue {
         let crowd = u32::try_from(crowd).unwrap_or(u32::MAX);
         let wait = queue.mul_f64(f64::from(crowd.clamp(ONE, LONGEST_RETRY * ONE)) / f64::from(ONE));
         let retry_after = wait.mul_f64(0.5 + f64::from(spread) / 256.0);
-        Refused { reason, retry_after: retry_after.max(SHORTEST_RETRY) }
+        let retry_after = retry_after.max(SHORTEST_RETRY);
+        tracing::debug!(reason, ahead = ends, ?queue, ?retry_after, "a hash was refused a turn");
+        Refused { reason, retry_after }
     }
 }
 

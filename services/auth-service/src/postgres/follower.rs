@@ -64,6 +64,7 @@ async fn follow(database: &Postgres, newest: &Newest) {
         match database.listen(feed::CHANNEL).await {
             Ok(listener) => {
                 told = false;
+                tracing::debug!("notifications of the feed are listened for");
                 follow_by(listener, database, newest).await;
             }
             Err(error) if !told => {

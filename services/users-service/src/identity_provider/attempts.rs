@@ -96,7 +96,7 @@ impl GrpcIdentityProvider {
                 Err(failure) => failure,
             };
             let is_worth_it = match &failure {
-                Failure::Refused(status) => may_be_repeated(status) && self.link.retries().failed(),
+                Failure::Refused(status) => may_be_repeated(status) && self.may_repeat_after(status),
                 Failure::TooSlow | Failure::Away(_) => false,
             };
             if !is_worth_it {
@@ -106,6 +106,14 @@ impl GrpcIdentityProvider {
         }
         let budget = self.budget()?;
         self.attempt(message, &send, budget, &mut last).await.map_err(|failure| failure.meaning(budget))
+    }
+
+    /// Whether so few calls fail that another attempt is no burden.
+    fn may_repeat_after(&self, status: &Status) -> bool {
+        let may = self.link.retries().failed();
+        let then = if may { "it is made again" } else { "it is not made again: too many fail" };
+        tracing::debug!(code = ?status.code(), then, "a call to auth-service was not answered");
+        may
     }
 
     async fn attempt<M, A, F>(

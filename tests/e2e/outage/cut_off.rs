@@ -42,7 +42,7 @@ const LEFT_TASKS: usize = 4;
 /// When those have been answered who waited to find out, and the outage is what it is.
 const KNOWN: Duration = Duration::from_millis(1500);
 /// What the last third of what follows may take beyond the first, in KiB: more of it would be a leak.
-const DRIFT: u64 = 2 * 1024;
+const DRIFT: u64 = 1024;
 
 fn duration() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "how long is said by whoever runs the tests")]
@@ -187,7 +187,7 @@ async fn cut_off(how: Away) {
     let ([first, _], [last, _]) = (Usage::among(&then[..third]), Usage::among(&then[then.len() - third..]));
     let [_, most] = Usage::among(&[at_first, then].concat());
     println!(
-        "{how}: {answered} calls refused, half of them within {half:?}; {before:?} before, {most:?} at most, {first:?} in the \
+        "{how}: {answered} calls refused, half of them within {half:?}, {before:?} before, {most:?} at most, {first:?} in the \
          first third, {last:?} in the last"
     );
     assert!(during.keys().eq(["IDENTITY_PROVIDER_UNAVAILABLE"]), "{how}: {during:?}");

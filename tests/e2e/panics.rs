@@ -74,6 +74,10 @@ async fn one_in_auth_service_is_answered_and_the_connection_lives_on() {
             client.get_current_session(alice.request(GetCurrentSessionRequest {})).await.expect("an answer");
         }
         is_logged(&pair, Service::Auth).await;
+        let events = pair.log(Service::Auth);
+        let events = events.lines().filter(|line| line.contains("security") && line.contains("log_out"));
+        let expected = if defect.name == "log_out.panics" { 3 } else { 0 };
+        assert_eq!(events.filter(|line| line.contains("internal error")).count(), expected);
     }
 }
 

@@ -238,9 +238,9 @@ async fn what_administrators_command_is_written_down_with_whom_it_is_about() {
     auditor.call(&admin, weak, &[with(not_fit("set_user_password"), "subject", &id)]).await;
 }
 
-/// Makes a call that has a second, by a name of its own.
+/// Makes a call that has a second and a half, by a name of its own.
 async fn in_haste<M: Call>(caller: &Caller, event: &str, message: M) -> Result<(), Status> {
-    let caller = caller.with("x-request-id", &hasty(event)).with("grpc-timeout", "1S");
+    let caller = caller.with("x-request-id", &hasty(event)).with("grpc-timeout", "1500m");
     caller.raw(message).await.map(drop)
 }
 

@@ -353,6 +353,7 @@ async fn a_variable_that_asks_for_what_is_not_there_is_refused() {
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/tls/client.key"),
         ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/tls/client.pem"),
         ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/tls/client.key"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=tandem,Bearer of-a-token"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "30000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
@@ -378,7 +379,7 @@ async fn a_variable_that_asks_for_what_is_not_there_is_refused() {
 }
 
 #[tokio::test]
-async fn an_exporter_that_is_asked_for_by_name_sends_to_the_usual_place() {
+async fn an_exporter_that_is_asked_for_by_name_needs_no_endpoint() {
     let (pair, person) = start(
         Settings::default()
             .variable("OTEL_TRACES_EXPORTER", "otlp")

@@ -11,12 +11,14 @@ mod identity_provider;
 mod status;
 mod wire;
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
 use api::auth::auth_service_server::AuthServiceServer;
 use api::identity::identity_provider_service_server::IdentityProviderServiceServer;
 use auth_core::ports::Ports;
 use auth_core::{Error, commands, queries};
+use futures::FutureExt as _;
 use grpc_kit::call::unit_of_work;
 use grpc_kit::health::{self, HealthHandle};
 use grpc_kit::{CallLayer, MAX_REQUEST_BYTES, PageTokens, reflection};
@@ -75,9 +77,18 @@ impl<P: Ports> UseCases<P> {
             Ok(command) => {
                 let work = execute(command, Arc::clone(&self.commands));
                 let told = async move {
-                    let outcome = work.await;
-                    tell(&outcome);
-                    outcome
+                    // What it left done when it panicked is not known; that it was asked for is.
+                    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+                    match outcome {
+                        Ok(outcome) => {
+                            tell(&outcome);
+                            outcome
+                        }
+                        Err(panic) => {
+                            tell(&Err(Error::Internal("a panic".into())));
+                            resume_unwind(panic)
+                        }
+                    }
                 };
                 unit_of_work(told).await
             }

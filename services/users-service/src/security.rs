@@ -4,6 +4,9 @@
 //! `event` is what was asked for, `actor` who asked, `subject` whom it is about, by the id or name that was asked for,
 //! `outcome` is `ok` or `refused`, with a `reason`. `docs/telemetry.md` lists the events.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use futures::FutureExt as _;
 use identity::UserId;
 use users_core::{AdministrationError, Error};
 
@@ -15,10 +18,17 @@ pub(crate) async fn audited<T>(
     subject: Option<String>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let outcome = work.await;
+    // What it left done when it panicked is not known; that it was asked for is.
+    let (outcome, panic) = match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => (outcome, None),
+        Err(panic) => (Err(Error::Internal("a panic".into())), Some(panic)),
+    };
     let (reason, result) = told(&outcome, refusal);
     tracing::info!(target: "security", event, actor = %actor, subject, outcome = result, reason);
-    outcome
+    match panic {
+        Some(panic) => resume_unwind(panic),
+        None => outcome,
+    }
 }
 
 /// Writes down that somebody asked for what their role does not allow. What it was is in the path of the call.

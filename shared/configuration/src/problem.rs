@@ -60,12 +60,6 @@ impl Problems {
         (!problems.is_empty()).then_some(Self(problems))
     }
 
-    /// One that is not alone only where others are found.
-    #[must_use]
-    pub fn of(problem: Problem) -> Self {
-        Self(vec![problem])
-    }
-
     /// What was read of two places, or everything that is wrong with either.
     ///
     /// # Errors
@@ -99,7 +93,7 @@ mod tests {
     #[test]
     fn the_problems_of_two_places_are_one_list() {
         let bad =
-            |name: &str| -> Result<(), Problems> { Err(Problems::of(Problem::of_variable(name, "bad"))) };
+            |name: &str| -> Result<(), Problems> { Err(Problems(vec![Problem::of_variable(name, "bad")])) };
         assert_eq!(Problems::of_both(Ok(1), Ok(2)), Ok((1, 2)));
         let said = |result: Result<_, Problems>| result.expect_err("bad").to_string();
         assert_eq!(said(Problems::of_both(bad("A"), Ok(2)).map(drop)), "  environment variable A: bad\n");

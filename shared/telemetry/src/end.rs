@@ -50,12 +50,17 @@ mod tests {
     fn all_that_waits_at_the_end_has_what_is_left_of_it() {
         let usual = Duration::from_secs(1);
         assert_eq!([for_a_line(usual), for_the_log(usual), for_spans(usual)], [usual; 3], "it goes on");
-        gone_by(Instant::now() + Duration::from_millis(500));
-        gone_by(Instant::now() + Duration::from_hours(1));
-        assert_eq!(for_a_line(usual), Duration::ZERO);
-        let (log, spans) = (for_the_log(usual), for_spans(usual));
-        assert!(spans < log && log <= Duration::from_millis(200), "{spans:?}, {log:?}");
-        assert!(spans >= AT_LEAST);
+        let end = Instant::now() + Duration::from_hours(1);
+        gone_by(end);
+        gone_by(end + Duration::from_hours(1));
+        let longer = Duration::from_hours(2);
+        let [line, log, spans] = [for_a_line(longer), for_the_log(longer), for_spans(longer)];
+        assert!(line < spans && spans < log && log < Duration::from_hours(1), "{line:?}, {spans:?}, {log:?}");
+        assert_eq!(
+            left_of(Instant::now() + EXIT, LINES),
+            Duration::ZERO,
+            "nothing is left but for the end itself"
+        );
         assert_eq!(for_the_log(Duration::from_millis(1)), Duration::from_millis(1), "and no more than usual");
     }
 }

@@ -184,6 +184,7 @@ async fn cut_off(how: Away) {
     let ((during, half), (at_first, then)) = tokio::join!(load(&callers, end), usage);
     let answered: usize = during.values().sum();
     let third = then.len() / 3;
+    assert!(third > 0, "{how}: it was looked at {} times only", then.len());
     let ([first, _], [last, _]) = (Usage::among(&then[..third]), Usage::among(&then[then.len() - third..]));
     let [_, most] = Usage::among(&[at_first, then].concat());
     println!(

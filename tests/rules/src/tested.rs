@@ -100,11 +100,12 @@ fn modules_in<'source>(place: &str, source: &'source Source) -> Option<Vec<&'sou
         package => ["services", "shared"]
             .iter()
             .flat_map(|group| ["src", "tests/it"].map(|of_it| format!("{group}/{package}/{of_it}/")))
+            .chain([format!("tests/{package}/src/"), format!("tests/{package}/tests/")])
             .collect(),
     };
     let file = folders.iter().find_map(|folder| source.path.strip_prefix(folder.as_str()))?;
     let file = file.strip_suffix(".rs").or_else(|| file.strip_suffix(".py"))?;
-    Some(file.split('/').filter(|name| !matches!(*name, "lib" | "main")).collect())
+    Some(file.split('/').filter(|name| !matches!(*name, "lib" | "main" | "it")).collect())
 }
 
 fn has_module(source: &Source, module: &str) -> bool {
@@ -144,6 +145,7 @@ mod tests {
             Source::new("tests/e2e/log.rs", "async fn it_is_said() {}"),
             Source::new("shared/log/src/lib.rs", "fn in_vain() {} mod tests { fn it_is_written() {} }"),
             Source::new("shared/log/tests/it/main.rs", "fn it_is_read() {}"),
+            Source::new("tests/looks/tests/it.rs", "fn it_looks() {}"),
             Source::new("tests/python/ends.py", "def test_it_ends(self):"),
         ];
         let wrong = not_as_the_page_says(&Source::new("page.md", page), &examples, &sources);
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_test_is_looked_for_where_it_is_said_to_be() {
-        for there in ["e2e log::it_is_said", "log tests::it_is_written", "log it_is_read"] {
+        for there in ["e2e log::it_is_said", "log tests::it_is_written", "log it_is_read", "looks it_looks"] {
             let page = PAGE.replace("e2e log::it_is_said", there);
             assert_eq!(said(&page), [""; 0], "{there}");
         }

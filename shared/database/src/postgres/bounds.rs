@@ -1,7 +1,7 @@
 //! How long anything here waits for the server.
 //!
-//! Two limits for every statement. One is the server's: the session's, or, in a transaction of a caller who has less time
-//! than that, what the caller has left. The other is ours and a little later, for a server that says nothing any more,
+//! Two limits for every statement. One is the server's: the session's, or, in a transaction of a caller with a deadline, what
+//! the caller has left. The other is ours and a little later, for a server that says nothing any more,
 //! not even that: its host is gone, or what is in between. A connection by which nothing came in time is not used again.
 
 use std::time::Duration;

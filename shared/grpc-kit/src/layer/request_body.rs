@@ -47,14 +47,13 @@ enum Expected {
 }
 
 impl RequestBody {
-    /// Of a call that sends one message, with its begin, and its deadline if there is one.
+    /// Of a call that sends one message, which must have come by then, if not before the call is over.
     pub(super) fn of_one(
         inner: Body,
         domain: &'static str,
         unfinished: &Arc<Unfinished>,
-        (call_begins, call_ends): (Instant, Option<Instant>),
+        until: Option<Instant>,
     ) -> Self {
-        let until = deadline::of_request(call_begins, call_ends);
         let messages = Expected::One(Vec::new(), None);
         Self { inner, domain, messages, place: Place::new(unfinished), until, patience: None }
     }

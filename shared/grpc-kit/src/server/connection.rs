@@ -13,7 +13,7 @@ use std::{
 };
 
 use credentials::{PeerNames, TlsListener};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -122,9 +122,10 @@ where
         }
     };
     let mut linger = tokio::select! {
+        // First: a peer that never stops sending has used up what this task may do at a time before the connection is left.
         biased;
-        ended = connection.as_mut() => return log(address, ended),
         linger = by_itself(interruption) => linger,
+        ended = connection.as_mut() => return log(address, ended),
     };
     connection.as_mut().graceful_shutdown();
     if linger.is_none() {
@@ -138,8 +139,9 @@ where
             }
         };
         linger = tokio::select! {
+            biased;
+            linger = by_itself(retires) => Some(linger),
             ended = connection.as_mut() => return log(address, ended),
-            linger = retires => Some(linger),
         };
     }
     let linger = linger.unwrap_or(LINGER);
@@ -150,13 +152,16 @@ where
             pending::<()>().await;
         }
     };
+    // The GOAWAY is sent in any case.
+    if let Some(ended) = connection.as_mut().now_or_never() {
+        return log(address, ended);
+    }
     tokio::select! {
-        // First, so that the GOAWAY is sent in any case.
         biased;
-        ended = connection => log(address, ended),
         // Never acknowledged the GOAWAY, and has nothing to lose.
         () = in_flight.quiet_for(linger) => {}
         () = patience => {}
+        ended = connection => log(address, ended),
     }
 }
 

@@ -10,6 +10,7 @@ const ENDPOINT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTE
 const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const COMPRESSION: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
 const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
 const CERTIFICATE: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 
 /// Read by nobody, and what is there in their place.
@@ -76,7 +77,27 @@ pub(super) fn unsupported() -> impl Iterator<Item = Problem> {
         whole(TIMEOUT, MILLISECONDS),
     ];
     let not_there = NOT_THERE.into_iter().filter(|(variable, _)| standard_variable(variable).is_some());
-    asked.into_iter().flatten().chain(not_there.map(|(variable, why)| Problem::of_variable(variable, why)))
+    asked
+        .into_iter()
+        .flatten()
+        .chain(HEADERS.into_iter().filter_map(no_headers))
+        .chain(not_there.map(|(variable, why)| Problem::of_variable(variable, why)))
+}
+
+/// What does not read as metadata, without a word of what it is: a token stands there.
+fn no_headers(variable: &'static str) -> Option<Problem> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let is_header = |part: &str| {
+        part.split_once('=').is_some_and(|(name, value)| {
+            is_name(name.trim())
+                && !value.trim().is_empty()
+                && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        })
+    };
+    let is_wrong = !standard_variable(variable)?.split(',').all(is_header);
+    is_wrong.then(|| Problem::of_variable(variable, "is no list of NAME=VALUE with commas between them"))
 }
 
 /// What is asked of the traces of callers, which are passed on whether spans are sent or not. Baggage may be asked for, as by

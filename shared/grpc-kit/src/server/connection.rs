@@ -220,7 +220,67 @@ fn log(peer: SocketAddr, ended: hyper::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll, ready},
+    };
+
+    use tokio::{io::ReadBuf, net::TcpListener, task::coop::consume_budget};
+    use tower::Layer as _;
+
     use super::*;
+    use crate::{CallLayer, server::places::Places};
+
+    /// Far longer than anything here takes.
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// What comes from a peer that never stops sending: acknowledgements of pings that nobody sent, which nobody answers. As from a
+    /// socket, a task gets so much of it at a time.
+    struct Flood(Vec<u8>);
+
+    impl Flood {
+        fn begin() -> Self {
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            Self([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat())
+        }
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            ready!(pin!(consume_budget()).poll(cx));
+            if self.0.is_empty() {
+                self.0 = [&[0, 0, 8, 6, 1, 0, 0, 0, 0][..], &[0; 8]].concat();
+            }
+            let length = self.0.len().min(into.remaining());
+            into.put_slice(&self.0[..length]);
+            self.0.drain(..length);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_stops_sending_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let info = TcpStream::connect(address).await.expect("it listens").connect_info();
+        let settings = ServerSettings::default();
+        let (trigger, shutdown) = Shutdown::new();
+        let place = Places::new(&settings).take().expect("a place");
+        let service = CallLayer::new("probe.tandem").layer(Routes::default());
+        let peer = Peer { address, info, names: None, retired: Arc::default() };
+        let server = Server { tls: None, service, settings, shutdown, place };
+        let conversation = converse(Flood::begin(), tokio::io::sink(), peer, server);
+        let asked = async {
+            sleep(Duration::from_millis(50)).await;
+            trigger.request();
+        };
+        let ended = timeout(SOON, async { tokio::join!(conversation, asked) }).await;
+        ended.expect("it ends");
+    }
 
     #[test]
     fn connections_come_to_their_age_within_a_tenth_of_it_and_not_together() {

@@ -221,27 +221,6 @@ async fn a_peer_that_does_not_say_that_it_was_told_is_served_until_the_end_and_d
     peer.rest().await;
 }
 
-/// Whoever reads it comes to no end by itself, and not to what else it has to do.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_peer_that_never_stops_sending_is_told_to_go_and_does_not_hold_up_the_end() {
-    let running = probe::start_with(settings()).await;
-    let Stubborn { stream, .. } = Stubborn::connect(&running).await;
-    let (reading, mut writing) = stream.into_split();
-    // Acknowledgements of nothing: they are not answered, so that nothing makes the server wait.
-    let ping = [&[0, 0, 8, PING, ACK, 0, 0, 0, 0][..], &[0; 8]].concat();
-    let flood = tokio::spawn(async move {
-        let many = ping.repeat(4096);
-        while writing.write_all(&many).await.is_ok() {}
-    });
-    let mut peer = Stubborn { stream: tokio::io::join(reading, tokio::io::sink()), next_stream: 1 };
-    assert_eq!(peer.told_to_go().await.0, ALL);
-    running.trigger.request();
-    let ended = timeout(SOON, running.ended).await.expect("it ends").expect("it does not panic");
-    assert_eq!(ended, Ended::Drained);
-    peer.rest().await;
-    flood.await.expect("its connection is closed");
-}
-
 /// Certificates by the word of one authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,

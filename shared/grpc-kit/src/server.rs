@@ -10,10 +10,11 @@ mod in_flight;
 mod places;
 mod preface;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use credentials::{ServerTls, TlsListener, UnfitPem};
 use futures::FutureExt as _;
+use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -148,12 +149,12 @@ pub(crate) async fn serve_until(
     cut: impl Future<Output = ()>,
 ) -> Ended {
     let Socket { listener, tls } = socket.into();
-    let mut door = Door::new(listener);
+    let places = Places::new(&settings);
+    let mut door = Door::new(listener, Arc::clone(&places));
     let (end, ends) = Shutdown::new();
     let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::new(WORTH_GIVING_BACK);
-    let places = Places::new(&settings);
     let sockets_at_most = settings.max_connections.saturating_add(ON_THEIR_WAY_OUT);
     let admit = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
         let Some(place) = places.take() else {
@@ -202,9 +203,11 @@ async fn drain(mut connections: JoinSet<()>, cut: impl Future<Output = ()>) -> E
 }
 
 /// Takes connections in. Errors of a connection that did not come about are passed over; those of the process (no descriptors,
-/// no memory) are waited out, for a server that gives up has no chance to recover.
+/// no memory) are waited out, for a server that gives up has no chance to recover; where descriptors are short, who does nothing
+/// gives way as it does where places are.
 struct Door {
     listener: TcpListener,
+    places: Arc<Places>,
     pause: Duration,
     shut_until: Option<Instant>,
     warned: Option<Instant>,
@@ -214,8 +217,8 @@ impl Door {
     const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-    fn new(listener: TcpListener) -> Self {
-        Self { listener, pause: Self::SHORTEST_PAUSE, shut_until: None, warned: None }
+    fn new(listener: TcpListener, places: Arc<Places>) -> Self {
+        Self { listener, places, pause: Self::SHORTEST_PAUSE, shut_until: None, warned: None }
     }
 
     /// The next connection. May be dropped and called again: whatever it waits for goes on, since those who come and go would
@@ -238,6 +241,9 @@ impl Door {
     }
 
     fn shut(&mut self, error: &io::Error, now: Instant) {
+        if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) {
+            self.places.make_room();
+        }
         if self.warned.is_none_or(|warned| now - warned >= Self::LONGEST_PAUSE) {
             self.warned = Some(now);
             tracing::warn!(%error, "no connection can be accepted");
@@ -260,8 +266,8 @@ mod tests {
     async fn a_door_that_is_shut_stays_so_however_often_somebody_asks_for_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let _waiting = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a place");
-        let mut door = Door::new(listener);
-        let full = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        let mut door = Door::new(listener, Places::new(&ServerSettings::default()));
+        let full = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
         for _ in 0..3 {
             door.shut(&full, Instant::now());
         }

@@ -9,7 +9,7 @@ use api::auth::GetCurrentSessionRequest;
 use api::users::GetCurrentUserRequest;
 use e2e::{Caller, Endpoints, Engine, Person, Process, Processes, Service, Settings, eventually, sign_up};
 use tokio::runtime::Builder;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
@@ -97,7 +97,7 @@ impl Target {
     pub(crate) async fn withstands<T>(&self, name: &str, attack: impl Future<Output = T>) -> T {
         let before = self.process.memory();
         let (end, ended) = watch::channel(());
-        let witness = self.beside(ended.clone());
+        let witness = self.beside(ended.clone()).await;
         let memory = tokio::spawn(most_memory(self.process, ended));
         let outcome = attack.await;
         drop(end);
@@ -125,11 +125,22 @@ impl Target {
     }
 
     /// The well-behaved client, on a thread and over connections of its own: what the attackers do must not keep it from calling.
-    fn beside(&self, ended: watch::Receiver<()>) -> JoinHandle<Seen> {
+    /// It is there before they are.
+    async fn beside(&self, ended: watch::Receiver<()>) -> JoinHandle<Seen> {
         let (is, to) = (self.witness.clone(), self.processes.listeners());
         let tls = self.tls.clone();
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        thread::spawn(move || runtime.block_on(async { witness(is.over(to, tls), ended).await }))
+        let (arrived, arrives) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            runtime.block_on(async {
+                let witness = is.over(to, tls);
+                witness.calls().await.expect("all is well");
+                arrived.send(()).expect("somebody waits");
+                calls_on(witness, ended).await
+            })
+        });
+        arrives.await.expect("no panic");
+        thread
     }
 
     /// Somebody who comes only now is served as well.
@@ -152,7 +163,7 @@ struct Seen {
 }
 
 /// Makes every call that is due, however late it is itself, and counts the answers.
-async fn witness(witness: Witness, mut ended: watch::Receiver<()>) -> Seen {
+async fn calls_on(witness: Witness, mut ended: watch::Receiver<()>) -> Seen {
     let begun = Instant::now();
     let mut next = begun;
     let mut calls = JoinSet::new();

@@ -20,6 +20,9 @@ use super::{ServerSettings, in_flight::InFlight};
 /// So many of those that have done nothing for longest are picked at a time, since to find them takes a look at everybody.
 const PICKED: usize = 64;
 
+/// So many go where descriptors are short: whatever else of the process needs one must find one, too.
+const MADE_ROOM: usize = 16;
+
 /// The places of one listener.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -80,6 +83,24 @@ impl Places {
         taken.strangers.insert(number, Arc::clone(&seat));
         drop(taken);
         Some(Place { number, seat, places: Arc::clone(self) })
+    }
+
+    /// Lets some go because there are fewer descriptors than was counted on: strangers while they have more than their share of
+    /// what there is, and those that have done nothing for longest otherwise.
+    pub(super) fn make_room(&self) {
+        let mut taken = self.taken();
+        for _ in 0..MADE_ROOM {
+            let strangers = taken.strangers.len();
+            let all = strangers + taken.known.len();
+            let beyond_their_share =
+                strangers.saturating_mul(self.at_most) > all.saturating_mul(self.strangers_at_most);
+            let one_went = beyond_their_share && taken.dismiss_stranger()
+                || taken.dismiss_idle()
+                || taken.dismiss_stranger();
+            if !one_went {
+                return;
+            }
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -228,6 +249,27 @@ mod tests {
         assert!(!has_to_go(&idle));
         strangers[9].is_known();
         assert!(!has_to_go(&idle), "there is room for it");
+    }
+
+    #[test]
+    fn where_descriptors_are_short_idle_ones_give_way_and_strangers_beyond_their_share() {
+        let places = places(100, 40);
+        let known: Vec<_> = (0..40).map(|_| known(&places)).collect();
+        let busy = known[0].calls().count();
+        let newcomers = |many| (0..many).map(|_| places.take().expect("a place")).collect::<Vec<_>>();
+        let went = |all: &[Place]| all.iter().filter(|place| has_to_go(place)).count();
+        let strangers = newcomers(10);
+        places.make_room();
+        assert_eq!((went(&known), went(&strangers)), (MADE_ROOM, 0));
+        // 24 and 30 are left, and then 23 and 15, of which the strangers' share is two fifths.
+        let more = newcomers(20);
+        places.make_room();
+        assert_eq!((went(&known), went(&strangers), went(&more)), (1, 10, 5));
+        for _ in 0..3 {
+            places.make_room();
+        }
+        assert_eq!((went(&known), went(&more)), (22, 15), "all but the busy one");
+        drop(busy);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! What comes before the drain is the caller's: telling health checks, waiting until load balancers noticed.
 
 mod connection;
+mod gathering;
 mod in_flight;
 mod places;
 mod preface;

@@ -30,6 +30,7 @@ use tonic::{
 
 use super::{
     ServerSettings,
+    gathering::Gathering,
     in_flight::{CountedBody, InFlight},
     places::Place,
     preface,
@@ -100,6 +101,8 @@ where
 {
     let Server { service, settings, shutdown, place, .. } = server;
     let address = peer.address;
+    let in_flight = place.calls();
+    let writer = Gathering::new(writer, in_flight.clone());
     let io = tokio::select! {
         greeted = preface::expect(reader, writer, settings.preface_timeout) => match greeted {
             Ok(io) => TokioIo::new(io),
@@ -111,7 +114,6 @@ where
     };
     place.is_known();
 
-    let in_flight = place.calls();
     let handle = service_fn(|request| answer(&service, request, peer.clone(), in_flight));
     let mut connection = pin!(builder(&settings).serve_connection(io, handle));
     let interruption = async {
@@ -222,9 +224,11 @@ fn log(peer: SocketAddr, ended: hyper::Result<()>) {
 mod tests {
     use std::{
         pin::Pin,
+        sync::atomic::AtomicUsize,
         task::{Context, Poll, ready},
     };
 
+    use futures::future::join_all;
     use tokio::{io::ReadBuf, net::TcpListener, task::coop::consume_budget};
     use tower::Layer as _;
 
@@ -262,17 +266,22 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_peer_that_never_stops_sending_does_not_hold_up_the_end() {
+    /// Who is served, and by what: it knows of no method.
+    async fn somebody(shutdown: Shutdown) -> (Peer, Server) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let info = TcpStream::connect(address).await.expect("it listens").connect_info();
         let settings = ServerSettings::default();
-        let (trigger, shutdown) = Shutdown::new();
         let place = Places::new(&settings).take().expect("a place");
         let service = CallLayer::new("probe.tandem").layer(Routes::default());
         let peer = Peer { address, info, names: None, retired: Arc::default() };
-        let server = Server { tls: None, service, settings, shutdown, place };
+        (peer, Server { tls: None, service, settings, shutdown, place })
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_stops_sending_does_not_hold_up_the_end() {
+        let (trigger, shutdown) = Shutdown::new();
+        let (peer, server) = somebody(shutdown).await;
         let conversation = converse(Flood::begin(), tokio::io::sink(), peer, server);
         let asked = async {
             sleep(Duration::from_millis(50)).await;
@@ -280,6 +289,65 @@ mod tests {
         };
         let ended = timeout(SOON, async { tokio::join!(conversation, asked) }).await;
         ended.expect("it ends");
+    }
+
+    /// Counts how often something is written.
+    struct Counting<W>(W, Arc<AtomicUsize>);
+
+    impl<W: AsyncWrite + Unpin> AsyncWrite for Counting<W> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let written = ready!(Pin::new(&mut self.0).poll_write(cx, bytes));
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(written)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_that_are_ready_together_are_written_together() {
+        const CALLS: usize = 32;
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (reader, writer) = tokio::io::split(far);
+        let writes = Arc::new(AtomicUsize::new(0));
+        let (_trigger, shutdown) = Shutdown::new();
+        let (peer, server) = somebody(shutdown).await;
+        tokio::spawn(converse(reader, Counting(writer, Arc::clone(&writes)), peer, server));
+        let (client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near))
+                .await
+                .expect("a connection");
+        tokio::spawn(connection);
+        let call = || {
+            let mut client = client.clone();
+            async move {
+                let request = Request::post("http://probe.tandem/probe.Service/Nothing");
+                let answer = client.send_request(request.body(Body::empty()).expect("a request")).await;
+                assert_eq!(answer.expect("an answer").headers()["grpc-status"], "12");
+            }
+        };
+        // What the connection says of itself comes with the first.
+        call().await;
+        let since = |before| writes.load(Ordering::Relaxed) - before;
+        let before = since(0);
+        for _ in 0..CALLS {
+            call().await;
+        }
+        let (alone, before) = (since(before), since(0));
+        join_all((0..CALLS).map(|_| call())).await;
+        let together = since(before);
+        assert!(alone >= CALLS, "{alone} writes for {CALLS} calls one after the other");
+        assert!(together <= CALLS / 4, "{together} writes for {CALLS} calls at a time");
     }
 
     #[test]

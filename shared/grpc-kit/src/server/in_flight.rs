@@ -45,6 +45,11 @@ impl InFlight {
         (self.0.now.load(Ordering::SeqCst) == 0).then(|| self.0.ended.load(Ordering::Relaxed))
     }
 
+    /// Whether there is a call.
+    pub(super) fn any(&self) -> bool {
+        self.0.now.load(Ordering::Relaxed) > 0
+    }
+
     /// Counts a call, until what is returned is dropped.
     pub(super) fn count(&self) -> Counted {
         self.0.now.fetch_add(1, Ordering::SeqCst);

@@ -8,4 +8,5 @@ mod crowds;
 mod floods;
 mod half_messages;
 mod settings;
+mod untaken;
 mod witness;

@@ -15,7 +15,6 @@ mod observation;
 mod request_body;
 mod request_id;
 mod trace_context;
-mod unfinished;
 
 use std::{
     any::Any,
@@ -31,7 +30,7 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Either, poll_fn},
 };
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
@@ -45,10 +44,13 @@ use self::{
     methods::{Method, Methods},
     observation::Observation,
     request_body::RequestBody,
-    unfinished::Unfinished,
 };
 use crate::trace::{CallSpan, Parent, Server};
-use crate::{Call, Fault, MAX_REQUEST_BYTES, Shutdown, call, reflection};
+use crate::{
+    Call, Fault, MAX_REQUEST_BYTES, Shutdown, call,
+    held::{self, Held, Place},
+    reflection,
+};
 
 /// The deadline passed before the answer was ready.
 pub const ERROR_REASON_DEADLINE_EXCEEDED: &str = "ERROR_REASON_DEADLINE_EXCEEDED";
@@ -76,6 +78,12 @@ pub const SHARED_REASONS: [&str; 5] = [
 /// What whoever hears that reads.
 const LEAVING: &str = "the server is shutting down: connect again";
 
+/// What the oldest stream reads when there are too many.
+const CROWDED: &str = "there are more streams than are held: open it again";
+
+/// What a header takes besides its text: its places in tables and the buffers of its name and value.
+const HEADER: usize = 256;
+
 /// Metadata that names a call, in both directions.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -85,14 +93,19 @@ pub struct CallLayer {
     domain: &'static str,
     methods: Methods,
     drain: Option<Shutdown>,
-    unfinished: Arc<Unfinished>,
+    /// The requests that have not come whole.
+    unfinished: Arc<Held>,
+    /// The streams that nothing is to be done for now.
+    streams: Arc<Held>,
 }
 
 impl CallLayer {
     /// For a listener whose own errors have `domain` in their `ErrorInfo`, such as `auth.tandem`.
     #[must_use]
     pub fn new(domain: &'static str) -> Self {
-        Self { domain, methods: Methods::new(), drain: None, unfinished: Unfinished::new() }
+        let unfinished = Held::at_most(held::MOST_OF_MESSAGES);
+        let streams = Held::at_most(held::MOST_OF_STREAMS);
+        Self { domain, methods: Methods::new(), drain: None, unfinished, streams }
     }
 
     /// Names the services of the listener, and where their methods are described: in these encoded descriptor sets, or,
@@ -170,18 +183,22 @@ where
         let mut call = admit(&mut request, &method, begins);
         let traced = trace(&mut call, &request, &method);
         let call = Arc::new(call);
-        let CallLayer { domain, unfinished, .. } = &*self.layer;
+        let CallLayer { domain, unfinished, streams, .. } = &*self.layer;
+        let metadata = size(request.headers());
         let request = request.map(|body| {
             Body::new(if kind.client_streams() {
                 RequestBody::of_many(body, domain, unfinished, method.received())
             } else {
                 let until = deadline::of_request(begins, call.deadline);
-                RequestBody::of_one(body, domain, unfinished, until)
+                RequestBody::of_one(body, domain, unfinished, metadata, until)
             })
         });
         let completion = Completion::new(domain, &call);
         let observation = Observation::begin(method, &call, begins, traced);
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
+        // What the next message of a client may leave in the buffer that it is decoded from.
+        let messages = if kind.client_streams() { MAX_REQUEST_BYTES } else { 0 };
+        let place = kind.streams().then(|| (Place::new(streams), metadata + messages));
         let inner = self.inner.clone();
         let handler = if is_known {
             Either::Left(inner.oneshot(request))
@@ -192,7 +209,7 @@ where
         let answered = Arc::clone(&call);
         let answer = async move {
             let response = outcome(handler, answered.deadline, drain.as_ref(), completion.domain()).await;
-            finish(response, answered, completion, observation, drain)
+            finish(response, answered, completion, observation, drain, place)
         };
         call::scope_shared(call, answer).boxed()
     }
@@ -284,6 +301,7 @@ fn finish(
     completion: Completion,
     mut observation: Observation,
     drain: Option<Shutdown>,
+    place: Option<(Place, usize)>,
 ) -> Response<Body> {
     if let Ok(mut value) = HeaderValue::from_str(&call.request_id) {
         // No secret, but never the same again: header compression is to remember what comes back.
@@ -296,8 +314,15 @@ fn finish(
             observation.finish(code);
             response
         }
-        None => response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain))),
+        None => {
+            response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain, place)))
+        }
     }
+}
+
+/// What metadata takes, in bytes.
+fn size(metadata: &HeaderMap) -> usize {
+    metadata.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER).sum()
 }
 
 /// The answer to a stream that the server ends.

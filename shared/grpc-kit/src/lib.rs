@@ -21,6 +21,7 @@ mod descriptors;
 mod details;
 pub mod fault;
 pub mod health;
+mod held;
 pub mod layer;
 pub mod lifecycle;
 pub mod listen;

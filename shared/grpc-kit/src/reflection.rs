@@ -3,7 +3,10 @@
 pub use tonic_reflection::server::Error;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
-use crate::{MAX_REQUEST_BYTES, health};
+use crate::health;
+
+/// The largest question, in bytes: the name of a host, and that of a symbol or of a file. Either comes back in every answer.
+const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
 /// The full names of both versions.
 pub const SERVICES: [&str; 2] =

@@ -8,8 +8,10 @@
 mod connection;
 mod gathering;
 mod in_flight;
+mod owed;
 mod places;
 mod preface;
+mod untaken;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,8 +26,14 @@ use tokio::{
 use tonic::service::Routes;
 use tower::Layer as _;
 
-use crate::{CallLayer, Shutdown, crowd::Crowd, listen};
+use crate::{
+    CallLayer, Shutdown,
+    crowd::Crowd,
+    held::{self, Held},
+    listen,
+};
 use places::Places;
+use untaken::Streams;
 
 /// So many connections may be ending while others have their places already.
 const ON_THEIR_WAY_OUT: usize = 64;
@@ -156,6 +164,7 @@ pub(crate) async fn serve_until(
     let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::new(WORTH_GIVING_BACK);
+    let untaken = Held::at_most(held::MOST_OF_MESSAGES);
     let sockets_at_most = settings.max_connections.saturating_add(ON_THEIR_WAY_OUT);
     let admit = |connections: &mut JoinSet<()>, (stream, peer): (TcpStream, SocketAddr)| {
         let Some(place) = places.take() else {
@@ -167,6 +176,7 @@ pub(crate) async fn serve_until(
             settings: settings.clone(),
             shutdown: ends.clone(),
             place,
+            streams: Streams::new(&untaken),
         };
         connections.spawn(connection::run(stream, peer, server));
     };
@@ -178,6 +188,7 @@ pub(crate) async fn serve_until(
                 admit(&mut connections, accepted);
                 crowd.comes(connections.len());
             }
+            () = places.too_much_is_owed() => places.cut_debtors(),
             // Takes ended ones out of the set; how they ended is their own affair.
             Some(_) = connections.join_next() => crowd.leaves(connections.len()),
         }

@@ -14,13 +14,13 @@ use http_body::{Body as _, Frame};
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    LEAVING,
+    CROWDED, LEAVING,
     completion::{Completion, Part},
     messages::Messages,
     observation::Observation,
     panicked,
 };
-use crate::{Call, Shutdown, call};
+use crate::{Call, Shutdown, call, held::Place};
 
 type Data = <Body as http_body::Body>::Data;
 
@@ -34,6 +34,8 @@ pub(super) struct AnswerBody {
     messages: Option<Messages>,
     /// Resolves when the answer must come to its end; never for a unary call.
     drain: Option<BoxFuture<'static, ()>>,
+    /// Of a stream, and what it holds besides itself while there is nothing to send.
+    place: Option<(Place, usize)>,
     /// Trailers were sent in place of the inner body's own: it is not to be touched again.
     over: bool,
 }
@@ -45,10 +47,11 @@ impl AnswerBody {
         completion: Completion,
         observation: Observation,
         drain: Option<Shutdown>,
+        place: Option<(Place, usize)>,
     ) -> Self {
         let drain = drain.map(|shutdown| async move { shutdown.requested().await }.boxed());
         let messages = observation.messages();
-        Self { inner, call, completion, observation, messages, drain, over: false }
+        Self { inner, call, completion, observation, messages, drain, place, over: false }
     }
 
     /// What comes next, the end of the answer included.
@@ -61,7 +64,15 @@ impl AnswerBody {
             let leaving = Status::unavailable(LEAVING);
             return Poll::Ready(Some(Ok(self.cut(&leaving))));
         }
-        let frame = match ready!(self.poll_inner(cx)) {
+        let polled = self.poll_inner(cx);
+        if polled.is_pending()
+            && let Some((place, holds)) = &mut self.place
+            && !place.hold(*holds, cx.waker())
+        {
+            let crowded = Status::unavailable(CROWDED);
+            return Poll::Ready(Some(Ok(self.cut(&crowded))));
+        }
+        let frame = match ready!(polled) {
             Some(Ok(frame)) => match frame.into_trailers() {
                 Ok(trailers) => self.ended(trailers),
                 Err(message) => {

@@ -20,9 +20,11 @@ use tonic::{Status, body::Body};
 use super::{
     deadline, late,
     messages::{Messages, PREFIX},
-    unfinished::{Place, Unfinished},
 };
-use crate::MAX_REQUEST_BYTES;
+use crate::{
+    MAX_REQUEST_BYTES,
+    held::{Held, Place},
+};
 
 type Data = <Body as http_body::Body>::Data;
 type Polled = Poll<Option<Result<Frame<Data>, Status>>>;
@@ -32,6 +34,8 @@ pub(super) struct RequestBody {
     inner: Body,
     domain: &'static str,
     messages: Expected,
+    /// What the call's metadata takes, which is held for as long as the request.
+    metadata: usize,
     place: Place,
     /// When what is waited for must have come; none when nothing is, or when the call is over by then.
     until: Option<Instant>,
@@ -51,22 +55,20 @@ impl RequestBody {
     pub(super) fn of_one(
         inner: Body,
         domain: &'static str,
-        unfinished: &Arc<Unfinished>,
+        unfinished: &Arc<Held>,
+        metadata: usize,
         until: Option<Instant>,
     ) -> Self {
         let messages = Expected::One(Vec::new(), None);
-        Self { inner, domain, messages, place: Place::new(unfinished), until, patience: None }
+        Self { inner, domain, messages, metadata, place: Place::new(unfinished), until, patience: None }
     }
 
     /// Of a call that sends as many messages as it likes.
-    pub(super) fn of_many(
-        inner: Body,
-        domain: &'static str,
-        unfinished: &Arc<Unfinished>,
-        count: Counter,
-    ) -> Self {
+    pub(super) fn of_many(inner: Body, domain: &'static str, unfinished: &Arc<Held>, count: Counter) -> Self {
         let messages = Expected::Many(Messages::new(count));
-        Self { inner, domain, messages, place: Place::new(unfinished), until: None, patience: None }
+        // It counts with the stream.
+        let metadata = 0;
+        Self { inner, domain, messages, metadata, place: Place::new(unfinished), until: None, patience: None }
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Polled {
@@ -126,7 +128,7 @@ impl RequestBody {
                 length.min(MAX_REQUEST_BYTES)
             }
         };
-        if !self.place.hold(held, cx.waker()) {
+        if !self.place.hold(self.metadata + held, cx.waker()) {
             return self.broken(late(self.domain));
         }
         if self.patience.is_none() {

@@ -15,8 +15,13 @@ use std::{
 use credentials::{PeerNames, TlsListener};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::Request;
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    rt::{Read, Write},
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -29,11 +34,7 @@ use tonic::{
 };
 
 use super::{
-    ServerSettings,
-    gathering::Gathering,
-    in_flight::{CountedBody, InFlight},
-    places::Place,
-    preface,
+    ServerSettings, gathering::Gathering, in_flight::CountedBody, places::Place, preface, untaken::Streams,
 };
 use crate::{Shutdown, layer::CallService};
 
@@ -68,6 +69,7 @@ pub(super) struct Server {
     pub(super) settings: ServerSettings,
     pub(super) shutdown: Shutdown,
     pub(super) place: Place,
+    pub(super) streams: Streams,
 }
 
 /// Serves one connection until its peer, its age, somebody else who needs its place or the shutdown ends it.
@@ -99,10 +101,9 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let Server { service, settings, shutdown, place, .. } = server;
     let address = peer.address;
-    let in_flight = place.calls();
-    let writer = Gathering::new(writer, in_flight.clone());
+    let Server { ref settings, ref shutdown, ref place, .. } = server;
+    let writer = Gathering::new(writer, place.calls().clone());
     let io = tokio::select! {
         greeted = preface::expect(reader, writer, settings.preface_timeout) => match greeted {
             Ok(io) => TokioIo::new(io),
@@ -113,9 +114,20 @@ where
         () = place.given_away() => return,
     };
     place.is_known();
+    tokio::select! {
+        biased;
+        () = by_itself(place.cut()) => tracing::debug!(peer = %address, "a connection is cut: it owes most"),
+        () = speak(io, peer, &server) => {}
+    }
+}
 
-    let handle = service_fn(|request| answer(&service, request, peer.clone(), in_flight));
-    let mut connection = pin!(builder(&settings).serve_connection(io, handle));
+/// HTTP/2, from the preface to the end.
+async fn speak(io: impl Read + Write + Unpin, peer: Peer, server: &Server) {
+    let Server { service, settings, shutdown, place, streams, .. } = server;
+    let address = peer.address;
+    let in_flight = place.calls();
+    let handle = service_fn(|request| answer(service, request, peer.clone(), place));
+    let mut connection = pin!(builder(settings, streams.clone()).serve_connection(io, handle));
     let interruption = async {
         tokio::select! {
             () = sleep(jittered(settings.max_connection_age)) => None,
@@ -176,8 +188,8 @@ async fn by_itself<F: Future>(future: F) -> F::Output {
     }
 }
 
-fn builder(settings: &ServerSettings) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn builder(settings: &ServerSettings, streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .initial_connection_window_size(WINDOW)
@@ -195,9 +207,9 @@ fn answer(
     service: &CallService<Routes>,
     request: Request<Incoming>,
     peer: Peer,
-    in_flight: &InFlight,
+    place: &Place,
 ) -> impl Future<Output = Result<http::Response<CountedBody<Body>>, std::convert::Infallible>> + use<> {
-    let counted = in_flight.count();
+    let (counted, account) = (place.calls().count(), Arc::clone(place.account()));
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer.info);
     if let Some(names) = peer.names
@@ -206,7 +218,7 @@ fn answer(
         request.extensions_mut().insert(names);
     }
     let answered = service.handle(request);
-    async move { Ok(answered.await.map(|body| CountedBody::new(body, counted))) }
+    async move { Ok(answered.await.map(|body| CountedBody::new(body, counted, account))) }
 }
 
 /// A tenth more or less, at random.
@@ -229,11 +241,16 @@ mod tests {
     };
 
     use futures::future::join_all;
+    use hyper_util::rt::TokioExecutor;
     use tokio::{io::ReadBuf, net::TcpListener, task::coop::consume_budget};
     use tower::Layer as _;
 
     use super::*;
-    use crate::{CallLayer, server::places::Places};
+    use crate::{
+        CallLayer,
+        held::{Held, MOST_OF_MESSAGES},
+        server::places::Places,
+    };
 
     /// Far longer than anything here takes.
     const SOON: Duration = Duration::from_secs(10);
@@ -275,7 +292,8 @@ mod tests {
         let place = Places::new(&settings).take().expect("a place");
         let service = CallLayer::new("probe.tandem").layer(Routes::default());
         let peer = Peer { address, info, names: None, retired: Arc::default() };
-        (peer, Server { tls: None, service, settings, shutdown, place })
+        let streams = Streams::new(&Held::at_most(MOST_OF_MESSAGES));
+        (peer, Server { tls: None, service, settings, shutdown, place, streams })
     }
 
     #[tokio::test]
@@ -319,10 +337,10 @@ mod tests {
         const CALLS: usize = 32;
         let (near, far) = tokio::io::duplex(64 * 1024);
         let (reader, writer) = tokio::io::split(far);
-        let writes = Arc::new(AtomicUsize::new(0));
+        let written = Arc::new(AtomicUsize::new(0));
         let (_trigger, shutdown) = Shutdown::new();
         let (peer, server) = somebody(shutdown).await;
-        tokio::spawn(converse(reader, Counting(writer, Arc::clone(&writes)), peer, server));
+        tokio::spawn(converse(reader, Counting(writer, Arc::clone(&written)), peer, server));
         let (client, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near))
                 .await
@@ -338,7 +356,7 @@ mod tests {
         };
         // What the connection says of itself comes with the first.
         call().await;
-        let since = |before| writes.load(Ordering::Relaxed) - before;
+        let since = |before| written.load(Ordering::Relaxed) - before;
         let before = since(0);
         for _ in 0..CALLS {
             call().await;

@@ -97,20 +97,20 @@ mod tests {
         let mut cx = Context::from_waker(&waker);
         let calls = InFlight::default();
         let mut writer = Gathering::new(tokio::io::sink(), calls.clone());
-        let mut writes = |flush: bool| {
+        let mut answer = |flush: bool| {
             let written = Pin::new(&mut writer).poll_write(&mut cx, b"answer").is_ready();
             if flush {
                 assert!(Pin::new(&mut writer).poll_flush(&mut cx).is_ready());
             }
             (written, woken.0.load(Ordering::Relaxed))
         };
-        assert_eq!(writes(true), (true, 0));
+        assert_eq!(answer(true), (true, 0));
         let other = calls.count();
-        assert_eq!(writes(false), (false, 1));
-        assert_eq!(writes(false), (true, 1), "it has waited");
-        assert_eq!(writes(true), (true, 1), "and goes on until it is flushed");
-        assert_eq!(writes(false), (false, 2));
+        assert_eq!(answer(false), (false, 1));
+        assert_eq!(answer(false), (true, 1), "it has waited");
+        assert_eq!(answer(true), (true, 1), "and goes on until it is flushed");
+        assert_eq!(answer(false), (false, 2));
         drop(other);
-        assert_eq!(writes(true), (true, 2));
+        assert_eq!(answer(true), (true, 2));
     }
 }

@@ -11,7 +11,13 @@ use std::{
 };
 
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Buf;
 use tokio::{sync::Notify, time::sleep};
+
+use super::{
+    owed::{Account, Owed},
+    untaken,
+};
 
 /// The calls of one connection. Clones count the same ones.
 #[derive(Clone, Debug, Default)]
@@ -93,29 +99,36 @@ impl Drop for Counted {
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of a call, which counts until it has been sent or given up.
+    /// The answer of a call, which counts until all of it has been taken or given up.
     pub(super) struct CountedBody<B> {
         #[pin]
         inner: B,
         counted: Counted,
+        account: Arc<Account>,
     }
 }
 
 impl<B> CountedBody<B> {
-    pub(super) fn new(inner: B, counted: Counted) -> Self {
-        Self { inner, counted }
+    pub(super) fn new(inner: B, counted: Counted, account: Arc<Account>) -> Self {
+        Self { inner, counted, account }
     }
 }
 
 impl<B: Body> Body for CountedBody<B> {
-    type Data = B::Data;
+    type Data = Owed<B::Data>;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().inner.poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Owed<B::Data>>, B::Error>>> {
+        let me = self.project();
+        let polled = me.inner.poll_frame(cx);
+        untaken::offers(match &polled {
+            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map(Buf::remaining),
+            _ => None,
+        });
+        polled.map_ok(|frame| frame.map_data(|piece| me.account.owes(piece)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,13 +9,18 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::Notify;
 
-use super::{ServerSettings, in_flight::InFlight};
+use super::{
+    ServerSettings,
+    in_flight::InFlight,
+    owed::{self, Account, Debts},
+};
+use crate::crowd::Crowd;
 
 /// So many of those that have done nothing for longest are picked at a time, since to find them takes a look at everybody.
 const PICKED: usize = 64;
@@ -30,14 +35,19 @@ pub(super) struct Places {
     strangers_at_most: usize,
     /// Counts what happens: who was busy later than whom.
     clock: Arc<AtomicU64>,
+    debts: Arc<Debts>,
     taken: Mutex<Taken>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Taken {
     /// Who has not said yet what it speaks, in the order in which they came.
     strangers: BTreeMap<u64, Arc<Seat>>,
     known: HashMap<u64, Arc<Seat>>,
+    /// Everybody, also who was asked to go.
+    all: HashMap<u64, Arc<Seat>>,
+    /// What was owed when somebody was cut.
+    owed: Crowd,
     /// Who of the known ones goes next, and when it was busy last.
     next: VecDeque<(u64, u64)>,
 }
@@ -45,7 +55,10 @@ struct Taken {
 #[derive(Debug)]
 struct Seat {
     calls: InFlight,
+    account: Arc<Account>,
     given_away: Notify,
+    cut: Notify,
+    is_cut: AtomicBool,
 }
 
 /// One connection's, until it is dropped.
@@ -62,7 +75,14 @@ impl Places {
             at_most: settings.max_connections,
             strangers_at_most: settings.max_unestablished_connections,
             clock: Arc::default(),
-            taken: Mutex::default(),
+            debts: Arc::default(),
+            taken: Mutex::new(Taken {
+                strangers: BTreeMap::new(),
+                known: HashMap::new(),
+                all: HashMap::new(),
+                owed: Crowd::new(owed::MOST / 2),
+                next: VecDeque::new(),
+            }),
         })
     }
 
@@ -78,9 +98,15 @@ impl Places {
             return None;
         }
         let number = self.clock.fetch_add(1, Ordering::Relaxed);
-        let seat =
-            Arc::new(Seat { calls: InFlight::new(Arc::clone(&self.clock)), given_away: Notify::new() });
+        let seat = Arc::new(Seat {
+            calls: InFlight::new(Arc::clone(&self.clock)),
+            account: Account::new(&self.debts),
+            given_away: Notify::new(),
+            cut: Notify::new(),
+            is_cut: AtomicBool::new(false),
+        });
         taken.strangers.insert(number, Arc::clone(&seat));
+        taken.all.insert(number, Arc::clone(&seat));
         drop(taken);
         Some(Place { number, seat, places: Arc::clone(self) })
     }
@@ -100,6 +126,32 @@ impl Places {
             if !one_went {
                 return;
             }
+        }
+    }
+
+    /// Waits until the connections owe their peers more than is held for them.
+    pub(super) async fn too_much_is_owed(&self) {
+        self.debts.too_much().await;
+    }
+
+    /// Cuts those that owe most, until what the others owe is held.
+    pub(super) fn cut_debtors(&self) {
+        let mut taken = self.taken();
+        taken.owed.comes(self.debts.bytes());
+        let (going, mut others): (Vec<_>, Vec<_>) =
+            taken.all.values().partition(|seat| seat.is_cut.load(Ordering::Relaxed));
+        let owed = |seats: &[&Arc<Seat>]| seats.iter().map(|seat| seat.account.bytes()).sum::<usize>();
+        let mut left = self.debts.bytes().saturating_sub(owed(&going));
+        if left <= owed::MOST {
+            return;
+        }
+        others.sort_by_cached_key(|seat| seat.account.bytes());
+        while left > owed::MOST
+            && let Some(seat) = others.pop()
+        {
+            left -= seat.account.bytes().min(left);
+            seat.is_cut.store(true, Ordering::Relaxed);
+            seat.cut.notify_one();
         }
     }
 
@@ -155,6 +207,11 @@ impl Place {
         &self.seat.calls
     }
 
+    /// What it owes its peer.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.seat.account
+    }
+
     /// The peer has said what it speaks.
     pub(super) fn is_known(&self) {
         self.seat.calls.touch();
@@ -169,11 +226,18 @@ impl Place {
     pub(super) async fn given_away(&self) {
         self.seat.given_away.notified().await;
     }
+
+    /// Waits until the connection has to end as it is, because its peer takes no answer.
+    pub(super) async fn cut(&self) {
+        self.seat.cut.notified().await;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
+        taken.all.remove(&self.number);
+        taken.owed.leaves(self.places.debts.bytes());
         if taken.strangers.remove(&self.number).is_none() {
             taken.known.remove(&self.number);
         }
@@ -270,6 +334,29 @@ mod tests {
         }
         assert_eq!((went(&known), went(&more)), (22, 15), "all but the busy one");
         drop(busy);
+    }
+
+    #[test]
+    fn those_who_owe_most_are_cut_and_no_more_of_them_than_have_to_be() {
+        let places = places(10, 5);
+        let known: Vec<_> = (0..4).map(|_| known(&places)).collect();
+        let piece = vec![0; owed::MOST / 8];
+        let owe = |number: usize, pieces: usize| {
+            (0..pieces).map(|_| known[number].account().owes(&*piece)).collect::<Vec<_>>()
+        };
+        let cut = || known.iter().map(|place| place.cut().now_or_never().is_some()).collect::<Vec<_>>();
+        let mut all = vec![owe(0, 1), owe(1, 3), owe(2, 2)];
+        places.cut_debtors();
+        assert_eq!(cut(), [false; 4], "they owe six eighths");
+        all.push(owe(3, 4));
+        places.cut_debtors();
+        assert_eq!(cut(), [false, false, false, true], "six are left without it");
+        places.cut_debtors();
+        assert_eq!(cut(), [false; 4], "it is on its way");
+        all.pop();
+        all.push(owe(2, 2));
+        places.cut_debtors();
+        assert_eq!(cut(), [false, false, true, false], "and there is something besides for each piece");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the requests of a listener take that have not come whole, all of them together: no more than [`MOST`].
+//! What is held for peers that let a call wait: requests that have not come whole, answers that nobody takes, streams that go on
+//! for as long as whoever opened them likes. Of each kind a listener holds so much and no more.
 //!
 //! When it would be more, the oldest give way, as half-open connections do where many are opened: who is quick stays, however
 //! many there are who are not. Nobody waits for others, and nobody is refused because of others for whom he cannot do anything.
@@ -12,8 +13,12 @@ use std::{
 
 use crate::crowd::Crowd;
 
-/// In bytes: 16 MiB, some 220 requests of the largest size or 2,000 of which nothing has come yet.
-const MOST: usize = 16 * 1024 * 1024;
+/// In bytes, of requests and of answers: 16 MiB each, some 220 of the largest request or 2,000 calls that hold nothing yet.
+pub(crate) const MOST_OF_MESSAGES: usize = 16 * 1024 * 1024;
+
+/// In bytes, of streams that nothing is to be done for now: 64 MiB, 8,000 of them. One that its client may send further messages
+/// on counts as what these may be, and there are 900 of those.
+pub(crate) const MOST_OF_STREAMS: usize = 64 * 1024 * 1024;
 
 /// What a call takes by itself, of which the largest part is the buffer that its message is decoded from.
 const CALL: usize = 8 * 1024;
@@ -21,12 +26,13 @@ const CALL: usize = 8 * 1024;
 /// Less than this is not worth giving back to the system.
 const WORTH_GIVING_BACK: usize = 4 * 1024 * 1024;
 
-/// The unfinished requests of one listener.
+/// What one listener holds of one kind.
 #[derive(Debug)]
-pub(super) struct Unfinished(Mutex<Requests>);
+pub(crate) struct Held(Mutex<Calls>);
 
 #[derive(Debug)]
-struct Requests {
+struct Calls {
+    most: usize,
     next: u64,
     bytes: usize,
     /// In the order in which they came.
@@ -40,10 +46,11 @@ struct Waiting {
     waker: Waker,
 }
 
-impl Unfinished {
-    /// None yet.
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Requests {
+impl Held {
+    /// Nothing yet, and never more bytes than this.
+    pub(crate) fn at_most(most: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Calls {
+            most,
             next: 0,
             bytes: 0,
             waiting: BTreeMap::new(),
@@ -51,12 +58,12 @@ impl Unfinished {
         })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Requests> {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Requests {
+impl Calls {
     fn remove(&mut self, number: u64) {
         if let Some(waiting) = self.waiting.remove(&number) {
             self.bytes -= waiting.bytes;
@@ -67,7 +74,7 @@ impl Requests {
     /// Those who have to give way, to be woken.
     fn too_many(&mut self) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        while self.bytes > MOST
+        while self.bytes > self.most
             && let Some((_, oldest)) = self.waiting.pop_first()
         {
             self.bytes -= oldest.bytes;
@@ -77,49 +84,49 @@ impl Requests {
     }
 }
 
-/// The place of one request, which it takes only once it has to be waited for.
+/// The place of one call, which it takes only once its peer has to be waited for.
 #[derive(Debug)]
-pub(super) struct Place {
-    unfinished: Arc<Unfinished>,
+pub(crate) struct Place {
+    held: Arc<Held>,
     number: Option<u64>,
 }
 
 impl Place {
-    pub(super) fn new(unfinished: &Arc<Unfinished>) -> Self {
-        Self { unfinished: Arc::clone(unfinished), number: None }
+    pub(crate) fn new(held: &Arc<Held>) -> Self {
+        Self { held: Arc::clone(held), number: None }
     }
 
-    /// So many bytes are held while more is waited for. Returns whether it still has its place; it is woken when it has not.
-    pub(super) fn hold(&mut self, bytes: usize, waker: &Waker) -> bool {
+    /// So many bytes are held while the peer is waited for. Returns whether it still has its place; it is woken when it has not.
+    pub(crate) fn hold(&mut self, bytes: usize, waker: &Waker) -> bool {
         let bytes = CALL + bytes;
-        let mut requests = self.unfinished.lock();
+        let mut calls = self.held.lock();
         let number = if let Some(number) = self.number {
-            let Some(waiting) = requests.waiting.get_mut(&number) else { return false };
+            let Some(waiting) = calls.waiting.get_mut(&number) else { return false };
             waiting.waker.clone_from(waker);
             let before = mem::replace(&mut waiting.bytes, bytes);
-            requests.bytes = requests.bytes - before + bytes;
+            calls.bytes = calls.bytes - before + bytes;
             number
         } else {
-            let number = requests.next;
-            requests.next += 1;
-            requests.waiting.insert(number, Waiting { bytes, waker: waker.clone() });
-            requests.bytes += bytes;
+            let number = calls.next;
+            calls.next += 1;
+            calls.waiting.insert(number, Waiting { bytes, waker: waker.clone() });
+            calls.bytes += bytes;
             self.number = Some(number);
             number
         };
-        let given_way = requests.too_many();
-        let stays = requests.waiting.contains_key(&number);
-        let now = requests.bytes;
-        requests.crowd.comes(now);
-        drop(requests);
+        let given_way = calls.too_many();
+        let stays = calls.waiting.contains_key(&number);
+        let now = calls.bytes;
+        calls.crowd.comes(now);
+        drop(calls);
         given_way.into_iter().for_each(Waker::wake);
         stays
     }
 
     /// Nothing is waited for any more.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         if let Some(number) = self.number.take() {
-            self.unfinished.lock().remove(number);
+            self.held.lock().remove(number);
         }
     }
 }
@@ -136,15 +143,15 @@ mod tests {
 
     const LARGE: usize = 64 * 1024;
 
-    fn places(unfinished: &Arc<Unfinished>, count: usize) -> Vec<Place> {
-        (0..count).map(|_| Place::new(unfinished)).collect()
+    fn places(held: &Arc<Held>, count: usize) -> Vec<Place> {
+        (0..count).map(|_| Place::new(held)).collect()
     }
 
     #[test]
     fn the_oldest_give_way_and_no_more_of_them_than_have_to() {
-        let unfinished = Unfinished::new();
-        let fit = MOST / (CALL + LARGE);
-        let mut places = places(&unfinished, fit + 3);
+        let held = Held::at_most(MOST_OF_MESSAGES);
+        let fit = MOST_OF_MESSAGES / (CALL + LARGE);
+        let mut places = places(&held, fit + 3);
         assert!(places.iter_mut().all(|place| place.hold(LARGE, Waker::noop())));
         let stay: Vec<_> = places.iter_mut().map(|place| place.hold(LARGE, Waker::noop())).collect();
         assert!(stay[..3].iter().all(|stays| !stays));
@@ -153,17 +160,17 @@ mod tests {
 
     #[test]
     fn what_is_held_is_counted_once_and_given_back() {
-        let unfinished = Unfinished::new();
-        let mut places = places(&unfinished, 3);
-        for held in [1, LARGE, 7] {
-            assert!(places.iter_mut().all(|place| place.hold(held, Waker::noop())));
-            assert_eq!(unfinished.lock().bytes, 3 * (CALL + held));
+        let held = Held::at_most(MOST_OF_MESSAGES);
+        let mut places = places(&held, 3);
+        for bytes in [1, LARGE, 7] {
+            assert!(places.iter_mut().all(|place| place.hold(bytes, Waker::noop())));
+            assert_eq!(held.lock().bytes, 3 * (CALL + bytes));
         }
         places[0].leave();
         places[0].leave();
-        assert_eq!(unfinished.lock().bytes, 2 * (CALL + 7));
+        assert_eq!(held.lock().bytes, 2 * (CALL + 7));
         drop(places);
-        assert_eq!(unfinished.lock().bytes, 0);
-        assert!(unfinished.lock().waiting.is_empty());
+        assert_eq!(held.lock().bytes, 0);
+        assert!(held.lock().waiting.is_empty());
     }
 }

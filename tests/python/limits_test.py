@@ -198,7 +198,12 @@ class Tls(unittest.TestCase):
         # users-service has to be told where the other one is before there is anybody to ask.
         with socket.create_server(("127.0.0.1", 0)) as free:
             internal = f"127.0.0.1:{free.getsockname()[1]}"
+        # users-service sends the token of the data folder, which is nobody's: its certificate is all that it is known by.
+        cls.token, its_file = "the-token-of-somebody-else-and-a-long-one", Path(folder.name) / "token"
+        its_file.touch(mode=0o600)
+        its_file.write_text(cls.token)
         settings = {
+            "AUTH__WORKLOAD__TOKEN_FILE": its_file,
             "AUTH__SERVER__TLS_CERT_FILE": certificate,
             "AUTH__SERVER__TLS_KEY_FILE": key,
             "AUTH__SERVER__INTERNAL_LISTEN": internal,
@@ -276,7 +281,7 @@ class Tls(unittest.TestCase):
                 self.assertEqual(refusal.code, grpc.StatusCode.UNAUTHENTICATED)
                 self.assertEqual(refusal.reason, "ERROR_REASON_WORKLOAD_UNAUTHENTICATED")
         # A token is as good.
-        port().CheckCredential(check, metadata=bearer(self.tandem.workload_token()), timeout=SECONDS)
+        port().CheckCredential(check, metadata=bearer(self.token), timeout=SECONDS)
 
         # By the word of somebody whom the service does not know, and for a client that does not know the service.
         forged = port(self.stranger.issue("forged", f"URI:{self.USERS}"))

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import unittest
 import uuid
 from pathlib import Path
@@ -82,6 +83,34 @@ class Start(unittest.TestCase):
         with self.started() as second:
             self.assertTrue(log_in(second, second.generated_password))
             self.assertFalse(log_in(second, password))
+
+    def test_a_first_start_waits_for_no_lame_duck(self):
+        """It serves for a moment, which nobody has heard of who would have to be told."""
+        settings = {"AUTH__SERVER__LAME_DUCK": "1m", "USERS__SERVER__LAME_DUCK": "1m"}
+        began, served_after = time.monotonic(), None
+        with self.assertRaisesRegex(RuntimeError, "tandem ended with -9"):
+            with self.started(settings) as first:
+                served_after = time.monotonic() - began
+                self.assertTrue(first.generated_password)
+                # Its end would take that minute.
+                first.process.send_signal(signal.SIGKILL)
+        self.assertIsNotNone(served_after, "it did not say where it listens")
+
+    def test_who_is_asked_to_end_before_a_database_has_answered_ends_at_once(self):
+        for service in ("AUTH", "USERS"):
+            with self.subTest(service), socket.create_server(("127.0.0.1", 0)) as silent:
+                url = f"postgres://tandem@127.0.0.1:{silent.getsockname()[1]}/accounts"
+                starting = self.started({f"{service}__DATABASE__URL": url})
+                # By then it hears signals.
+                connection, _ = silent.accept()
+                with connection:
+                    asked = time.monotonic()
+                    # Asks it to end, and raises unless it ends well.
+                    starting.__exit__()
+                    self.assertLess(time.monotonic() - asked, 2)
+                self.assertEqual(starting.welcome, [])
+        with self.started() as after:
+            self.assertTrue(log_in(after, after.generated_password))
 
     def test_what_is_missing_empty_or_corrupt_is_named(self):
         with self.started():

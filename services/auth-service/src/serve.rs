@@ -9,16 +9,20 @@ use auth_core::ports::Ports;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use grpc_kit::process::{Ending, GrpcListener, Neighbour, OpsListener, serve_all};
+use grpc_kit::process::{Drain, Ending, GrpcListener, Neighbour, OpsListener, serve_all};
 use grpc_kit::{Shutdown, Socket};
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tonic::service::Routes;
 
 use crate::engine::ServedStore;
 use crate::workload::Workloads;
-use crate::{AuthService, Listeners, OnEngine, Service, StartError, grpc, measurements, on_engine};
+use crate::{
+    Allowance, AuthService, Listeners, OnEngine, Service, StartError, Tokens, Workload, grpc, measurements,
+    on_engine,
+};
 
 /// How often expired rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
@@ -60,15 +64,20 @@ impl AuthService {
         })
     }
 
-    /// Serves the internal listener alone and in plaintext: for the all-in-one, which makes its super admin before anybody can
-    /// sign up.
-    pub async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-        on_engine!(&self.0, service => service.serve_internal(listener, shutdown).await)
+    /// Serves the internal listener alone, in plaintext, to whoever has this token and to nobody else: for the all-in-one, which
+    /// makes its super admin before anybody can sign up.
+    pub async fn serve_internal(
+        &self,
+        listener: TcpListener,
+        token: SecretString,
+        shutdown: Shutdown,
+    ) -> Result<(), StartError> {
+        on_engine!(&self.0, service => service.serve_internal(listener, token, shutdown).await)
     }
 
     /// What the internal listener serves, without the layers around it: for measuring what these cost.
     pub async fn bare_internal(&self) -> Result<Routes, StartError> {
-        on_engine!(&self.0, service => Ok(service.internal().await?.routes))
+        on_engine!(&self.0, service => Ok(service.internal(&service.config.workloads).await?.routes))
     }
 }
 
@@ -86,7 +95,8 @@ impl<S: ServedStore> Service<S> {
         let server = &self.config.server;
         let public_socket = Socket::open(listeners.public, server.tls.clone()).await?;
         let internal_socket = Socket::open(listeners.internal, server.internal_tls.clone()).await?;
-        let internal = GrpcListener { neighbour, ..on(internal_socket, self.internal().await?) };
+        let internal =
+            GrpcListener { neighbour, ..on(internal_socket, self.internal(&self.config.workloads).await?) };
         let grpc = vec![on(public_socket, public), internal];
         let purge = tokio::spawn(purge(self.use_cases.clone(), shutdown.clone()));
         let measuring = tokio::spawn(measurements::run(self.store.clone(), shutdown.clone()));
@@ -96,15 +106,28 @@ impl<S: ServedStore> Service<S> {
         Ok(ending)
     }
 
-    async fn serve_internal(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-        let grpc = vec![on(listener.into(), self.internal().await?)];
+    async fn serve_internal(
+        &self,
+        listener: TcpListener,
+        token: SecretString,
+        shutdown: Shutdown,
+    ) -> Result<(), StartError> {
+        let only_one = Workload {
+            name: "the start".to_owned(),
+            tokens: Some(Tokens::fixed(token)),
+            san: None,
+            allowance: Allowance::Full,
+        };
+        let grpc = vec![on(listener.into(), self.internal(&[only_one]).await?)];
+        // Nobody else has heard of it who would have to be told first.
+        let ends = Drain { lame_duck: Duration::ZERO, ..self.config.server.ends() };
         // The process goes on, and so does its store.
-        let _ = serve_all(grpc, None, self.config.server.ends(), self.probe(), shutdown).await;
+        let _ = serve_all(grpc, None, ends, self.probe(), shutdown).await;
         Ok(())
     }
 
-    async fn internal(&self) -> Result<grpc::Served, StartError> {
-        let workloads = Workloads::follow(&self.config.workloads).await?;
+    async fn internal(&self, workloads: &[Workload]) -> Result<grpc::Served, StartError> {
+        let workloads = Workloads::follow(workloads).await?;
         Ok(grpc::internal(self.use_cases.clone(), workloads)?)
     }
 

@@ -136,9 +136,7 @@ impl DataDir {
         make_if_absent(&self.path.join(PEPPER), || {
             Ok(format!("p1:{}\n", STANDARD.encode(random::<32>())).into())
         })?;
-        make_if_absent(&self.path.join(WORKLOAD_TOKEN), || {
-            Ok(format!("{}\n", URL_SAFE_NO_PAD.encode(random::<32>())).into())
-        })
+        make_if_absent(&self.path.join(WORKLOAD_TOKEN), || Ok(format!("{}\n", generated_token()).into()))
     }
 }
 
@@ -158,6 +156,11 @@ fn settings<const N: usize>(settings: [(&str, String); N]) -> Vec<(String, Strin
 /// A password that nobody can guess: 144 random bits.
 pub(crate) fn generated_password() -> String {
     URL_SAFE_NO_PAD.encode(random::<18>())
+}
+
+/// A token that nobody can guess: 256 random bits.
+pub(crate) fn generated_token() -> String {
+    URL_SAFE_NO_PAD.encode(random::<32>())
 }
 
 fn random<const N: usize>() -> [u8; N] {

@@ -6,11 +6,12 @@ use auth_service::AuthService;
 use clock::SystemClock;
 use grpc_kit::Shutdown;
 use identity::{RawPassword, Username};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use users_core::AdministrationError;
-use users_service::Administration;
+use users_service::{Administration, Token};
 
-use crate::data_dir::generated_password;
+use crate::data_dir::{generated_password, generated_token};
 
 /// Its username.
 pub(crate) const SUPER_ADMIN: &str = "superadmin";
@@ -18,7 +19,8 @@ pub(crate) const SUPER_ADMIN: &str = "superadmin";
 /// A password that was generated, to be shown once.
 pub(crate) struct Generated(pub(crate) String);
 
-/// Makes the super admin through a port of its own, while no public listener serves.
+/// Makes the super admin through a port of its own, while no public listener serves. What users-service is known by otherwise,
+/// a certificate maybe, means nothing there: it is plaintext, on loopback, and knows one token, which is made for it.
 pub(crate) async fn make_super_admin(
     auth: &AuthService,
     users: &users_service::Config,
@@ -26,14 +28,16 @@ pub(crate) async fn make_super_admin(
 ) -> Result<Option<Generated>, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut config = users.clone();
+    let token = SecretString::from(generated_token());
     config.identity_provider.url = format!("http://{}", listener.local_addr()?);
+    config.identity_provider.token = Some(Token::fixed(token.clone()));
     let (stop, stopped) = Shutdown::new();
     let work = async {
         let made = make(&config, clock).await;
         stop.request();
         made
     };
-    let (served, made) = tokio::join!(auth.serve_internal(listener, stopped), work);
+    let (served, made) = tokio::join!(auth.serve_internal(listener, token, stopped), work);
     served?;
     made
 }

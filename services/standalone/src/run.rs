@@ -14,7 +14,7 @@ use telemetry::LogSettings;
 use users_service::UsersService;
 
 use crate::data_dir::DataDir;
-use crate::first_run::make_super_admin;
+use crate::first_run::{Generated, make_super_admin};
 use crate::welcome::{Addresses, Welcome};
 
 const SOURCE: &str = "the data directory";
@@ -59,14 +59,12 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
         users.identity_provider.url = url(port);
     }
 
-    let clock = SystemClock::default();
-    let auth = AuthService::open(auth, clock.clone()).await.map_err(named("auth-service"))?;
-    let generated = if directory.is_initialized() {
-        None
-    } else {
-        make_super_admin(&auth, &users, clock.clone()).await?
+    let opened = tokio::select! {
+        opened = open(auth, users, &directory) => opened?,
+        // Asked to end before their databases have answered.
+        () = signals.requested() => return Ok(()),
     };
-    let users = UsersService::open(users, clock).await.map_err(named("users-service"))?;
+    let Opened { auth, users, generated } = opened;
 
     let welcome = Welcome {
         addresses: Addresses {
@@ -110,6 +108,31 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
     auth_served?;
     users_served?;
     Ok(())
+}
+
+/// Both services, their stores open.
+struct Opened {
+    auth: AuthService,
+    users: UsersService,
+    /// The super admin's password, if it was made just now.
+    generated: Option<Generated>,
+}
+
+/// Opens both, and makes the super admin on the first run. May be given up half-way: the next start makes the rest.
+async fn open(
+    auth: auth_service::Config,
+    users: users_service::Config,
+    directory: &DataDir,
+) -> Result<Opened, Box<dyn Error>> {
+    let clock = SystemClock::default();
+    let auth = AuthService::open(auth, clock.clone()).await.map_err(named("auth-service"))?;
+    let generated = if directory.is_initialized() {
+        None
+    } else {
+        make_super_admin(&auth, &users, clock.clone()).await?
+    };
+    let users = UsersService::open(users, clock).await.map_err(named("users-service"))?;
+    Ok(Opened { auth, users, generated })
 }
 
 /// Reads the settings of both and the variables of OpenTelemetry; the problems of all are said at once, what does not go together

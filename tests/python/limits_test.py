@@ -398,10 +398,8 @@ class End(unittest.TestCase):
             public = end.enter_context(grpc.insecure_channel(running.auth))
             others = end.enter_context(grpc.insecure_channel(running.users))
             of_users = ((running.users, "tandem.users.v1.UsersService"),)
-            of_auth = (
-                (running.auth, "tandem.auth.v1.AuthService"),
-                (running.identity, "tandem.identity.v1.IdentityProviderService"),
-            )
+            of_auth = ((running.auth, "tandem.auth.v1.AuthService"),)
+            internal = ((running.identity, "tandem.identity.v1.IdentityProviderService"),)
             token = log_in(public)
 
             both = (
@@ -416,6 +414,7 @@ class End(unittest.TestCase):
                 self.assertEqual(self.probed(operations, "/livez"), "200")
                 watches.append(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()))
                 self.assertEqual(next(watches[-1]).status, SERVING)
+            eventually("a start", lambda: self.statuses(internal) == {SERVING})
             running.ask_to_end()
             for listeners, operations, channel, path in both:
                 eventually("the end to begin", lambda: self.statuses(listeners) == {NOT_SERVING})
@@ -423,6 +422,8 @@ class End(unittest.TestCase):
                 self.assertEqual(self.probed(operations, "/livez"), "200")
                 self.assertTrue(raw(channel, path)(b"", metadata=bearer(token), timeout=SECONDS))
                 self.assertEqual(self.statuses(listeners), {NOT_SERVING})
+            # It serves users-service until that has ended.
+            self.assertEqual(self.statuses(internal), {SERVING})
             for watch in watches:
                 self.assertEqual(next(watch).status, NOT_SERVING)
                 with self.assertRaises(grpc.RpcError) as caught:

@@ -139,8 +139,9 @@ impl Ending {
 /// `probe` says what is missing, if anything: readiness and health follow it, liveness does not.
 ///
 /// The order at the end: health and readiness say no; the lame duck time passes; streams end and every peer is told
-/// to go, on a listener that a neighbour calls once that one has ended; calls end or are cut; units of work whose callers
-/// have gone are waited for; the operations listener goes last.
+/// to go; calls end or are cut; units of work whose callers have gone are waited for; the operations listener goes last. On a
+/// listener that a neighbour calls nothing of this begins before that one has ended: its health is that of this listener alone,
+/// which the neighbour asks for when a call of its has failed, and it has no other to go to.
 pub async fn serve_all<P, F>(
     listeners: Vec<GrpcListener>,
     ops: Option<OpsListener>,
@@ -158,10 +159,11 @@ where
     let settings = settings_of_each(listeners.len(), drain);
 
     let mut servers = JoinSet::new();
-    let mut healths = Vec::with_capacity(listeners.len());
+    let healths: Vec<_> = listeners.iter().map(|listener| listener.health.clone()).collect();
+    let going = listeners.iter().filter(|listener| listener.neighbour.is_none());
+    let going: Vec<_> = going.map(|listener| listener.health.clone()).collect();
     let outlasted = listeners.iter().find_map(|listener| listener.neighbour.clone());
     for listener in listeners {
-        healths.push(listener.health.clone());
         servers.spawn(serve_in_turn(listener, settings.clone(), drain, calls_end.clone()));
     }
     let ops = ops.map(|ops| {
@@ -174,9 +176,9 @@ where
     let ending = Ending::begin(drain, outlasted.as_ref());
     tracing::info!("draining");
     readiness.send_replace(Readiness::Draining);
-    set_serving(&healths, false);
+    set_serving(&going, false);
     sleep(drain.lame_duck).await;
-    healths.iter().for_each(HealthHandle::shutdown);
+    going.iter().for_each(HealthHandle::shutdown);
     end_calls.request();
     while let Some(ended) = servers.join_next().await {
         if let Ok(Ended::Cut { connections }) = ended {
@@ -199,7 +201,7 @@ async fn serve_in_turn(
     drain: Drain,
     calls_end: Shutdown,
 ) -> Ended {
-    let GrpcListener { socket, routes, layer, neighbour, .. } = listener;
+    let GrpcListener { socket, routes, layer, health, neighbour } = listener;
     let Some(Neighbour { drain: others, ended }) = neighbour else {
         return server::serve(socket, routes, layer, settings, calls_end).await;
     };
@@ -209,6 +211,7 @@ async fn serve_in_turn(
         let time = Instant::now() + drain.or_longer(others).whole() - drain.lame_duck;
         // It ends in time by itself, and nothing is to depend on that.
         drop(timeout_at(time + AFTER_THE_DRAIN + LAST_CALLS, ended.requested()).await);
+        health.shutdown();
         end.request();
         sleep_until(time.max(Instant::now() + LAST_CALLS)).await;
         cut.request();

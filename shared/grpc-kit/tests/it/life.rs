@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use grpc_kit::{
     CallLayer, Shutdown, Socket, Trigger, health,
-    process::{Drain, GrpcListener, OpsListener, serve_all},
+    process::{Drain, GrpcListener, Neighbour, OpsListener, serve_all},
 };
 use prost::Message as _;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
@@ -31,6 +31,10 @@ struct Process {
 
 impl Process {
     async fn start(drain: Drain) -> Self {
+        Self::start_beside(drain, None).await
+    }
+
+    async fn start_beside(drain: Drain, neighbour: Option<Neighbour>) -> Self {
         let [grpc, ops] = [TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await]
             .map(|bound| bound.expect("a free port"));
         let addresses = [&grpc, &ops].map(|listener| listener.local_addr().expect("an address"));
@@ -40,7 +44,7 @@ impl Process {
             routes: Routes::new(service),
             layer: CallLayer::new("probe.tandem").serving(&[], &[health::SERVICE]).expect("descriptors"),
             health,
-            neighbour: None,
+            neighbour,
         };
         let ops = OpsListener { socket: ops, metrics: None, extra: axum::Router::new() };
         let (missing, found) = watch::channel(None);
@@ -104,4 +108,20 @@ async fn health_is_not_serving_before_anything_was_found_out_follows_what_is_and
     process.is_seen(NOT_SERVING, "503").await;
     assert!(!process.served.is_finished(), "that was the lame duck time");
     timeout(Duration::from_secs(20), process.served).await.expect("it ends").expect("it does not panic");
+}
+
+#[tokio::test]
+async fn a_listener_that_a_neighbour_calls_serves_until_that_one_has_ended() {
+    let drain = Drain { lame_duck: Duration::ZERO, drain: Duration::from_secs(20) };
+    let (neighbour, ended) = Shutdown::new();
+    let process = Process::start_beside(drain, Some(Neighbour { drain, ended })).await;
+    process.missing.send_replace(Some(Ok(())));
+    process.is_seen(SERVING, "200").await;
+
+    process.trigger.request();
+    // The process wants no more calls, and the neighbour's are taken, over new connections too.
+    process.is_seen(SERVING, "503").await;
+    assert!(!process.served.is_finished(), "the neighbour has not ended");
+    neighbour.request();
+    timeout(Duration::from_secs(10), process.served).await.expect("it ends").expect("it does not panic");
 }

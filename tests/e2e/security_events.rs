@@ -138,6 +138,12 @@ async fn what_users_do_with_their_accounts_is_written_down() {
     ] {
         auditor.call(&anonymous, log_in(name, password), &[from_here(refused("log_in", reason))]).await;
     }
+    // Whoever comes with a token that is good is known by it; one that is not is as good as none.
+    let known = |event: &str| from_here(with(refused(event, "already authenticated"), "actor", &id));
+    auditor.call(&alice, log_in("nobody.at.all", PASSWORD), &[known("log_in")]).await;
+    auditor.call(&alice, sign_up("carol"), &[known("sign_up")]).await;
+    let garbage = anonymous.bearer("garbage");
+    auditor.call(&garbage, log_in("alice", PASSWORD), &[from_here(ok("log_in", &id))]).await;
 
     let session_id = other.session.session_id.clone();
     auditor.call(&alice, RevokeSessionRequest { session_id }, &[ok("revoke_session", &id)]).await;
@@ -159,10 +165,20 @@ async fn what_users_do_with_their_accounts_is_written_down() {
     let opened = anonymous.ok(log_in("alice", OTHER_PASSWORD)).await.message;
     let alice = anonymous.bearer(&opened.access_token);
     auditor.call(&alice, LogOutRequest {}, &[ok("log_out", &id)]).await;
-    let garbage = anonymous.bearer("garbage");
     auditor.call(&garbage, LogOutRequest {}, &[refused("authenticate", "malformed")]).await;
     // auth-service says so, whichever of the two was called.
     auditor.call(&alice, GetCurrentUserRequest::default(), &[refused("authenticate", "revoked")]).await;
+}
+
+#[tokio::test]
+async fn who_comes_to_log_in_with_a_token_that_cannot_be_checked_is_written_down() {
+    let mut auditor = Auditor::start("info").await;
+    auditor.pair.anonymous.ok(sign_up("alice")).await;
+    let alice = auditor.log_in("alice").await;
+    auditor.pair.data().run(Service::Auth, "alter table sessions rename to sessions_elsewhere").await;
+    let failed = |event: &str| [from_here(refused(event, "store failed"))];
+    auditor.call(&alice, log_in("alice", PASSWORD), &failed("log_in")).await;
+    auditor.call(&alice, sign_up("bob.b"), &failed("sign_up")).await;
 }
 
 #[tokio::test]
@@ -386,6 +402,15 @@ async fn the_line_of_a_call_says_whose_it_was() {
         let log = auditor.pair.log(Service::Auth);
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         lines.filter(|line| line["message"] == "call").find(|line| line["request_id"] == "of-a-log-in")
+    });
+    assert_eq!(said.await["user_id"], json!(boss.id));
+    let request = LogInRequest { username: "somebody".into(), password: PASSWORD.into() };
+    let again = boss.with("x-request-id", "of-a-log-in-again");
+    again.refused("ALREADY_AUTHENTICATED", request).await;
+    let said = eventually("the line of a log-in by somebody who is logged in", async || {
+        let log = auditor.pair.log(Service::Auth);
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.filter(|line| line["message"] == "call").find(|line| line["request_id"] == "of-a-log-in-again")
     });
     assert_eq!(said.await["user_id"], json!(boss.id));
     for line in lines(&auditor.pair.anonymous.bearer("nonsense"), "of-nobody").await {

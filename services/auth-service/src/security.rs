@@ -33,6 +33,19 @@ pub(crate) fn record_anonymous<T>(
     }
 }
 
+/// As [`record_anonymous`], of an event that came to nothing because of the token that it came with: it is good, and the actor's,
+/// or could not be checked.
+pub(crate) fn record_known(
+    event: &'static str,
+    actor: Option<UserId>,
+    from: Option<IpAddr>,
+    refusal: &Error,
+) {
+    let (actor, client_address) = (actor.map(display), from.map(display));
+    let reason = reason(refusal);
+    tracing::info!(target: "security", event, actor, client_address, outcome = "refused", reason);
+}
+
 /// As [`record_anonymous`], of somebody who is logged in and acts on their own account.
 pub(crate) fn record_own<T>(event: &'static str, actor: UserId, outcome: &Result<T, Error>) {
     let (reason, outcome) = told(outcome);

@@ -51,7 +51,7 @@ impl<P: Ports> AuthGrpc<P> {
 #[tonic::async_trait]
 impl<P: Ports> AuthService for AuthGrpc<P> {
     async fn sign_up(&self, request: Request<SignUpRequest>) -> Result<Response<SignUpResponse>, Status> {
-        let (client, message) = self.0.anonymous(request).await?;
+        let (client, message) = self.0.anonymous(request, "sign_up").await?;
         let policy = &self.0.commands.passwords;
         let SignUpRequest { username, password, request_id } = message;
         let command = SignUp::parse(policy, &username, password, &request_id, &client);
@@ -68,7 +68,7 @@ impl<P: Ports> AuthService for AuthGrpc<P> {
     }
 
     async fn log_in(&self, request: Request<LogInRequest>) -> Result<Response<LogInResponse>, Status> {
-        let (client, message) = self.0.anonymous(request).await?;
+        let (client, message) = self.0.anonymous(request, "log_in").await?;
         let from = client.peer_address;
         // A defect: a secret is logged.
         if mutant("log_in.logs_the_password") {

@@ -1,12 +1,13 @@
 //! Who calls `AuthService`: the order in which its methods look at a call, and how they answer.
 
 use auth_core::Error;
-use auth_core::commands::{Authenticate, Denial, Principal};
+use auth_core::commands::{Authenticate, Context, Denial, Principal};
 use auth_core::domain::{Client, RenewedToken};
 use auth_core::ports::Ports;
 use chrono::SecondsFormat;
 use grpc_kit::call::{self, unit_of_work};
 use grpc_kit::metadata::{Bearer, bearer};
+use identity::UserId;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -62,16 +63,35 @@ impl<P: Ports> UseCases<P> {
         Ok((Caller { principal, metadata, extensions, renewed }, message))
     }
 
-    /// Admits callers without a good token only. Renews and writes nothing.
-    pub(super) async fn anonymous<M>(&self, request: Request<M>) -> Result<(Client, M), Status> {
+    /// Admits callers without a good token only. Renews and writes nothing. Whoever is not admitted has asked for `event` all the
+    /// same.
+    pub(super) async fn anonymous<M>(
+        &self,
+        request: Request<M>,
+        event: &'static str,
+    ) -> Result<(Client, M), Status> {
         let (metadata, extensions, message) = request.into_parts();
-        if let Bearer::Token(token) = bearer(&metadata) {
-            let check = Authenticate { token, skip_renewal: true };
-            if check.execute(&self.commands).await.map_err(status::auth)?.is_ok() {
-                return Err(status::auth(Error::AlreadyAuthenticated));
+        let client = self.client(&metadata, &extensions);
+        let Bearer::Token(token) = bearer(&metadata) else {
+            return Ok((client, message));
+        };
+        let check = async |token: String, cx: Arc<Context<P>>| {
+            let check = Authenticate { token: &token, skip_renewal: true };
+            Ok(check.execute(&cx).await?.ok().map(|known| known.principal.account.id))
+        };
+        let from = client.peer_address;
+        let tell = move |known: &Result<Option<UserId>, Error>| match known {
+            Ok(None) => {}
+            Ok(Some(user_id)) => {
+                call::is_of(user_id.as_uuid());
+                security::record_known(event, Some(*user_id), from, &Error::AlreadyAuthenticated);
             }
+            Err(error) => security::record_known(event, None, from, error),
+        };
+        match self.audited(Ok(token.to_owned()), check, tell).await.map_err(status::auth)? {
+            None => Ok((client, message)),
+            Some(_) => Err(status::auth(Error::AlreadyAuthenticated)),
         }
-        Ok((self.client(&metadata, &extensions), message))
     }
 
     /// What is known of a caller's client: for a session that it opens.

@@ -63,16 +63,18 @@ pub const ERROR_REASON_UNKNOWN_METHOD: &str = "ERROR_REASON_UNKNOWN_METHOD";
 /// Anything else, panics included.
 pub const ERROR_REASON_INTERNAL: &str = "ERROR_REASON_INTERNAL";
 
-/// A stream ends because the server does: the `ErrorReason` enum of every package with streams must have it.
+/// A stream ends because the server does.
 pub const ERROR_REASON_DRAINING: &str = "ERROR_REASON_DRAINING";
 
-/// Every reason that the layer answers to any call by itself: the `ErrorReason` enum of every package must have them.
-pub const SHARED_REASONS: [&str; 5] = [
+/// Every reason that the layer answers to any call by itself: the `ErrorReason` enum of every package must have them. Also of
+/// one without streams, for those of health and reflection end by the same.
+pub const SHARED_REASONS: [&str; 6] = [
     ERROR_REASON_DEADLINE_EXCEEDED,
     ERROR_REASON_REQUEST_TOO_LARGE,
     ERROR_REASON_MALFORMED_REQUEST,
     ERROR_REASON_UNKNOWN_METHOD,
     ERROR_REASON_INTERNAL,
+    ERROR_REASON_DRAINING,
 ];
 
 /// What whoever hears that reads.

@@ -363,6 +363,5 @@ mod tests {
         for reason in grpc_kit::layer::SHARED_REASONS {
             assert!(auth.contains(reason) && port.contains(reason), "{reason}");
         }
-        assert!(port.contains(grpc_kit::layer::ERROR_REASON_DRAINING));
     }
 }

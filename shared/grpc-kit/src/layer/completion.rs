@@ -1,7 +1,7 @@
 //! Makes every error answer whole: `ErrorInfo` where there is none, `RequestInfo` always.
 //!
-//! Errors of ours carry details. One without was made by tonic, in its words and with its codes; what it
-//! means can be told from the code and from where it stands:
+//! Errors of ours carry details. One without was made by tonic, in its words and with its codes, whichever service was
+//! called; what it means can be told from the code and from where it stands:
 //!
 //! | tonic's | means | becomes |
 //! |---|---|---|
@@ -13,6 +13,8 @@
 //! | UNAVAILABLE, after an answer began | a stream ends because the server does | DRAINING |
 //! | UNKNOWN, instead of an answer | the connection broke before the request had come | CANCELLED, which nobody hears, and INTERNAL as the reason |
 //! | anything else | the connection failed under it | INTERNAL as the reason; the code stays |
+//!
+//! Anything else that comes from health or reflection is their own, and stays as it is: their protocols know codes only.
 
 use std::sync::Arc;
 
@@ -43,7 +45,7 @@ pub(super) enum Part {
 pub(super) struct Completion {
     domain: &'static str,
     call: Arc<Call>,
-    /// The path is of a service of ours, not of health or reflection, whose errors have no reasons.
+    /// The path is of a service of ours, not of health or reflection, whose own errors have no reasons.
     ours: bool,
 }
 
@@ -66,12 +68,16 @@ impl Completion {
         let found = details::of(&status);
         let (code, message, mut details) = if found.is_empty() {
             let refused_encoding = headers.contains_key(GRPC_ACCEPT_ENCODING);
-            let bare = Bare::of(&status, part, refused_encoding);
-            let info = details::detail("ErrorInfo", &details::error_info(self.domain, bare.reason));
-            if self.ours || bare.reason == ERROR_REASON_UNKNOWN_METHOD {
-                (bare.code, bare.message, vec![info])
-            } else {
-                (status.code(), status.message().to_owned(), Vec::new())
+            match Bare::of(&status, part, refused_encoding) {
+                Some(bare) => {
+                    let info = details::error_info(self.domain, bare.reason);
+                    (bare.code, bare.message, vec![details::detail("ErrorInfo", &info)])
+                }
+                None => {
+                    let unknown = details::error_info(self.domain, ERROR_REASON_INTERNAL);
+                    let details = self.ours.then(|| details::detail("ErrorInfo", &unknown));
+                    (status.code(), status.message().to_owned(), details.into_iter().collect())
+                }
             }
         } else {
             (status.code(), status.message().to_owned(), found)
@@ -107,7 +113,8 @@ struct Bare {
 }
 
 impl Bare {
-    fn of(status: &Status, part: Part, refused_encoding: bool) -> Self {
+    /// `None` where nothing can be told of it.
+    fn of(status: &Status, part: Part, refused_encoding: bool) -> Option<Self> {
         let message = status.message();
         let (code, reason, message) = match (status.code(), part) {
             (Code::Unimplemented, Part::Headers) if refused_encoding => {
@@ -134,9 +141,9 @@ impl Bare {
             (Code::Unavailable, Part::Trailers) => {
                 (Code::Unavailable, ERROR_REASON_DRAINING, message.to_owned())
             }
-            (code, _) => (code, ERROR_REASON_INTERNAL, message.to_owned()),
+            _ => return None,
         };
-        Self { code, reason, message }
+        Some(Self { code, reason, message })
     }
 }
 
@@ -200,11 +207,19 @@ mod tests {
     }
 
     #[test]
-    fn the_errors_of_foreign_services_get_no_reason_but_unknown_ones_do() {
-        let health = "/grpc.health.v1.Health/Check";
+    fn the_own_errors_of_foreign_services_get_no_reason_but_what_the_listener_makes_of_them_does() {
+        let health = "/grpc.health.v1.Health/Watch";
         let (status, _) = completed(health, &Status::not_found("unknown service"), Part::Headers);
         assert_eq!((status.code(), reason(&status)), (Code::NotFound, None));
         assert!(status.get_details_request_info().is_some());
+        let (status, _) = completed(health, &Status::unavailable("shutting down"), Part::Trailers);
+        assert_eq!(
+            (status.code(), reason(&status).as_deref()),
+            (Code::Unavailable, Some(ERROR_REASON_DRAINING))
+        );
+        let (status, _) = completed(health, &Status::out_of_range("tonic's"), Part::Headers);
+        let too_large = (Code::ResourceExhausted, Some(ERROR_REASON_REQUEST_TOO_LARGE));
+        assert_eq!((status.code(), reason(&status).as_deref()), too_large);
         let (status, _) = completed("/nowhere", &Status::unimplemented(""), Part::Headers);
         assert_eq!(reason(&status).as_deref(), Some(ERROR_REASON_UNKNOWN_METHOD));
     }

@@ -151,6 +151,18 @@ async fn a_compressed_request_is_refused_with_the_code_that_makes_clients_try_ag
 }
 
 #[tokio::test]
+async fn what_no_service_has_seen_is_refused_in_the_same_terms_on_the_paths_of_health() {
+    let (mut peer, _running) = peer().await;
+    let health = "/grpc.health.v1.Health/Check";
+    let answer = peer.ask(health, &"x".repeat(MAX_REQUEST_BYTES), &[]).await;
+    assert_refused(&answer, Code::ResourceExhausted, layer::ERROR_REASON_REQUEST_TOO_LARGE);
+    let answer = peer.send(health, frame(&[0xff, 0xff]), &[]).await;
+    assert_refused(&answer, Code::InvalidArgument, layer::ERROR_REASON_MALFORMED_REQUEST);
+    let answer = peer.ask(health, "", &[("grpc-encoding", "gzip")]).await;
+    assert_refused(&answer, Code::Unimplemented, layer::ERROR_REASON_MALFORMED_REQUEST);
+}
+
+#[tokio::test]
 async fn health_answers_in_its_own_terms() {
     let (mut peer, running) = peer().await;
     running.health.set_serving(true);

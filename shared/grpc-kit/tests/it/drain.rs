@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grpc_kit::{Ended, ServerSettings};
+use grpc_kit::{Ended, ServerSettings, layer};
 use http_body_util::BodyExt as _;
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -11,6 +11,7 @@ use tokio::{
     time::timeout,
 };
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::{
     aged::Authority,
@@ -34,9 +35,9 @@ async fn under_way(running: &Running, call: impl Future<Output = Answer>) {
 }
 
 /// What the rest of an open answer ends with.
-async fn end_of(answer: http::Response<hyper::body::Incoming>) -> Code {
+async fn end_of(answer: http::Response<hyper::body::Incoming>) -> Status {
     let rest = timeout(SOON, answer.into_body().collect()).await.expect("it ends").expect("not cut");
-    Status::from_header_map(rest.trailers().expect("trailers")).expect("a status").code()
+    Status::from_header_map(rest.trailers().expect("trailers")).expect("a status")
 }
 
 #[tokio::test]
@@ -53,7 +54,10 @@ async fn peers_that_never_speak_and_streams_that_never_end_do_not_hold_a_drain_u
     running.health.shutdown();
     running.trigger.request();
     for answer in [health, unknown, ours] {
-        assert_eq!(end_of(answer).await, Code::Unavailable);
+        let end = end_of(answer).await;
+        assert_eq!(end.code(), Code::Unavailable);
+        let reason = end.get_details_error_info().map(|info| info.reason);
+        assert_eq!(reason.as_deref(), Some(layer::ERROR_REASON_DRAINING));
     }
     assert_eq!(ended(running).await, Ended::Drained);
     drop((silent, greeted, idle));

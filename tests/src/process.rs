@@ -1,5 +1,6 @@
 //! What can be seen of a process from outside, and what can be done to one.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit, setrlimit};
@@ -75,6 +76,16 @@ impl Process {
         let limit = Some(u64::try_from(limit).expect("a number"));
         let limit = Rlimit { current: limit, maximum: limit };
         prlimit(Some(self.0), Resource::Nofile, limit).expect("fewer are always possible");
+    }
+
+    /// Lets it open nothing more than it has open, until it closes something.
+    pub fn limit_open_files_to_these(self) {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.0)).expect("it runs");
+        let numbers = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
+        let numbers: BTreeSet<usize> = numbers.collect();
+        // It may have been started with some of far higher numbers.
+        let free = (0..).find(|number| !numbers.contains(number));
+        self.limit_open_files(free.expect("there are more numbers than files"));
     }
 }
 

@@ -19,6 +19,7 @@ pub mod client;
 mod crowd;
 mod descriptors;
 mod details;
+mod door;
 pub mod fault;
 pub mod health;
 mod held;

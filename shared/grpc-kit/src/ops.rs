@@ -21,7 +21,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use crate::{Shutdown, call, listen};
+use crate::{Shutdown, call, door::Door};
 
 /// How long a peer may take to send the head of its request; also how long a connection may be idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +70,7 @@ pub struct Ops {
 pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
     let metrics = ops.metrics.clone();
     let router = router(ops);
+    let mut door = Door::new(listener);
     let mut connections = Connections::default();
     let mut upkeep = interval(METRICS_UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,14 +78,9 @@ pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
-            accepted = listen::accept(&listener) => match accepted {
-                Ok((stream, _)) => connections.add(connection(stream, router.clone(), shutdown.clone())),
-                Err(error) => {
-                    tracing::warn!(%error, "the operations listener cannot accept a connection");
-                    // Most often there are no descriptors left: that does not change within the loop.
-                    sleep(Duration::from_millis(100)).await;
-                }
-            },
+            (stream, _) = door.accept() => {
+                connections.add(connection(stream, router.clone(), shutdown.clone()));
+            }
             Some(_) = connections.running.join_next() => {}
             _ = upkeep.tick() => if let Some(metrics) = &metrics { metrics.run_upkeep() },
         }

@@ -13,15 +13,13 @@ mod places;
 mod preface;
 mod untaken;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use credentials::{ServerTls, TlsListener, UnfitPem};
-use futures::FutureExt as _;
-use rustix::io::Errno;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until},
+    time::sleep,
 };
 use tonic::service::Routes;
 use tower::Layer as _;
@@ -29,11 +27,13 @@ use tower::Layer as _;
 use crate::{
     CallLayer, Shutdown,
     crowd::Crowd,
+    door::Door,
     held::{self, Held},
-    listen,
 };
 use places::Places;
 use untaken::Streams;
+
+pub(crate) use places::make_room;
 
 /// So many connections may be ending while others have their places already.
 const ON_THEIR_WAY_OUT: usize = 64;
@@ -158,8 +158,8 @@ pub(crate) async fn serve_until(
     cut: impl Future<Output = ()>,
 ) -> Ended {
     let Socket { listener, tls } = socket.into();
-    let places = Places::new(&settings);
-    let mut door = Door::new(listener, Arc::clone(&places));
+    let places = Places::of_a_listener(&settings);
+    let mut door = Door::new(listener);
     let (end, ends) = Shutdown::new();
     let service = layer.ending_streams_on(ends.clone()).layer(routes.prepare());
     let mut connections = JoinSet::new();
@@ -194,7 +194,7 @@ pub(crate) async fn serve_until(
         }
     }
     while connections.len() < sockets_at_most
-        && let Some(Ok(accepted)) = listen::accept(&door.listener).now_or_never()
+        && let Some(accepted) = door.already_there()
     {
         admit(&mut connections, accepted);
     }
@@ -212,83 +212,4 @@ async fn drain(mut connections: JoinSet<()>, cut: impl Future<Output = ()>) -> E
     let cut = Ended::Cut { connections: connections.len() };
     connections.shutdown().await;
     cut
-}
-
-/// Takes connections in. Errors of a connection that did not come about are passed over; those of the process (no descriptors,
-/// no memory) are waited out, for a server that gives up has no chance to recover; where descriptors are short, who does nothing
-/// gives way as it does where places are.
-struct Door {
-    listener: TcpListener,
-    places: Arc<Places>,
-    pause: Duration,
-    shut_until: Option<Instant>,
-    warned: Option<Instant>,
-}
-
-impl Door {
-    const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-    fn new(listener: TcpListener, places: Arc<Places>) -> Self {
-        Self { listener, places, pause: Self::SHORTEST_PAUSE, shut_until: None, warned: None }
-    }
-
-    /// The next connection. May be dropped and called again: whatever it waits for goes on, since those who come and go would
-    /// make it try without a pause otherwise, and say so each time.
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        loop {
-            if let Some(until) = self.shut_until {
-                sleep_until(until).await;
-                self.shut_until = None;
-            }
-            match listen::accept(&self.listener).await {
-                Ok(accepted) => {
-                    self.pause = Self::SHORTEST_PAUSE;
-                    return accepted;
-                }
-                Err(error) if of_the_peer(&error) => {}
-                Err(error) => self.shut(&error, Instant::now()),
-            }
-        }
-    }
-
-    fn shut(&mut self, error: &io::Error, now: Instant) {
-        if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) {
-            self.places.make_room();
-        }
-        if self.warned.is_none_or(|warned| now - warned >= Self::LONGEST_PAUSE) {
-            self.warned = Some(now);
-            tracing::warn!(%error, "no connection can be accepted");
-        }
-        self.shut_until = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
-    }
-}
-
-fn of_the_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_door_that_is_shut_stays_so_however_often_somebody_asks_for_the_next() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let _waiting = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a place");
-        let mut door = Door::new(listener, Places::new(&ServerSettings::default()));
-        let full = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
-        for _ in 0..3 {
-            door.shut(&full, Instant::now());
-        }
-        assert_eq!(door.pause, Door::SHORTEST_PAUSE * 8);
-        for _ in 0..3 {
-            assert!(door.accept().now_or_never().is_none());
-        }
-        tokio::time::advance(Door::SHORTEST_PAUSE * 4).await;
-        door.accept().await;
-        assert_eq!(door.pause, Door::SHORTEST_PAUSE, "all is well again");
-    }
 }

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use e2e::{
-    Engine, Frames, HALF_A_HELLO, PREFACE, Service, Settings, connect_and_write, eventually, need_open_files,
+    Engine, Frames, HALF_A_HELLO, PREFACE, Service, Settings, connect_and_write, eventually, get,
+    need_open_files,
 };
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::witness::Target;
 use crate::tls::Files;
@@ -147,18 +148,37 @@ async fn descriptors_that_are_all_in_use(service: Service) {
     let target = Target::start_with(service, settings).await;
     let open_before = target.process.open_files();
     // Fewer than it counted on when it started: as if something else of the process had taken the rest.
+    // Fewer than it counted on when it started.
     target.process.limit_open_files(open_before + 100);
     target
         .withstands("no descriptor left", async {
-            let crowd = crowd(target.public(), 300, &Frames::greeting().take().0).await;
-            // Those of the crowd that came first have made room for the others, which are there still.
+            let greeting = Frames::greeting().take().0;
+            let mut all = crowd(target.public(), 80, &greeting).await;
+            eventually("that they are all served", async || {
+                (target.process.open_files() >= open_before + 80).then_some(())
+            })
+            .await;
+            // As if something else of the process had taken the rest: nobody waits at that listener, for whom it would make room.
+            sleep(Duration::from_millis(500)).await;
+            target.process.limit_open_files_to_these();
+            if service == Service::Auth {
+                target.a_back_end_calls_over_a_new_connection().await;
+            }
+            let probe = timeout(Duration::from_secs(10), get(target.operations(), "/livez"));
+            assert_eq!(probe.await.expect("whoever is not answered ends the process").0, 200);
+            // Those of the crowd that came first make room for the others, which are there still. They come slowly enough for the
+            // well-behaved client to make a call meanwhile, and so not to be who has done nothing for longest.
+            for _ in 0..10 {
+                all.extend(crowd(target.public(), 30, &greeting).await);
+                sleep(Duration::from_millis(50)).await;
+            }
             target.calls_over_a_new_connection().await;
             eventually("that these have gone", async || {
-                (crowd.iter().filter(|connection| is_closed(connection)).count() >= 200).then_some(())
+                (all.iter().filter(|connection| is_closed(connection)).count() >= 280).then_some(())
             })
             .await;
             sleep(STAYS).await;
-            drop(crowd);
+            drop(all);
             all_are_gone(&target, open_before).await;
         })
         .await;

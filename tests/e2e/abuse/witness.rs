@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use api::auth::GetCurrentSessionRequest;
+use api::identity::AuthenticateRequest;
 use api::users::GetCurrentUserRequest;
 use e2e::{Caller, Endpoints, Engine, Person, Process, Processes, Service, Settings, eventually, sign_up};
 use tokio::runtime::Builder;
@@ -92,6 +93,11 @@ impl Target {
         self.listeners()[0]
     }
 
+    /// Where probes ask.
+    pub(crate) fn operations(&self) -> SocketAddr {
+        self.processes.ops(self.service)
+    }
+
     /// Lets the well-behaved client make its calls while `attack` goes on, and holds the process to what is promised. Returns
     /// what the attack does.
     pub(crate) async fn withstands<T>(&self, name: &str, attack: impl Future<Output = T>) -> T {
@@ -147,6 +153,15 @@ impl Target {
     pub(crate) async fn calls_over_a_new_connection(&self) {
         let newcomer = self.witness.over(self.processes.listeners(), self.tls.clone());
         newcomer.calls().await.expect("there is room for it");
+    }
+
+    /// And so is a back end that calls the internal listener of auth-service.
+    pub(crate) async fn a_back_end_calls_over_a_new_connection(&self) {
+        let [public, internal, users] = self.processes.listeners();
+        let back_end = self.processes.verify();
+        let back_end = back_end.over([Endpoints::new(public, internal, users, self.tls.clone())]);
+        let check = AuthenticateRequest { access_token: "nobody's".to_owned(), skip_renewal: true };
+        back_end.raw(check).await.expect("there is room for it");
     }
 }
 

@@ -6,9 +6,10 @@
 //! no peer its connection that has one.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -27,6 +28,27 @@ const PICKED: usize = 64;
 
 /// So many go where descriptors are short: whatever else of the process needs one must find one, too.
 const MADE_ROOM: usize = 16;
+
+/// Those of all listeners of the process, which share its descriptors.
+static EVERYWHERE: Mutex<Vec<Weak<Places>>> = Mutex::new(Vec::new());
+
+/// Lets some go, on whichever listener of the process, because there are fewer descriptors than was counted on: first where there
+/// are most, for those who have few have not used them up.
+pub(crate) fn make_room() {
+    make_room_among(everywhere().iter().filter_map(Weak::upgrade).collect());
+}
+
+fn make_room_among(mut listeners: Vec<Arc<Places>>) {
+    listeners.sort_by_cached_key(|places| Reverse(places.taken().len()));
+    let mut left = MADE_ROOM;
+    for places in listeners {
+        left -= places.make_room(left);
+    }
+}
+
+fn everywhere() -> MutexGuard<'static, Vec<Weak<Places>>> {
+    EVERYWHERE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The places of one listener.
 #[derive(Debug)]
@@ -70,6 +92,15 @@ pub(super) struct Place {
 }
 
 impl Places {
+    /// Of a listener that is served, from which others get descriptors when they are short.
+    pub(super) fn of_a_listener(settings: &ServerSettings) -> Arc<Self> {
+        let places = Self::new(settings);
+        let mut everywhere = everywhere();
+        everywhere.retain(|places| places.strong_count() > 0);
+        everywhere.push(Arc::downgrade(&places));
+        places
+    }
+
     pub(super) fn new(settings: &ServerSettings) -> Arc<Self> {
         Arc::new(Self {
             at_most: settings.max_connections,
@@ -91,10 +122,7 @@ impl Places {
         let mut taken = self.taken();
         if taken.strangers.len() >= self.strangers_at_most {
             taken.dismiss_stranger();
-        } else if taken.strangers.len() + taken.known.len() >= self.at_most
-            && !taken.dismiss_idle()
-            && !taken.dismiss_stranger()
-        {
+        } else if taken.len() >= self.at_most && !taken.dismiss_idle() && !taken.dismiss_stranger() {
             return None;
         }
         let number = self.clock.fetch_add(1, Ordering::Relaxed);
@@ -111,22 +139,22 @@ impl Places {
         Some(Place { number, seat, places: Arc::clone(self) })
     }
 
-    /// Lets some go because there are fewer descriptors than was counted on: strangers while they have more than their share of
-    /// what there is, and those that have done nothing for longest otherwise.
-    pub(super) fn make_room(&self) {
+    /// Lets so many go, or as many as do nothing, and says how many these were: strangers while they have more than their share
+    /// of what there is, and those that have done nothing for longest otherwise.
+    fn make_room(&self, wanted: usize) -> usize {
         let mut taken = self.taken();
-        for _ in 0..MADE_ROOM {
-            let strangers = taken.strangers.len();
-            let all = strangers + taken.known.len();
+        for went in 0..wanted {
+            let (strangers, all) = (taken.strangers.len(), taken.len());
             let beyond_their_share =
                 strangers.saturating_mul(self.at_most) > all.saturating_mul(self.strangers_at_most);
             let one_went = beyond_their_share && taken.dismiss_stranger()
                 || taken.dismiss_idle()
                 || taken.dismiss_stranger();
             if !one_went {
-                return;
+                return went;
             }
         }
+        wanted
     }
 
     /// Waits until the connections owe their peers more than is held for them.
@@ -162,6 +190,10 @@ impl Places {
 }
 
 impl Taken {
+    fn len(&self) -> usize {
+        self.strangers.len() + self.known.len()
+    }
+
     /// Asks the oldest stranger to go.
     fn dismiss_stranger(&mut self) -> bool {
         let Some((_, seat)) = self.strangers.pop_first() else { return false };
@@ -323,15 +355,13 @@ mod tests {
         let newcomers = |many| (0..many).map(|_| places.take().expect("a place")).collect::<Vec<_>>();
         let went = |all: &[Place]| all.iter().filter(|place| has_to_go(place)).count();
         let strangers = newcomers(10);
-        places.make_room();
+        assert_eq!(places.make_room(MADE_ROOM), MADE_ROOM);
         assert_eq!((went(&known), went(&strangers)), (MADE_ROOM, 0));
         // 24 and 30 are left, and then 23 and 15, of which the strangers' share is two fifths.
         let more = newcomers(20);
-        places.make_room();
+        assert_eq!(places.make_room(MADE_ROOM), MADE_ROOM);
         assert_eq!((went(&known), went(&strangers), went(&more)), (1, 10, 5));
-        for _ in 0..3 {
-            places.make_room();
-        }
+        assert_eq!([(); 4].map(|()| places.make_room(MADE_ROOM)), [16, 16, 5, 0]);
         assert_eq!((went(&known), went(&more)), (22, 15), "all but the busy one");
         drop(busy);
     }
@@ -357,6 +387,21 @@ mod tests {
         all.push(owe(2, 2));
         places.cut_debtors();
         assert_eq!(cut(), [false, false, true, false], "and there is something besides for each piece");
+    }
+
+    #[test]
+    fn whichever_listener_is_short_of_descriptors_gets_them_where_most_are() {
+        let (few, many) = (places(100, 40), places(100, 40));
+        let (few_known, many_known): (Vec<_>, Vec<_>) = (0..20).map(|_| (known(&few), known(&many))).unzip();
+        let more = known(&many);
+        let went = |all: &[Place]| all.iter().filter(|place| has_to_go(place)).count();
+        let both = || vec![Arc::clone(&few), Arc::clone(&many)];
+        make_room_among(both());
+        assert_eq!((went(&few_known), went(&many_known)), (0, MADE_ROOM));
+        let busy: Vec<_> = few_known.iter().skip(3).map(|place| place.calls().count()).collect();
+        make_room_among(both());
+        assert_eq!((went(&few_known), went(&many_known), has_to_go(&more)), (3, 4, true));
+        drop(busy);
     }
 
     #[test]

@@ -84,8 +84,8 @@ impl Process {
         let numbers = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
         let numbers: BTreeSet<usize> = numbers.collect();
         // It may have been started with some of far higher numbers.
-        let free = (0..).find(|number| !numbers.contains(number));
-        self.limit_open_files(free.expect("there are more numbers than files"));
+        let free = (0..=numbers.len()).find(|number| !numbers.contains(number));
+        self.limit_open_files(free.expect("one number more than files"));
     }
 }
 

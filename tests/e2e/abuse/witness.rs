@@ -136,7 +136,7 @@ impl Target {
         let (is, to) = (self.witness.clone(), self.processes.listeners());
         let tls = self.tls.clone();
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let (arrived, arrives) = oneshot::channel();
+        let (arrived, arrival) = oneshot::channel();
         let thread = thread::spawn(move || {
             runtime.block_on(async {
                 let witness = is.over(to, tls);
@@ -145,7 +145,7 @@ impl Target {
                 calls_on(witness, ended).await
             })
         });
-        arrives.await.expect("no panic");
+        arrival.await.expect("no panic");
         thread
     }
 

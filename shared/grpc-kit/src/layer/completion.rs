@@ -13,8 +13,7 @@
 //! | UNAVAILABLE, after an answer began | a stream ends because the server does | DRAINING |
 //! | UNKNOWN, instead of an answer | the connection broke before the request had come | CANCELLED, which nobody hears, and INTERNAL as the reason |
 //! | anything else | the connection failed under it | INTERNAL as the reason; the code stays |
-//!
-//! Anything else that comes from health or reflection is their own, and stays as it is: their protocols know codes only.
+//! | anything else, of health or reflection | their own answer, whose protocols know codes only | stays as it is |
 
 use std::sync::Arc;
 
@@ -68,16 +67,12 @@ impl Completion {
         let found = details::of(&status);
         let (code, message, mut details) = if found.is_empty() {
             let refused_encoding = headers.contains_key(GRPC_ACCEPT_ENCODING);
-            match Bare::of(&status, part, refused_encoding) {
-                Some(bare) => {
-                    let info = details::error_info(self.domain, bare.reason);
-                    (bare.code, bare.message, vec![details::detail("ErrorInfo", &info)])
-                }
-                None => {
-                    let unknown = details::error_info(self.domain, ERROR_REASON_INTERNAL);
-                    let details = self.ours.then(|| details::detail("ErrorInfo", &unknown));
-                    (status.code(), status.message().to_owned(), details.into_iter().collect())
-                }
+            let info = |reason| details::detail("ErrorInfo", &details::error_info(self.domain, reason));
+            if let Some(bare) = Bare::of(&status, part, refused_encoding) {
+                (bare.code, bare.message, vec![info(bare.reason)])
+            } else {
+                let details = self.ours.then(|| info(ERROR_REASON_INTERNAL));
+                (status.code(), status.message().to_owned(), details.into_iter().collect())
             }
         } else {
             (status.code(), status.message().to_owned(), found)

@@ -98,13 +98,21 @@ impl Caller {
     /// Makes a call and leaves the answer as it came: for what never reaches a handler.
     pub async fn raw<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Status> {
         let replica = self.next_replica(M::DOMAIN);
-        discretion::remember_passwords_of(M::NAME, &message);
-        let outcome = match M::send(replica, self.request(message.clone())).await {
+        match self.send(replica, message.clone()).await {
             // A connection comes to its age after five minutes: then it is the client's to go on with another.
-            Err(status) if was_not_processed(&status) => M::send(replica, self.request(message)).await,
+            Err(status) if was_not_processed(&status) => self.send(replica, message).await,
             outcome => outcome,
-        };
-        match outcome {
+        }
+    }
+
+    /// The same, and whatever becomes of it, it is not made again.
+    pub async fn once<M: Call>(&self, message: M) -> Result<Reply<M::Answer>, Status> {
+        self.send(self.next_replica(M::DOMAIN), message).await
+    }
+
+    async fn send<M: Call>(&self, replica: &Endpoints, message: M) -> Result<Reply<M::Answer>, Status> {
+        discretion::remember_passwords_of(M::NAME, &message);
+        match M::send(replica, self.request(message)).await {
             Ok(response) => {
                 let reply = Reply::of(response);
                 discretion::remember_those_of(M::ANSWER, &reply.message);

@@ -11,8 +11,8 @@ use api::users::{
     CreateUserRequest, GetCurrentUserRequest, GrantAdminRequest, SetUserPasswordRequest, UserRole,
 };
 use e2e::{
-    Call, Caller, Endpoints, Frames, HALF_A_HELLO, PASSWORD, Person, Processes, Scrape, Service, Settings,
-    by_name, connect_and_write, eventually, sign_up,
+    Call, Caller, Endpoints, Frames, HALF_A_HELLO, PASSWORD, Person, Process, Processes, Scrape, Service,
+    Settings, by_name, connect_and_write, eventually, sign_up,
 };
 use futures::StreamExt as _;
 use futures::future::join_all;
@@ -59,6 +59,8 @@ for_each_service!(
     a_store_that_somebody_else_has_locked,
     whoever_asks_is_told_before_it_ends,
     without_a_lame_duck_time_it_takes_no_call_more_and_answers_those_under_way,
+    an_interrupt_is_answered_with_a_drain_as_well,
+    a_second_signal_ends_it_at_once_whichever_the_two_are,
 );
 
 fn settings() -> Settings {
@@ -420,6 +422,15 @@ async fn whoever_asks_is_told_before_it_ends(service: Service) {
 }
 
 async fn without_a_lame_duck_time_it_takes_no_call_more_and_answers_those_under_way(service: Service) {
+    answers_those_under_way(service, Process::terminate).await;
+}
+
+/// Whoever started it by hand ends it with Ctrl+C.
+async fn an_interrupt_is_answered_with_a_drain_as_well(service: Service) {
+    answers_those_under_way(service, Process::interrupt).await;
+}
+
+async fn answers_those_under_way(service: Service, ask_to_end: fn(Process)) {
     let settings = Settings::default()
         .auth("SERVER__LAME_DUCK", "0s")
         .users("SERVER__LAME_DUCK", "0s")
@@ -427,7 +438,7 @@ async fn without_a_lame_duck_time_it_takes_no_call_more_and_answers_those_under_
         .users("SERVER__DRAIN", "30s");
     let (mut processes, writer) = with_a_writer(service, settings).await;
     let (locked, waiting) = waiting_for_the_store(service, &processes, &writer).await;
-    processes.process(service).terminate();
+    ask_to_end(processes.process(service));
     for listener in processes.listeners_of(service) {
         eventually("that nobody is let in any more", async || TcpStream::connect(listener).await.err()).await;
     }
@@ -436,4 +447,29 @@ async fn without_a_lame_duck_time_it_takes_no_call_more_and_answers_those_under_
     drop(locked);
     waiting.await.expect("no panic").expect("it was under way when the end began");
     assert!(processes.died(service).await.success());
+}
+
+async fn a_second_signal_ends_it_at_once_whichever_the_two_are(service: Service) {
+    // It would be there for a minute.
+    let (lame_duck, settings) = ("1m", Settings::default());
+    let settings = match service {
+        Service::Auth => settings.auth("SERVER__LAME_DUCK", lame_duck),
+        Service::Users => settings.users("SERVER__LAME_DUCK", lame_duck),
+    };
+    let mut processes = Processes::prepared(BINARIES, settings).await;
+    Box::pin(processes.run_up_to(service)).await;
+    let ops = processes.ops(service);
+    let (interrupt, terminate): (fn(Process), fn(Process)) = (Process::interrupt, Process::terminate);
+    for (first, second) in [(interrupt, interrupt), (interrupt, terminate), (terminate, interrupt)] {
+        // The first of them runs.
+        processes.run(service, None).await;
+        first(processes.process(service));
+        eventually("that it says it is draining", async || {
+            (e2e::get(ops, "/readyz").await == (503, "draining".to_owned())).then_some(())
+        })
+        .await;
+        second(processes.process(service));
+        // What a shell says of whoever was interrupted: nobody else ends so.
+        assert_eq!(processes.died(service).await.code(), Some(130));
+    }
 }

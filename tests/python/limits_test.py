@@ -5,6 +5,7 @@ import argparse
 import base64
 import contextlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from certificates import Authority
 from contract import Refusal, auth, details_of, identity
 from discretion import framed
 from suite import eventually
-from tandem_process import Tandem
+from tandem_process import ASKED_TWICE, Tandem
 
 BINARY: Path
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -394,6 +395,41 @@ class End(unittest.TestCase):
         print(f"ended after {took:.1f} s")
 
     def test_a_call_under_way_when_it_ends_still_reaches_the_other_service(self):
+        self.lets_a_call_under_way_reach_the_other_service(signal.SIGTERM)
+
+    def test_an_interrupt_is_answered_with_a_drain_as_well(self):
+        """Whoever started it by hand ends it with Ctrl+C."""
+        self.lets_a_call_under_way_reach_the_other_service(signal.SIGINT)
+
+    def test_a_second_signal_ends_it_at_once_whichever_the_two_are(self):
+        # It would be there for a minute.
+        patient = {"AUTH__SERVER__LAME_DUCK": "1m", "USERS__SERVER__LAME_DUCK": "1m"}
+        interrupt, terminate = signal.SIGINT, signal.SIGTERM
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        data = Path(folder.name) / "data"
+        # The first start ends a service that it needs once, as patiently.
+        with Tandem(BINARY, data):
+            pass
+        for first, second in (
+            (interrupt, interrupt),
+            (interrupt, terminate),
+            (terminate, interrupt),
+            (terminate, terminate),
+        ):
+            with self.subTest(f"{first.name}, {second.name}"):
+                with self.assertRaisesRegex(RuntimeError, f"^tandem ended with {ASKED_TWICE}:"):
+                    with Tandem(BINARY, data, patient) as running:
+                        running.ask_to_end(first)
+                        for operations in (running.auth_ops, running.users_ops):
+                            eventually("the end to begin", lambda: self.is_draining(operations))
+                        running.process.send_signal(second)
+                        # Who leaves waits for its end.
+
+    def is_draining(self, operations):
+        return curl(f"http://{operations}/readyz").stdout.endswith("draining")
+
+    def lets_a_call_under_way_reach_the_other_service(self, asked_to_end_by):
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
             running = end.enter_context(Tandem(BINARY, Path(folder) / "data"))
             public = end.enter_context(grpc.insecure_channel(running.auth))
@@ -409,7 +445,7 @@ class End(unittest.TestCase):
             answer = late.future(message(), metadata=bearer(token), timeout=2 * SECONDS)
             begun = re.compile(r"^grpc_server_started_total\{.*GetCurrentUser.*\} 1$", re.MULTILINE)
             eventually("the call to arrive", lambda: begun.search(metrics_of(running.users_ops)))
-            running.ask_to_end()
+            running.ask_to_end(asked_to_end_by)
             eventually("the door to be shut", lambda: is_shut(running.auth) and is_shut(running.users))
             self.assertFalse(is_shut(running.identity), "users-service may still need it")
             goes_on.set()

@@ -33,6 +33,8 @@ TALKATIVE = {"AUTH__LOG__LEVEL": "trace"}
 OURS = ("AUTH__", "USERS__", "TANDEM_")
 SECONDS_TO_START = 30
 SECONDS_TO_END = 30
+# How it ends at once, as a shell says it of whoever was interrupted.
+ASKED_TWICE = 128 + signal.SIGINT
 
 
 def environment(settings):
@@ -147,11 +149,11 @@ class Tandem:
         if self.process.wait() != 0:
             raise RuntimeError(f"tandem ended with {self.process.returncode}:\n" + "".join(self.log))
 
-    def ask_to_end(self):
+    def ask_to_end(self, by=signal.SIGTERM):
         """Once: whoever asks twice does not want to wait."""
         if not self.is_asked_to_end:
             self.is_asked_to_end = True
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(by)
 
     def workload_token(self):
         return (self.data / "workload-token").read_text().split()[0]
@@ -161,7 +163,7 @@ class Tandem:
         # It is shown once, and there.
         SECRETS.look_into("standard output", "".join(self.welcome), may_show=self.generated_password)
         log = self.log
-        was_cut = self.process.wait() == -signal.SIGKILL or not self.reads_its_log
+        was_cut = self.process.wait() in (-signal.SIGKILL, ASKED_TWICE) or not self.reads_its_log
         if was_cut and log and not log[-1].endswith("\n"):
             # It had no time for the rest of the line.
             SECRETS.look_into("the log", log[-1])

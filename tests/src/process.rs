@@ -20,6 +20,11 @@ impl Process {
         kill_process(self.0, Signal::TERM).expect("it runs");
     }
 
+    /// Asks it to end, as somebody does who presses Ctrl+C where it runs.
+    pub fn interrupt(self) {
+        kill_process(self.0, Signal::INT).expect("it runs");
+    }
+
     /// Ends it without a word, as `kill -9` and the kernel do when memory is short.
     pub fn kill(self) {
         kill_process(self.0, Signal::KILL).expect("it runs");

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tonic::transport::ClientTlsConfig;
+use tonic::transport::{Certificate, ClientTlsConfig};
 use tonic::{Code, Status};
 
 const USERS: &str = "spiffe://tandem.test/ns/tandem/sa/users-service";
@@ -227,9 +227,14 @@ async fn certificates_are_replaced_under_connections_that_go_on() {
     for file in ["ca.pem", "users-ca.pem"] {
         files.write(file, &format!("{}{}", old.pem, files.authority.pem));
     }
-    let by_new = || caller(&app, Some(old.client().identity(files.authority.issue(SHOP).identity())));
+    // Whom the server is known to takes no part in whether a client's certificate is believed.
+    let shop_of = |authority: &Authority| {
+        let both = [&old, &files.authority].map(|authority| Certificate::from_pem(&authority.pem));
+        let trusting = ClientTlsConfig::new().ca_certificates(both);
+        caller(&app, Some(trusting.identity(authority.issue(SHOP).identity())))
+    };
     eventually("that the new authority is believed", async || {
-        by_new().raw(authenticate(&user.token)).await.ok()
+        shop_of(&files.authority).raw(authenticate(&user.token)).await.ok()
     })
     .await;
     files.install("server", &files.authority.issue(HERE));
@@ -237,18 +242,20 @@ async fn certificates_are_replaced_under_connections_that_go_on() {
     eventually("the new certificates", async || {
         let after = caller(&app, Some(files.authority.client())).bearer(&user.token);
         after.raw(GetCurrentSessionRequest {}).await.ok()?;
-        after.raw(GetCurrentUserRequest::default()).await.ok()
+        after.raw(GetCurrentUserRequest::default()).await.ok()?;
+        // The internal listener has read its files by itself.
+        let shop = files.authority.client().identity(files.authority.issue(SHOP).identity());
+        caller(&app, Some(shop)).raw(authenticate(&user.token)).await.ok()
     })
     .await;
+    shop_of(&old).raw(authenticate(&user.token)).await.expect("the old authority is believed yet");
     files.write("ca.pem", &files.authority.pem);
-    let by_old = || {
-        let shop = old.issue(SHOP);
-        caller(&app, Some(files.authority.client().identity(shop.identity())))
-    };
-    eventually("that the old authority is not believed any more", async || {
-        by_old().raw(authenticate(&user.token)).await.is_err().then_some(())
+    let refused = eventually("that the old authority is not believed any more", async || {
+        shop_of(&old).raw(authenticate(&user.token)).await.err()
     })
     .await;
+    assert_nobody_answered(&refused);
+    shop_of(&files.authority).raw(authenticate(&user.token)).await.expect("and the new one is");
 
     before.ok(GetCurrentSessionRequest {}).await;
     user.ok(GetCurrentUserRequest::default()).await;
@@ -257,6 +264,20 @@ async fn certificates_are_replaced_under_connections_that_go_on() {
     sleep(SEEN).await;
     let after = caller(&app, Some(files.authority.client())).bearer(&user.token);
     after.ok(GetCurrentSessionRequest {}).await;
+}
+
+#[tokio::test]
+async fn users_service_shows_a_new_certificate_of_its_own_from_the_next_connection_on() {
+    let files = Files::new();
+    let mut app = Pair::start_with(files.settings()).await;
+    // Nothing else of what it has from files changes: it would read the certificate again with that.
+    let new = Authority::new();
+    files.install("users-service", &new.issue(USERS));
+    files.write("ca.pem", &new.pem);
+    // A connection that there is goes on; now there is none, and nobody is let in any more with what the old authority said.
+    app.stop_auth().await;
+    app.start_auth().await;
+    app.user.ok(GetCurrentUserRequest::default()).await;
 }
 
 /// What each replica answers.

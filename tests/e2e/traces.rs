@@ -6,6 +6,7 @@ use api::auth::{GetCurrentSessionRequest, LogOutRequest};
 use api::users::{CreateUserRequest, GetCurrentUserRequest, UserRole};
 use e2e::{Authority, Collector, PASSWORD, Person, Processes, Service, Settings, Span, eventually};
 use serde_json::Value;
+use test_kit::Reserved;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tonic_health::pb::HealthCheckRequest;
@@ -241,10 +242,8 @@ async fn spans_that_wait_are_sent_at_the_end() {
 #[tokio::test]
 async fn a_collector_that_is_away_or_says_nothing_holds_nobody_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let [silent_at, gone_at] = [&silent, &gone].map(|it| it.local_addr().expect("an address"));
-    drop(gone);
-    for address in [silent_at, gone_at] {
+    let gone = Reserved::new();
+    for address in [silent.local_addr().expect("an address"), gone.address()] {
         let settings = Settings::default().traced_by(&format!("http://{address}"));
         // Fewer than there are calls.
         let settings = settings.variable("OTEL_BSP_MAX_QUEUE_SIZE", "8");
@@ -268,10 +267,8 @@ async fn a_collector_that_is_away_or_says_nothing_holds_nobody_up() {
 
 #[tokio::test]
 async fn an_outage_of_the_collector_is_said_once_and_so_is_its_end() {
-    let collector = Collector::start().await;
-    let place = collector.endpoint();
-    drop(collector);
-    let settings = Settings::default().traced_by(&place);
+    let place = Reserved::new();
+    let settings = Settings::default().traced_by(&format!("http://{}", place.address()));
     let (pair, person) = start(settings.variable("OTEL_EXPORTER_OTLP_TIMEOUT", "100")).await;
     let said = |what: &str| pair.log(Service::Users).matches(what).count();
     eventually("a word about it", async || {

@@ -24,7 +24,7 @@ from certificates import Authority
 from contract import Refusal, auth, details_of, identity
 from discretion import framed
 from suite import eventually
-from tandem_process import ASKED_TWICE, Tandem
+from tandem_process import ASKED_TWICE, Reserved, Tandem
 
 BINARY: Path
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -238,8 +238,9 @@ class Tls(unittest.TestCase):
         certificate, key = cls.authority.issue("server", "IP:127.0.0.1")
         its_certificate, its_key = cls.authority.issue("users-service", f"URI:{cls.USERS}")
         # users-service has to be told where the other one is before there is anybody to ask.
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            internal = f"127.0.0.1:{free.getsockname()[1]}"
+        reserved = Reserved()
+        cls.addClassCleanup(reserved.__exit__)
+        internal = reserved.address
         # users-service sends the token of the data folder, which is nobody's: its certificate is all that it is known by.
         cls.token, its_file = "the-token-of-somebody-else-and-a-long-one", Path(folder.name) / "token"
         its_file.touch(mode=0o600)

@@ -5,8 +5,10 @@ It says all that it can, and when it has ended everything that it said is looked
 
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -89,6 +91,32 @@ def refusal(binary, data, settings=None):
     check([line for line in ended.stderr.splitlines() if line.startswith("{")], is_json=True)
     SECRETS.look_into("the reason", ended.stderr)
     return ended.stderr
+
+
+class Reserved:
+    """An address where nobody listens who is not told to, while entered: test_kit::Reserved in Rust says how, and keeps to the
+    same ports."""
+
+    NEVER_CHOSEN = range(10_000, 20_000)
+
+    def __init__(self):
+        for port in random.sample(self.NEVER_CHOSEN, len(self.NEVER_CHOSEN)):
+            self.number = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                self.number.bind(("127.0.0.1", port))
+                socket.create_server(("127.0.0.1", port)).close()
+            except OSError:
+                self.number.close()
+                continue
+            self.address = f"127.0.0.1:{port}"
+            return
+        raise RuntimeError("no free port")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.number.close()
 
 
 class Tandem:

@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1 as trace;
 use prost::Message as _;
+use test_kit::Reserved;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -20,6 +21,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, async_trait};
 
+use crate::home::ANY;
 use crate::{Issued, discretion};
 
 /// Takes whatever it is sent, until it is dropped.
@@ -56,21 +58,21 @@ struct Received(Arc<Mutex<Vec<(MetadataMap, ExportTraceServiceRequest)>>>);
 impl Collector {
     /// Listens on any free port.
     pub async fn start() -> Self {
-        Self::serve(Server::builder(), "127.0.0.1:0").await
+        Self::serve(Server::builder(), ANY).await
     }
 
-    /// Listens where another one did.
-    pub async fn start_at(endpoint: &str) -> Self {
-        Self::serve(Server::builder(), endpoint.trim_start_matches("http://")).await
+    /// Listens where nobody has so far.
+    pub async fn start_at(place: &Reserved) -> Self {
+        Self::serve(Server::builder(), place.address()).await
     }
 
     /// Listens over TLS, as whoever this certificate was issued to.
     pub async fn start_as(issued: &Issued) -> Self {
         let tls = ServerTlsConfig::new().identity(issued.identity());
-        Self::serve(Server::builder().tls_config(tls).expect("a certificate"), "127.0.0.1:0").await
+        Self::serve(Server::builder().tls_config(tls).expect("a certificate"), ANY).await
     }
 
-    async fn serve(mut server: Server, place: &str) -> Self {
+    async fn serve(mut server: Server, place: SocketAddr) -> Self {
         let listener = TcpListener::bind(place).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let received = Received::default();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use api::auth::{GetCurrentSessionRequest, LogOutRequest};
 use api::users::GetCurrentUserRequest;
-use e2e::{Cluster, Endpoints, Processes, Service, Settings, eventually, get};
+use e2e::{Caller, Cluster, Endpoints, Processes, Scrape, Service, Settings, eventually, get};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -54,27 +55,56 @@ async fn a_database_that_says_nothing_does_not_hold_up_the_end() {
     let cluster = Cluster::start(&[]).await;
     let mut processes = Processes::start_with(BINARIES, Settings::replicated(1).at(&cluster)).await;
     let somebody = processes.super_admin().await;
-    let caller = (*somebody).clone();
     cluster.freeze().await;
-    // Reads and units of work that hang in the database, of both.
-    let calls = tokio::spawn(async move {
-        tokio::join!(
-            caller.raw(GetCurrentSessionRequest {}),
-            caller.raw(LogOutRequest {}),
-            caller.raw(GetCurrentUserRequest::default()),
-        )
-    });
+    let (mut calls, mut ends) = (Vec::new(), Vec::new());
     for service in [Service::Users, Service::Auth] {
+        calls.push(hanging_in_the_database(service, &processes, &somebody).await);
         let asked = Instant::now();
         processes.process(service).terminate();
         let status = processes.died(service).await;
         let took = asked.elapsed();
         println!("{service:?} ended after {took:?}");
+        ends.push((service, status, took));
+    }
+    // Nothing that is in it can be dropped before.
+    cluster.thaw().await;
+    for (service, status, took) in ends {
         assert!(status.success(), "{service:?}: {status}");
         assert!(took <= IN_TIME, "{service:?}: {took:?}");
     }
-    cluster.thaw().await;
-    let _ = calls.await;
+    for call in calls {
+        call.await.expect("no panic");
+    }
+}
+
+/// Has somebody make a read and a unit of work, where the service has one, and returns when the calls are under way.
+async fn hanging_in_the_database(
+    service: Service,
+    processes: &Processes,
+    somebody: &Caller,
+) -> JoinHandle<()> {
+    let methods: &[&str] = match service {
+        Service::Auth => &["GetCurrentSession", "LogOut"],
+        Service::Users => &["GetCurrentUser"],
+    };
+    let somebody = somebody.clone();
+    let calls = tokio::spawn(async move {
+        match service {
+            Service::Auth => {
+                let both =
+                    tokio::join!(somebody.raw(GetCurrentSessionRequest {}), somebody.raw(LogOutRequest {}));
+                drop(both);
+            }
+            Service::Users => drop(somebody.raw(GetCurrentUserRequest::default()).await),
+        }
+    });
+    eventually("the calls to be under way", async || {
+        let page = Scrape::of(processes.ops(service)).await;
+        let begun = |method| page.value("grpc_server_started_total", &[("grpc_method", method)]);
+        methods.iter().all(|method| begun(method) == Some(1.0)).then_some(())
+    })
+    .await;
+    calls
 }
 
 async fn no_call_under_way_fails_when_a_service_ends(service: Service) {

@@ -1,12 +1,12 @@
 //! Calls that meet the end of a connection which came to its age.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{error::Error as _, sync::atomic::Ordering, time::Duration};
 
 use futures::future::join_all;
 use grpc_kit::{ServerSettings, client::was_not_processed};
 use tokio::time::{Instant, timeout};
 use tonic::{
-    Code, Request, Status,
+    Request, Status,
     client::Grpc,
     codegen::http::uri::PathAndQuery,
     transport::{Channel, Endpoint},
@@ -49,8 +49,9 @@ async fn a_call_that_a_retiring_connection_refused_was_seen_by_no_handler() {
                 Ok(()) => answered += 1,
                 Err(status) if was_not_processed(&status) => refused += 1,
                 // It wrote to a connection that was gone before it read the GOAWAY that said so: nobody can tell.
+                // The transport has several codes for that; what a server says has no cause beside it.
                 Err(status) => {
-                    assert_eq!(status.code(), Code::Unknown, "{status:?}");
+                    assert!(status.source().is_some(), "{status:?}");
                     broken += 1;
                 }
             }

@@ -123,6 +123,7 @@ impl Target {
         println!("{name}: memory after {after} KiB");
         assert!(seen.due > 2 * RATE as usize, "{name}: it was over at once: {seen:?}");
         assert!(made * 10 >= seen.due * 9, "{name}: the well-behaved client has hardly called: {seen:?}");
+        // Of a thousand calls one may fail: of those beside an attack that lasts seconds, some two hundred, not a single one.
         assert!(good * 1000 >= made * 999, "{name}: {seen:?}");
         assert!(most < before + MOST_GROWTH, "{name}: {} KiB more", most - before);
         // The same process, on the same connection.

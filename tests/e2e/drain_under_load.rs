@@ -459,8 +459,12 @@ async fn a_second_signal_ends_it_at_once_whichever_the_two_are(service: Service)
     let mut processes = Processes::prepared(BINARIES, settings).await;
     Box::pin(processes.run_up_to(service)).await;
     let ops = processes.ops(service);
-    let (interrupt, terminate): (fn(Process), fn(Process)) = (Process::interrupt, Process::terminate);
-    for (first, second) in [(interrupt, interrupt), (interrupt, terminate), (terminate, interrupt)] {
+    let signals: [[fn(Process); 2]; 3] = [
+        [Process::interrupt, Process::interrupt],
+        [Process::interrupt, Process::terminate],
+        [Process::terminate, Process::interrupt],
+    ];
+    for [first, second] in signals {
         // The first of them runs.
         processes.run(service, None).await;
         first(processes.process(service));

@@ -409,9 +409,6 @@ class End(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         data = Path(folder.name) / "data"
-        # The first start ends a service that it needs once, as patiently.
-        with Tandem(BINARY, data):
-            pass
         for first, second in (
             (interrupt, interrupt),
             (interrupt, terminate),

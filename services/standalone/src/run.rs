@@ -61,7 +61,7 @@ async fn serve(data_dir: &Path) -> Result<(), Box<dyn Error>> {
 
     let opened = tokio::select! {
         opened = open(auth, users, &directory) => opened?,
-        // Asked to end before their databases have answered.
+        // Asked to end before both are open: a database that does not answer, say. What is half done the next start does again.
         () = signals.requested() => return Ok(()),
     };
     let Opened { auth, users, generated } = opened;

@@ -33,13 +33,13 @@ use futures::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use opentelemetry::trace::SpanKind;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tower::{Layer, Service, ServiceExt as _};
 
 pub(crate) use self::methods::code_name;
 use self::{
-    answer::AnswerBody,
+    answer::{AnswerBody, Open},
     completion::{Completion, Part},
     methods::{Method, Methods},
     observation::Observation,
@@ -187,20 +187,26 @@ where
         let call = Arc::new(call);
         let CallLayer { domain, unfinished, streams, .. } = &*self.layer;
         let metadata = size(request.headers());
+        let place = Place::new(unfinished, call.peer);
+        let mut sends = None;
         let request = request.map(|body| {
             Body::new(if kind.client_streams() {
-                RequestBody::of_many(body, domain, unfinished, method.received())
+                let (open, answered) = oneshot::channel();
+                sends = Some(open);
+                RequestBody::of_many(body, domain, place, method.received(), answered)
             } else {
                 let until = deadline::of_request(begins, call.deadline);
-                RequestBody::of_one(body, domain, unfinished, metadata, until)
+                RequestBody::of_one(body, domain, place, metadata, until)
             })
         });
         let completion = Completion::new(domain, &call);
         let observation = Observation::begin(method, &call, begins, traced);
         let drain = self.layer.drain.clone().filter(|_| kind.streams());
-        // What the next message of a client may leave in the buffer that it is decoded from.
-        let messages = if kind.client_streams() { MAX_REQUEST_BYTES } else { 0 };
-        let place = kind.streams().then(|| (Place::new(streams), metadata + messages));
+        let open = kind.streams().then(|| {
+            // What the next message of a client may leave in the buffer that it is decoded from.
+            let messages = if kind.client_streams() { MAX_REQUEST_BYTES } else { 0 };
+            Open::new(Place::new(streams, call.peer), metadata + messages, sends)
+        });
         let inner = self.inner.clone();
         let handler = if is_known {
             Either::Left(inner.oneshot(request))
@@ -211,7 +217,7 @@ where
         let answered = Arc::clone(&call);
         let answer = async move {
             let response = outcome(handler, answered.deadline, drain.as_ref(), completion.domain()).await;
-            finish(response, answered, completion, observation, drain, place)
+            finish(response, answered, completion, observation, drain, open)
         };
         call::scope_shared(call, answer).boxed()
     }
@@ -303,7 +309,7 @@ fn finish(
     completion: Completion,
     mut observation: Observation,
     drain: Option<Shutdown>,
-    place: Option<(Place, usize)>,
+    open: Option<Open>,
 ) -> Response<Body> {
     if let Ok(mut value) = HeaderValue::from_str(&call.request_id) {
         // No secret, but never the same again: header compression is to remember what comes back.
@@ -317,7 +323,7 @@ fn finish(
             response
         }
         None => {
-            response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain, place)))
+            response.map(|body| Body::new(AnswerBody::new(body, call, completion, observation, drain, open)))
         }
     }
 }

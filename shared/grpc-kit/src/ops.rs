@@ -78,11 +78,12 @@ pub async fn serve(listener: TcpListener, ops: Ops, shutdown: Shutdown) {
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
+            _ = upkeep.tick() => if let Some(metrics) = &metrics { metrics.run_upkeep() },
+            Some(_) = connections.running.join_next() => {}
+            // Last: there may always be somebody.
             (stream, _) = door.accept() => {
                 connections.add(connection(stream, router.clone(), shutdown.clone()));
             }
-            Some(_) = connections.running.join_next() => {}
-            _ = upkeep.tick() => if let Some(metrics) = &metrics { metrics.run_upkeep() },
         }
     }
     while connections.running.join_next().await.is_some() {}

@@ -13,7 +13,7 @@ mod places;
 mod preface;
 mod untaken;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use credentials::{ServerTls, TlsListener, UnfitPem};
 use tokio::{
@@ -176,7 +176,7 @@ pub(crate) async fn serve_until(
             settings: settings.clone(),
             shutdown: ends.clone(),
             place,
-            streams: Streams::new(&untaken),
+            streams: Streams::new(&untaken, Some(peer)),
         };
         connections.spawn(connection::run(stream, peer, server));
     };
@@ -184,13 +184,14 @@ pub(crate) async fn serve_until(
         tokio::select! {
             biased;
             () = shutdown.requested() => break,
+            () = places.too_much_is_owed() => places.cut_debtors(),
+            // Takes ended ones out of the set; how they ended is their own affair.
+            Some(_) = connections.join_next() => crowd.leaves(connections.len()),
+            // Last: there may always be somebody.
             accepted = door.accept(), if connections.len() < sockets_at_most => {
                 admit(&mut connections, accepted);
                 crowd.comes(connections.len());
             }
-            () = places.too_much_is_owed() => places.cut_debtors(),
-            // Takes ended ones out of the set; how they ended is their own affair.
-            Some(_) = connections.join_next() => crowd.leaves(connections.len()),
         }
     }
     while connections.len() < sockets_at_most
@@ -200,14 +201,20 @@ pub(crate) async fn serve_until(
     }
     drop(door);
     end.request();
-    drain(connections, cut).await
+    drain(connections, &places, cut).await
 }
 
-async fn drain(mut connections: JoinSet<()>, cut: impl Future<Output = ()>) -> Ended {
-    tokio::select! {
-        biased;
-        () = async { while connections.join_next().await.is_some() {} } => return Ended::Drained,
-        () = cut => {}
+async fn drain(mut connections: JoinSet<()>, places: &Places, cut: impl Future<Output = ()>) -> Ended {
+    let mut cut = pin!(cut);
+    loop {
+        tokio::select! {
+            biased;
+            () = places.too_much_is_owed() => places.cut_debtors(),
+            ended = connections.join_next() => if ended.is_none() {
+                return Ended::Drained;
+            },
+            () = cut.as_mut() => break,
+        }
     }
     let cut = Ended::Cut { connections: connections.len() };
     connections.shutdown().await;

@@ -47,6 +47,17 @@ async fn closed(crowd: Vec<TcpStream>) {
     .await;
 }
 
+/// A crowd that comes in parts, between which the well-behaved client makes its calls: whoever makes them is to stay, and is
+/// known by that.
+async fn crowd_beside(target: &Target, parts: usize, size: usize, words: &[u8]) -> Vec<TcpStream> {
+    let mut all = Vec::new();
+    for _ in 0..parts {
+        all.extend(crowd(target.public(), size, words).await);
+        target.well_behaved_call().await;
+    }
+    all
+}
+
 /// Whether the server has closed it, whatever it said before.
 fn is_closed(connection: &TcpStream) -> bool {
     let mut said = [0; 1024];
@@ -126,7 +137,7 @@ async fn more_connections_than_the_process_may_open(service: Service) {
     let (greeting, _) = Frames::greeting().take();
     target
         .withstands("more connections than there are places", async {
-            let crowd = crowd(target.public(), 500, &greeting).await;
+            let all = crowd_beside(&target, 10, 50, &greeting).await;
             // There is room for whoever comes next.
             target.calls_over_a_new_connection().await;
             // It has been accepted after all of them.
@@ -135,7 +146,7 @@ async fn more_connections_than_the_process_may_open(service: Service) {
             })
             .await;
             sleep(STAYS).await;
-            drop(crowd);
+            drop(all);
         })
         .await;
 }
@@ -147,7 +158,6 @@ async fn descriptors_that_are_all_in_use(service: Service) {
         .users("DATABASE__MAX_CONNECTIONS", "2");
     let target = Target::start_with(service, settings).await;
     let open_before = target.process.open_files();
-    // Fewer than it counted on when it started: as if something else of the process had taken the rest.
     // Fewer than it counted on when it started.
     target.process.limit_open_files(open_before + 100);
     target
@@ -166,12 +176,8 @@ async fn descriptors_that_are_all_in_use(service: Service) {
             }
             let probe = timeout(Duration::from_secs(10), get(target.operations(), "/livez"));
             assert_eq!(probe.await.expect("whoever is not answered ends the process").0, 200);
-            // Those of the crowd that came first make room for the others, which are there still. They come slowly enough for the
-            // well-behaved client to make a call meanwhile, and so not to be who has done nothing for longest.
-            for _ in 0..10 {
-                all.extend(crowd(target.public(), 30, &greeting).await);
-                sleep(Duration::from_millis(50)).await;
-            }
+            // Those of the crowd that came first make room for the others, which are there still.
+            all.extend(crowd_beside(&target, 10, 30, &greeting).await);
             target.calls_over_a_new_connection().await;
             eventually("that these have gone", async || {
                 (all.iter().filter(|connection| is_closed(connection)).count() >= 280).then_some(())

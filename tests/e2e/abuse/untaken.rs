@@ -34,6 +34,7 @@ for_each_service!(
     answers_that_nobody_takes,
     answers_that_are_begun_and_not_taken,
     streams_that_are_opened_and_left,
+    streams_whose_clients_may_go_on,
 );
 
 /// A connection, and the calls on it.
@@ -57,23 +58,28 @@ impl Attacker {
     /// Makes as many calls as it may.
     async fn attack(&mut self, asks: &Asks) -> Result<(), h2::Error> {
         for _ in 0..CALLS {
-            self.sender = self.sender.clone().ready().await?;
-            let request = Request::post(format!("http://tandem{}", asks.path))
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .body(())
-                .expect("a request");
-            let (answer, mut body) = self.sender.send_request(request, false)?;
-            for number in 1..=asks.times {
-                body.send_data(asks.message.clone(), asks.is_all && number == asks.times)?;
-            }
-            self.calls.push(tokio::spawn(async move {
-                let code = code(answer.await?.into_body()).await;
-                // Until here it says that there may be more.
-                drop(body);
-                code
-            }));
+            self.call(asks).await?;
         }
+        Ok(())
+    }
+
+    async fn call(&mut self, asks: &Asks) -> Result<(), h2::Error> {
+        self.sender = self.sender.clone().ready().await?;
+        let request = Request::post(format!("http://tandem{}", asks.path))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .expect("a request");
+        let (answer, mut body) = self.sender.send_request(request, false)?;
+        for number in 1..=asks.times {
+            body.send_data(asks.message.clone(), asks.is_all && number == asks.times)?;
+        }
+        self.calls.push(tokio::spawn(async move {
+            let code = code(answer.await?.into_body()).await;
+            // Until here it says that there may be more.
+            drop(body);
+            code
+        }));
         Ok(())
     }
 
@@ -138,22 +144,26 @@ async fn attackers(target: &Target, connections: usize, takes: u32, asks: &Asks)
     attackers
 }
 
+/// Some calls of each attacker come to their end, the others stay.
+async fn have_given_way(attackers: &[Attacker]) {
+    eventually("that each has given way", async || {
+        attackers.iter().all(|attacker| attacker.ended() > 0).then_some(())
+    })
+    .await;
+    sleep(STAY).await;
+    let ended: usize = attackers.iter().map(Attacker::ended).sum();
+    println!("{ended} of {} calls were given up", attackers.len() * CALLS);
+    assert!(attackers.iter().all(|attacker| attacker.ended() < CALLS), "no more than have to be");
+}
+
 /// Each with as much in it as a question may have, which comes back twice in the answer.
 async fn answers_that_nobody_takes(service: Service) {
-    let target = Target::start(service).await;
     let asks = Asks::reflection("h".repeat(4_000), MessageRequest::ListServices(String::new()));
     let asks = Asks { times: 3, is_all: false, ..asks };
+    let target = Target::start(service).await;
     target
         .withstands("answers that nobody takes", async {
-            let attackers = attackers(&target, 12, 0, &asks).await;
-            eventually("that the oldest are given up", async || {
-                (attackers[0].ended() == CALLS).then_some(())
-            })
-            .await;
-            sleep(STAY).await;
-            let ended: usize = attackers.iter().map(Attacker::ended).sum();
-            println!("{ended} of {} answers were given up", attackers.len() * CALLS);
-            assert_eq!(attackers[attackers.len() - 1].ended(), 0, "the newest stay");
+            have_given_way(&attackers(&target, 12, 0, &asks).await).await;
         })
         .await;
 }
@@ -169,7 +179,7 @@ async fn answers_that_are_begun_and_not_taken(service: Service) {
     target
         .withstands("answers that are begun and not taken", async {
             let attackers = attackers(&target, 40, 1, &asks).await;
-            eventually("that those who owe most are cut", async || {
+            eventually("that those who take nothing are cut", async || {
                 attackers.iter().any(Attacker::is_cut).then_some(())
             })
             .await;
@@ -182,19 +192,30 @@ async fn answers_that_are_begun_and_not_taken(service: Service) {
 }
 
 async fn streams_that_are_opened_and_left(service: Service) {
+    let watch = Asks { path: "/grpc.health.v1.Health/Watch", message: framed(&[]), times: 1, is_all: true };
+    withstood(service, "watches that are left", &watch, 48).await;
+}
+
+async fn streams_whose_clients_may_go_on(service: Service) {
+    let asks = Asks::reflection(String::new(), MessageRequest::ListServices(String::new()));
+    withstood(service, "reflections that are left", &Asks { is_all: false, ..asks }, 12).await;
+}
+
+async fn withstood(service: Service, name: &str, asks: &Asks, connections: usize) {
     let target = Target::start(service).await;
-    let asks = Asks { path: "/grpc.health.v1.Health/Watch", message: framed(&[]), times: 1, is_all: true };
-    let first = target
-        .withstands("streams that are opened and left", async {
-            let mut attackers = attackers(&target, 48, 65_535, &asks).await;
-            eventually("that the oldest are ended", async || (attackers[0].ended() == CALLS).then_some(()))
-                .await;
-            sleep(STAY).await;
-            assert_eq!(attackers[attackers.len() - 1].ended(), 0, "the newest stay");
-            join_all(attackers[0].calls.drain(..)).await
+    let ended = target
+        .withstands(name, async {
+            // Somebody who has one stream, and has had it for longest.
+            let mut honest = Attacker::connect(target.public(), 65_535).await;
+            honest.call(asks).await.expect("it is heard");
+            let mut attackers = attackers(&target, connections, 65_535, asks).await;
+            have_given_way(&attackers).await;
+            assert_eq!(honest.ended(), 0, "{name}: whoever has few keeps them");
+            let calls = attackers.iter_mut().flat_map(|attacker| attacker.calls.drain(..));
+            join_all(calls.filter(JoinHandle::is_finished)).await
         })
         .await;
-    for code in first {
-        assert_eq!(code.expect("no panic").expect("an end"), Code::Unavailable);
+    for code in ended {
+        assert_eq!(code.expect("no panic").expect("an end"), Code::Unavailable, "{name}");
     }
 }

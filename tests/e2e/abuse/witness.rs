@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ pub(crate) struct Target {
     processes: Processes,
     tls: Option<ClientTlsConfig>,
     witness: Witness,
+    /// How many calls the well-behaved client has heard OK of.
+    answered: Arc<AtomicUsize>,
 }
 
 /// The well-behaved client.
@@ -75,7 +79,8 @@ impl Target {
         processes.anonymous.ok(sign_up("witness")).await;
         let person = Person::log_in(&processes.anonymous, "witness").await.with("grpc-timeout", DEADLINE);
         let witness = Witness { service, person };
-        let target = Self { process: processes.process(service), service, processes, tls, witness };
+        let process = processes.process(service);
+        let target = Self { process, service, processes, tls, witness, answered: Arc::default() };
         // What the first calls take of memory is no attack's.
         for _ in 0..RATE {
             target.witness.calls().await.expect("all is well");
@@ -135,7 +140,7 @@ impl Target {
     /// It is there before they are.
     async fn beside(&self, ended: watch::Receiver<()>) -> JoinHandle<Seen> {
         let (is, to) = (self.witness.clone(), self.processes.listeners());
-        let tls = self.tls.clone();
+        let (tls, answered) = (self.tls.clone(), Arc::clone(&self.answered));
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (arrived, arrival) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -143,11 +148,21 @@ impl Target {
                 let witness = is.over(to, tls);
                 witness.calls().await.expect("all is well");
                 arrived.send(()).expect("somebody waits");
-                calls_on(witness, ended).await
+                calls_on(witness, &answered, ended).await
             })
         });
         arrival.await.expect("no panic");
         thread
+    }
+
+    /// Waits until the well-behaved client has made a call from now on, and so is not who has done nothing for longest.
+    pub(crate) async fn well_behaved_call(&self) {
+        // One may have been under way.
+        let then = self.answered.load(Ordering::Relaxed) + 2;
+        eventually("that the well-behaved client is answered", async || {
+            (self.answered.load(Ordering::Relaxed) >= then).then_some(())
+        })
+        .await;
     }
 
     /// Somebody who comes only now is served as well.
@@ -179,7 +194,7 @@ struct Seen {
 }
 
 /// Makes every call that is due, however late it is itself, and counts the answers.
-async fn calls_on(witness: Witness, mut ended: watch::Receiver<()>) -> Seen {
+async fn calls_on(witness: Witness, answered: &Arc<AtomicUsize>, mut ended: watch::Receiver<()>) -> Seen {
     let begun = Instant::now();
     let mut next = begun;
     let mut calls = JoinSet::new();
@@ -187,11 +202,14 @@ async fn calls_on(witness: Witness, mut ended: watch::Receiver<()>) -> Seen {
         tokio::select! {
             biased;
             () = sleep_until(next) => {
-                let witness = witness.clone();
+                let (witness, answered) = (witness.clone(), Arc::clone(answered));
                 calls.spawn(async move {
                     let asked = Instant::now();
                     let answer = match witness.calls().await {
-                        Ok(()) => "OK".to_owned(),
+                        Ok(()) => {
+                            answered.fetch_add(1, Ordering::Relaxed);
+                            "OK".to_owned()
+                        }
                         Err(status) => format!("{:?}: {}", status.code(), status.message()),
                     };
                     (answer, asked - begun, asked.elapsed())

@@ -2,6 +2,7 @@
 //! stream that lives for hours.
 
 use std::{
+    convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -11,6 +12,7 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
+use tokio::sync::oneshot;
 use tonic::{Code, Status, body::Body};
 
 use super::{
@@ -24,6 +26,25 @@ use crate::{Call, Shutdown, call, held::Place};
 
 type Data = <Body as http_body::Body>::Data;
 
+/// What a stream holds for as long as it is open.
+pub(super) struct Open {
+    place: Place,
+    holds: usize,
+    /// Its client is listened to until this is dropped.
+    _request: Option<oneshot::Sender<Infallible>>,
+}
+
+impl Open {
+    /// Holds so many bytes besides itself while there is nothing to send.
+    pub(super) const fn new(
+        place: Place,
+        holds: usize,
+        request: Option<oneshot::Sender<Infallible>>,
+    ) -> Self {
+        Self { place, holds, _request: request }
+    }
+}
+
 /// Passes the inner body on, and treats its end as the layer treats an answer that is over at once.
 pub(super) struct AnswerBody {
     inner: Body,
@@ -34,8 +55,7 @@ pub(super) struct AnswerBody {
     messages: Option<Messages>,
     /// Resolves when the answer must come to its end; never for a unary call.
     drain: Option<BoxFuture<'static, ()>>,
-    /// Of a stream, and what it holds besides itself while there is nothing to send.
-    place: Option<(Place, usize)>,
+    open: Option<Open>,
     /// Trailers were sent in place of the inner body's own: it is not to be touched again.
     over: bool,
 }
@@ -47,11 +67,11 @@ impl AnswerBody {
         completion: Completion,
         observation: Observation,
         drain: Option<Shutdown>,
-        place: Option<(Place, usize)>,
+        open: Option<Open>,
     ) -> Self {
         let drain = drain.map(|shutdown| async move { shutdown.requested().await }.boxed());
         let messages = observation.messages();
-        Self { inner, call, completion, observation, messages, drain, place, over: false }
+        Self { inner, call, completion, observation, messages, drain, open, over: false }
     }
 
     /// What comes next, the end of the answer included.
@@ -66,7 +86,7 @@ impl AnswerBody {
         }
         let polled = self.poll_inner(cx);
         if polled.is_pending()
-            && let Some((place, holds)) = &mut self.place
+            && let Some(Open { place, holds, .. }) = &mut self.open
             && !place.hold(*holds, cx.waker())
         {
             let crowded = Status::unavailable(CROWDED);
@@ -103,6 +123,7 @@ impl AnswerBody {
     /// Ends the answer in place of the inner body.
     fn cut(&mut self, status: &Status) -> Frame<Data> {
         self.over = true;
+        self.open = None;
         self.observation.finish(status.code());
         Frame::trailers(self.completion.trailers(status))
     }

@@ -4,36 +4,42 @@
 //! whoever handles it has nothing to hold.
 
 use std::{
+    convert::Infallible,
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
+use futures::FutureExt as _;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use hyper::body::Bytes;
 use metrics::Counter;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep, sleep_until},
+};
 use tonic::{Status, body::Body};
 
 use super::{
     deadline, late,
     messages::{Messages, PREFIX},
 };
-use crate::{
-    MAX_REQUEST_BYTES,
-    held::{Held, Place},
-};
+use crate::{MAX_REQUEST_BYTES, held::Place};
 
 type Data = <Body as http_body::Body>::Data;
 type Polled = Poll<Option<Result<Frame<Data>, Status>>>;
+
+/// Ready when the answer is over, however it ended.
+pub(super) type Answered = oneshot::Receiver<Infallible>;
 
 /// Passes the inner body on.
 pub(super) struct RequestBody {
     inner: Body,
     domain: &'static str,
     messages: Expected,
+    /// Of a call that sends many: there is nobody to send them to once its answer is over, whoever still asks for them.
+    answer: Option<Answered>,
     /// What the call's metadata takes, which is held for as long as the request.
     metadata: usize,
     place: Place,
@@ -55,23 +61,35 @@ impl RequestBody {
     pub(super) fn of_one(
         inner: Body,
         domain: &'static str,
-        unfinished: &Arc<Held>,
+        place: Place,
         metadata: usize,
         until: Option<Instant>,
     ) -> Self {
         let messages = Expected::One(Vec::new(), None);
-        Self { inner, domain, messages, metadata, place: Place::new(unfinished), until, patience: None }
+        Self { inner, domain, messages, answer: None, metadata, place, until, patience: None }
     }
 
     /// Of a call that sends as many messages as it likes.
-    pub(super) fn of_many(inner: Body, domain: &'static str, unfinished: &Arc<Held>, count: Counter) -> Self {
+    pub(super) fn of_many(
+        inner: Body,
+        domain: &'static str,
+        place: Place,
+        count: Counter,
+        answer: Answered,
+    ) -> Self {
         let messages = Expected::Many(Messages::new(count));
         // It counts with the stream.
         let metadata = 0;
-        Self { inner, domain, messages, metadata, place: Place::new(unfinished), until: None, patience: None }
+        let answer = Some(answer);
+        Self { inner, domain, messages, answer, metadata, place, until: None, patience: None }
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Polled {
+        if self.answer.as_mut().is_some_and(|answer| answer.poll_unpin(cx).is_ready()) {
+            self.waits_no_more();
+            self.inner = Body::empty();
+            return Poll::Ready(None);
+        }
         loop {
             // First, so that a request that comes on for ever ends too.
             if self.patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {

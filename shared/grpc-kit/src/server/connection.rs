@@ -116,7 +116,7 @@ where
     place.is_known();
     tokio::select! {
         biased;
-        () = by_itself(place.cut()) => tracing::debug!(peer = %address, "a connection is cut: it owes most"),
+        () = by_itself(place.cut()) => tracing::warn!(peer = %address, "a connection is cut: its peer does not take what it has asked for"),
         () = speak(io, peer, &server) => {}
     }
 }
@@ -172,10 +172,10 @@ async fn speak(io: impl Read + Write + Unpin, peer: Peer, server: &Server) {
     }
     tokio::select! {
         biased;
-        // Never acknowledged the GOAWAY, and has nothing to lose.
-        () = in_flight.quiet_for(linger) => {}
+        // Never acknowledged the GOAWAY, and has nothing to lose but what was said last.
+        () = in_flight.quiet_for(linger) => drop(connection.as_mut().now_or_never()),
         () = patience => {}
-        ended = connection => log(address, ended),
+        ended = connection.as_mut() => log(address, ended),
     }
 }
 
@@ -209,7 +209,7 @@ fn answer(
     peer: Peer,
     place: &Place,
 ) -> impl Future<Output = Result<http::Response<CountedBody<Body>>, std::convert::Infallible>> + use<> {
-    let (counted, account) = (place.calls().count(), Arc::clone(place.account()));
+    let counted = place.calls().count();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer.info);
     if let Some(names) = peer.names
@@ -218,7 +218,7 @@ fn answer(
         request.extensions_mut().insert(names);
     }
     let answered = service.handle(request);
-    async move { Ok(answered.await.map(|body| CountedBody::new(body, counted, account))) }
+    async move { Ok(answered.await.map(|body| CountedBody::new(body, counted))) }
 }
 
 /// A tenth more or less, at random.
@@ -292,7 +292,7 @@ mod tests {
         let place = Places::new(&settings).take().expect("a place");
         let service = CallLayer::new("probe.tandem").layer(Routes::default());
         let peer = Peer { address, info, names: None, retired: Arc::default() };
-        let streams = Streams::new(&Held::at_most(MOST_OF_MESSAGES));
+        let streams = Streams::new(&Held::at_most(MOST_OF_MESSAGES), None);
         (peer, Server { tls: None, service, settings, shutdown, place, streams })
     }
 

@@ -2,10 +2,11 @@
 //!
 //! A connection is woken by the first of its answers, and runs before the tasks that make the next ones: each answer would be a
 //! system call and a packet of its own. So while other calls are on their way, a write lets every task run once that is ready
-//! now, and takes along what they have said by then. Whoever is alone on a connection waits for nobody.
+//! now, and takes along what they have said by then. Whoever is alone on a connection waits for nobody, and a write after which no
+//! call has begun or ended does not wait again.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,21 +20,27 @@ use super::in_flight::InFlight;
 pub(super) struct Gathering<W> {
     writer: W,
     calls: InFlight,
-    /// For what is written until it is flushed.
-    waited: bool,
+    /// A write has let the others run.
+    waits: bool,
+    /// What had begun and ended by then: as long as nothing has since, nobody is ready.
+    gathered: usize,
 }
 
 impl<W> Gathering<W> {
     /// Waits for whoever else is among these calls.
     pub(super) const fn new(writer: W, calls: InFlight) -> Self {
-        Self { writer, calls, waited: false }
+        Self { writer, calls, waits: false, gathered: 0 }
     }
 
     fn poll_others(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.waited || !self.calls.any() {
+        let turns = self.calls.turns();
+        if mem::take(&mut self.waits) {
+            self.gathered = turns;
+        }
+        if self.gathered == turns || !self.calls.any() {
             return Poll::Ready(());
         }
-        self.waited = true;
+        self.waits = true;
         // A task that wakes itself comes after those that are ready.
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -60,7 +67,6 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Gathering<W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waited = false;
         Pin::new(&mut self.writer).poll_flush(cx)
     }
 
@@ -97,20 +103,22 @@ mod tests {
         let mut cx = Context::from_waker(&waker);
         let calls = InFlight::default();
         let mut writer = Gathering::new(tokio::io::sink(), calls.clone());
-        let mut answer = |flush: bool| {
+        let mut write = || {
             let written = Pin::new(&mut writer).poll_write(&mut cx, b"answer").is_ready();
-            if flush {
-                assert!(Pin::new(&mut writer).poll_flush(&mut cx).is_ready());
-            }
             (written, woken.0.load(Ordering::Relaxed))
         };
-        assert_eq!(answer(true), (true, 0));
+        assert_eq!(write(), (true, 0));
         let other = calls.count();
-        assert_eq!(answer(false), (false, 1));
-        assert_eq!(answer(false), (true, 1), "it has waited");
-        assert_eq!(answer(true), (true, 1), "and goes on until it is flushed");
-        assert_eq!(answer(false), (false, 2));
+        assert_eq!(write(), (false, 1));
+        assert_eq!(write(), (true, 1), "it has waited");
+        assert_eq!(write(), (true, 1), "and nobody has come since");
+        let another = calls.count();
+        assert_eq!(write(), (false, 2));
+        assert_eq!(write(), (true, 2));
         drop(other);
-        assert_eq!(answer(true), (true, 2));
+        assert_eq!(write(), (false, 3), "whoever has ended may have had something to say");
+        assert_eq!(write(), (true, 3));
+        drop(another);
+        assert_eq!(write(), (true, 3));
     }
 }

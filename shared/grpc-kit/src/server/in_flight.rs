@@ -1,4 +1,4 @@
-//! How many calls a connection has: what tells an idle peer from a busy one.
+//! What a connection has to do still, its calls and what it has not sent of their answers: what tells an idle peer from a busy one.
 
 use std::{
     pin::{Pin, pin},
@@ -15,11 +15,11 @@ use hyper::body::Buf;
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
-    owed::{Account, Owed},
+    owed::{Debts, Owed},
     untaken,
 };
 
-/// The calls of one connection. Clones count the same ones.
+/// Of one connection. Clones count the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InFlight(Arc<Calls>);
 
@@ -27,18 +27,31 @@ pub(super) struct InFlight(Arc<Calls>);
 #[derive(Debug, Default)]
 struct Calls {
     now: AtomicUsize,
+    /// How many began and ended so far.
+    turns: AtomicUsize,
     changed: Notify,
     /// What all connections of a listener count their calls by, so that it is known who had one later.
     clock: Arc<AtomicU64>,
     /// When the last one ended.
     ended: AtomicU64,
+    /// The bytes of answers that are not sent.
+    owed: AtomicUsize,
+    /// When some of them were sent last, or there were none.
+    progressed: AtomicU64,
+    debts: Arc<Debts>,
 }
 
 impl InFlight {
     /// None so far.
-    pub(super) fn new(clock: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(clock: Arc<AtomicU64>, debts: Arc<Debts>) -> Self {
         let ended = AtomicU64::new(clock.load(Ordering::Relaxed));
-        Self(Arc::new(Calls { clock, ended, ..Calls::default() }))
+        Self(Arc::new(Calls { clock, ended, debts, ..Calls::default() }))
+    }
+
+    /// With a clock of its own.
+    #[cfg(test)]
+    pub(super) fn of_one(debts: &Arc<Debts>) -> Self {
+        Self::new(Arc::default(), Arc::clone(debts))
     }
 
     /// Counts as the end of a call.
@@ -46,9 +59,20 @@ impl InFlight {
         self.0.touch();
     }
 
-    /// Since when there has been no call, by the clock that was given; none while there is one.
+    /// Since when there has been nothing to do, by the clock that was given; none while there is.
     pub(super) fn idle_since(&self) -> Option<u64> {
-        (self.0.now.load(Ordering::SeqCst) == 0).then(|| self.0.ended.load(Ordering::Relaxed))
+        self.0.is_idle().then(|| self.0.ended.load(Ordering::Relaxed))
+    }
+
+    /// Since when it has only had to send what its peer does not take, by the same clock; none when it has a call, or nothing to
+    /// send.
+    pub(super) fn stuck_since(&self) -> Option<u64> {
+        (!self.any() && self.owed() > 0).then(|| self.progressed())
+    }
+
+    /// When something was sent last of what is owed.
+    pub(super) fn progressed(&self) -> u64 {
+        self.0.progressed.load(Ordering::Relaxed)
     }
 
     /// Whether there is a call.
@@ -56,20 +80,48 @@ impl InFlight {
         self.0.now.load(Ordering::Relaxed) > 0
     }
 
+    /// Changes with each call that begins or ends.
+    pub(super) fn turns(&self) -> usize {
+        self.0.turns.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes of answers are not sent.
+    pub(super) fn owed(&self) -> usize {
+        self.0.owed.load(Ordering::Relaxed)
+    }
+
+    /// So many more are.
+    pub(super) fn owes(&self, bytes: usize) {
+        if self.0.owed.fetch_add(bytes, Ordering::SeqCst) == 0 {
+            self.0.progresses();
+        }
+        self.0.debts.grow(bytes);
+    }
+
+    /// So many have been, or never will be.
+    pub(super) fn has_sent(&self, bytes: usize) {
+        self.0.progresses();
+        self.0.debts.shrink(bytes);
+        if self.0.owed.fetch_sub(bytes, Ordering::SeqCst) == bytes {
+            self.0.changed.notify_waiters();
+        }
+    }
+
     /// Counts a call, until what is returned is dropped.
     pub(super) fn count(&self) -> Counted {
         self.0.now.fetch_add(1, Ordering::SeqCst);
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
         self.0.changed.notify_waiters();
         Counted(Arc::clone(&self.0))
     }
 
-    /// Waits until there has been no call for this long.
+    /// Waits until there has been nothing to do for this long.
     pub(super) async fn quiet_for(&self, quiet: Duration) {
         loop {
             let mut changed = pin!(self.0.changed.notified());
             // From here on no change is missed, and what was before it is looked at.
             changed.as_mut().enable();
-            if self.0.now.load(Ordering::SeqCst) > 0 {
+            if !self.0.is_idle() {
                 changed.await;
                 continue;
             }
@@ -82,6 +134,14 @@ impl InFlight {
 }
 
 impl Calls {
+    fn is_idle(&self) -> bool {
+        self.now.load(Ordering::SeqCst) == 0 && self.owed.load(Ordering::SeqCst) == 0
+    }
+
+    fn progresses(&self) {
+        self.progressed.store(self.clock.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     fn touch(&self) {
         self.ended.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -93,24 +153,24 @@ pub(super) struct Counted(Arc<Calls>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.touch();
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
         self.0.now.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
     }
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of a call, which counts until all of it has been taken or given up.
+    /// The answer of a call, which counts until the last of it has been handed over or given up; what was handed over is owed.
     pub(super) struct CountedBody<B> {
         #[pin]
         inner: B,
         counted: Counted,
-        account: Arc<Account>,
     }
 }
 
 impl<B> CountedBody<B> {
-    pub(super) fn new(inner: B, counted: Counted, account: Arc<Account>) -> Self {
-        Self { inner, counted, account }
+    pub(super) fn new(inner: B, counted: Counted) -> Self {
+        Self { inner, counted }
     }
 }
 
@@ -128,7 +188,7 @@ impl<B: Body> Body for CountedBody<B> {
             Poll::Ready(Some(Ok(frame))) => frame.data_ref().map(Buf::remaining),
             _ => None,
         });
-        polled.map_ok(|frame| frame.map_data(|piece| me.account.owes(piece)))
+        polled.map_ok(|frame| frame.map_data(|piece| Owed::new(piece, InFlight(Arc::clone(&me.counted.0)))))
     }
 
     fn is_end_stream(&self) -> bool {

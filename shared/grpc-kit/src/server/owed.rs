@@ -1,19 +1,18 @@
 //! What has been answered and is not sent.
 //!
-//! Once a peer takes one byte of a message, h2 keeps the rest of it for as long as the peer likes, on streams that are over for
-//! everybody else. So it is counted from the answer until the connection writes it, and when the connections of a listener owe
-//! more than [`MOST`] together, the one that owes most is cut.
+//! Once a peer lets one byte of a message come, h2 keeps the rest of it for as long as the peer likes, on streams that are over for
+//! everybody else. So each piece of an answer counts from the moment it is made until the connection writes it, and when the
+//! connections of a listener owe more than [`MOST`] together, the one goes that has sent nothing for longest.
 
 use std::{
     io::IoSlice,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use hyper::body::Buf;
 use tokio::sync::Notify;
+
+use super::in_flight::InFlight;
 
 /// In bytes: 32 MiB.
 pub(super) const MOST: usize = 32 * 1024 * 1024;
@@ -37,33 +36,15 @@ impl Debts {
     pub(super) async fn too_much(&self) {
         self.too_much.notified().await;
     }
-}
 
-/// What one of them owes.
-#[derive(Debug)]
-pub(super) struct Account {
-    bytes: AtomicUsize,
-    all: Arc<Debts>,
-}
-
-impl Account {
-    /// Of a new connection.
-    pub(super) fn new(all: &Arc<Debts>) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), all: Arc::clone(all) })
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Counts a piece of an answer until it is dropped.
-    pub(super) fn owes<B: Buf>(self: &Arc<Self>, piece: B) -> Owed<B> {
-        let counted = piece.remaining() + PIECE;
-        self.bytes.fetch_add(counted, Ordering::Relaxed);
-        if self.all.bytes.fetch_add(counted, Ordering::Relaxed) + counted > MOST {
-            self.all.too_much.notify_one();
+    pub(super) fn grow(&self, by: usize) {
+        if self.bytes.fetch_add(by, Ordering::Relaxed) + by > MOST {
+            self.too_much.notify_one();
         }
-        Owed { piece, counted, account: Arc::clone(self) }
+    }
+
+    pub(super) fn shrink(&self, by: usize) {
+        self.bytes.fetch_sub(by, Ordering::Relaxed);
     }
 }
 
@@ -72,13 +53,21 @@ impl Account {
 pub(super) struct Owed<B> {
     piece: B,
     counted: usize,
-    account: Arc<Account>,
+    by: InFlight,
+}
+
+impl<B: Buf> Owed<B> {
+    /// By this connection.
+    pub(super) fn new(piece: B, by: InFlight) -> Self {
+        let counted = piece.remaining() + PIECE;
+        by.owes(counted);
+        Self { piece, counted, by }
+    }
 }
 
 impl<B> Drop for Owed<B> {
     fn drop(&mut self) {
-        self.account.bytes.fetch_sub(self.counted, Ordering::Relaxed);
-        self.account.all.bytes.fetch_sub(self.counted, Ordering::Relaxed);
+        self.by.has_sent(self.counted);
     }
 }
 
@@ -102,6 +91,8 @@ impl<B: Buf> Buf for Owed<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures::FutureExt as _;
 
     use super::*;
@@ -109,24 +100,27 @@ mod tests {
     #[test]
     fn what_is_owed_counts_until_it_is_sent() {
         let all = Arc::new(Debts::default());
-        let (one, other) = (Account::new(&all), Account::new(&all));
-        let first = one.owes(&[7; 100][..]);
-        let mut second = other.owes(&[7; 50][..]);
-        assert_eq!((one.bytes(), other.bytes(), all.bytes()), (100 + PIECE, 50 + PIECE, 150 + 2 * PIECE));
+        let (one, other) = (InFlight::of_one(&all), InFlight::of_one(&all));
+        let first = Owed::new(&[7; 100][..], one.clone());
+        let mut second = Owed::new(&[7; 50][..], other.clone());
+        assert_eq!((one.owed(), other.owed(), all.bytes()), (100 + PIECE, 50 + PIECE, 150 + 2 * PIECE));
         second.advance(20);
         assert_eq!((second.remaining(), second.chunk().len()), (30, 30));
+        assert_eq!(one.idle_since(), None, "it has something to send");
         drop((first, second));
-        assert_eq!((one.bytes(), other.bytes(), all.bytes()), (0, 0, 0));
+        assert_eq!((one.owed(), other.owed(), all.bytes()), (0, 0, 0));
+        assert!(one.idle_since().is_some());
     }
 
     #[test]
     fn it_is_told_when_it_is_too_much() {
         let all = Arc::new(Debts::default());
-        let one = Account::new(&all);
+        let one = InFlight::of_one(&all);
         let piece = vec![0; MOST / 4];
-        let _some: Vec<_> = (0..3).map(|_| one.owes(&*piece)).collect();
+        let owe = || Owed::new(&*piece, one.clone());
+        let _some: Vec<_> = (0..3).map(|_| owe()).collect();
         assert!(all.too_much().now_or_never().is_none());
-        let _more = one.owes(&*piece);
+        let _more = owe();
         assert!(all.too_much().now_or_never().is_some());
     }
 }

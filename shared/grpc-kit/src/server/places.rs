@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::{
     ServerSettings,
     in_flight::InFlight,
-    owed::{self, Account, Debts},
+    owed::{self, Debts},
 };
 use crate::crowd::Crowd;
 
@@ -77,7 +77,6 @@ struct Taken {
 #[derive(Debug)]
 struct Seat {
     calls: InFlight,
-    account: Arc<Account>,
     given_away: Notify,
     cut: Notify,
     is_cut: AtomicBool,
@@ -122,13 +121,16 @@ impl Places {
         let mut taken = self.taken();
         if taken.strangers.len() >= self.strangers_at_most {
             taken.dismiss_stranger();
-        } else if taken.len() >= self.at_most && !taken.dismiss_idle() && !taken.dismiss_stranger() {
+        } else if taken.len() >= self.at_most
+            && !taken.dismiss_idle()
+            && !taken.dismiss_stranger()
+            && !taken.cut_stuck()
+        {
             return None;
         }
         let number = self.clock.fetch_add(1, Ordering::Relaxed);
         let seat = Arc::new(Seat {
-            calls: InFlight::new(Arc::clone(&self.clock)),
-            account: Account::new(&self.debts),
+            calls: InFlight::new(Arc::clone(&self.clock), Arc::clone(&self.debts)),
             given_away: Notify::new(),
             cut: Notify::new(),
             is_cut: AtomicBool::new(false),
@@ -162,30 +164,39 @@ impl Places {
         self.debts.too_much().await;
     }
 
-    /// Cuts those that owe most, until what the others owe is held.
+    /// Cuts those that have sent nothing for longest of what they owe, until what the others owe is held: who takes what it has
+    /// asked for has always just taken some.
     pub(super) fn cut_debtors(&self) {
         let mut taken = self.taken();
         taken.owed.comes(self.debts.bytes());
         let (going, mut others): (Vec<_>, Vec<_>) =
             taken.all.values().partition(|seat| seat.is_cut.load(Ordering::Relaxed));
-        let owed = |seats: &[&Arc<Seat>]| seats.iter().map(|seat| seat.account.bytes()).sum::<usize>();
-        let mut left = self.debts.bytes().saturating_sub(owed(&going));
+        let owed_by_those: usize = going.iter().map(|seat| seat.calls.owed()).sum();
+        let mut left = self.debts.bytes().saturating_sub(owed_by_those);
         if left <= owed::MOST {
             return;
         }
-        others.sort_by_cached_key(|seat| seat.account.bytes());
+        others.retain(|seat| seat.calls.owed() > 0);
+        others.sort_by_cached_key(|seat| Reverse(seat.calls.progressed()));
         while left > owed::MOST
             && let Some(seat) = others.pop()
         {
-            left -= seat.account.bytes().min(left);
-            seat.is_cut.store(true, Ordering::Relaxed);
-            seat.cut.notify_one();
+            left -= seat.calls.owed().min(left);
+            seat.cut();
         }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         // Nothing panics while it holds the lock; what is in it is whole in any case.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Tells the connection to end as it is.
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+        self.cut.notify_one();
     }
 }
 
@@ -207,6 +218,16 @@ impl Taken {
             self.pick();
             self.dismiss_picked()
         }
+    }
+
+    /// Cuts the one that has had nothing to do for longest but to send what its peer does not take.
+    fn cut_stuck(&mut self) -> bool {
+        let stuck = self.known.iter().filter_map(|(number, seat)| Some((seat.calls.stuck_since()?, *number)));
+        let Some((_, number)) = stuck.min() else { return false };
+        if let Some(seat) = self.known.remove(&number) {
+            seat.cut();
+        }
+        true
     }
 
     /// Of those that were picked, the first that has done nothing since.
@@ -237,11 +258,6 @@ impl Place {
     /// The calls on the connection.
     pub(super) fn calls(&self) -> &InFlight {
         &self.seat.calls
-    }
-
-    /// What it owes its peer.
-    pub(super) fn account(&self) -> &Arc<Account> {
-        &self.seat.account
     }
 
     /// The peer has said what it speaks.
@@ -281,6 +297,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
+    use crate::server::owed::Owed;
 
     fn places(all: usize, strangers: usize) -> Arc<Places> {
         Places::new(&ServerSettings {
@@ -367,26 +384,48 @@ mod tests {
     }
 
     #[test]
-    fn those_who_owe_most_are_cut_and_no_more_of_them_than_have_to_be() {
+    fn those_who_have_sent_nothing_for_longest_are_cut_and_no_more_of_them_than_have_to_be() {
         let places = places(10, 5);
         let known: Vec<_> = (0..4).map(|_| known(&places)).collect();
         let piece = vec![0; owed::MOST / 8];
         let owe = |number: usize, pieces: usize| {
-            (0..pieces).map(|_| known[number].account().owes(&*piece)).collect::<Vec<_>>()
+            let calls: &InFlight = known[number].calls();
+            // Time goes by calls.
+            drop(calls.count());
+            (0..pieces).map(|_| Owed::new(&*piece, calls.clone())).collect::<Vec<_>>()
         };
         let cut = || known.iter().map(|place| place.cut().now_or_never().is_some()).collect::<Vec<_>>();
-        let mut all = vec![owe(0, 1), owe(1, 3), owe(2, 2)];
+        let mut all = vec![owe(0, 2), owe(1, 2), owe(2, 3)];
         places.cut_debtors();
-        assert_eq!(cut(), [false; 4], "they owe six eighths");
-        all.push(owe(3, 4));
+        assert_eq!(cut(), [false; 4], "they owe seven eighths");
+        all[0].pop();
+        all.push(owe(3, 2));
         places.cut_debtors();
-        assert_eq!(cut(), [false, false, false, true], "six are left without it");
+        assert_eq!(cut(), [false, true, false, false], "the first has just sent something");
         places.cut_debtors();
         assert_eq!(cut(), [false; 4], "it is on its way");
-        all.pop();
-        all.push(owe(2, 2));
+        all[1].clear();
+        all[1].extend(owe(3, 2));
         places.cut_debtors();
         assert_eq!(cut(), [false, false, true, false], "and there is something besides for each piece");
+    }
+
+    #[test]
+    fn whoever_only_owes_what_its_peer_does_not_take_is_not_idle_and_makes_room_last() {
+        let places = places(3, 3);
+        let (owing, busy, idle) = (known(&places), known(&places), known(&places));
+        let _owed = Owed::new(&[7; 10][..], owing.calls().clone());
+        let call = busy.calls().count();
+        let fourth = known(&places);
+        assert_eq!([&owing, &busy, &idle].map(has_to_go), [false, false, true]);
+        let another = fourth.calls().count();
+        assert!(owing.cut().now_or_never().is_none());
+        let fifth = places.take().expect("a place");
+        assert!(owing.cut().now_or_never().is_some());
+        fifth.is_known();
+        let third = fifth.calls().count();
+        assert!(places.take().is_none());
+        drop((call, another, third));
     }
 
     #[test]

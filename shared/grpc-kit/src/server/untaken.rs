@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-use crate::held::{Held, Place};
+use crate::held::{Held, Peer, Place};
 
 /// As long as a unary call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,15 +39,17 @@ pub(super) fn offers(bytes: Option<usize>) {
     let _ = OFFER.try_with(|offer| offer.set(Offer { bytes, number: offer.get().number + 1 }));
 }
 
-/// Runs the streams of a listener's connections, each in a task of its own.
+/// Runs the streams of a connection, each in a task of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     untaken: Arc<Held>,
+    peer: Peer,
 }
 
 impl Streams {
-    pub(super) fn new(untaken: &Arc<Held>) -> Self {
-        Self { untaken: Arc::clone(untaken) }
+    /// Of a connection to this peer.
+    pub(super) fn new(untaken: &Arc<Held>, peer: Peer) -> Self {
+        Self { untaken: Arc::clone(untaken), peer }
     }
 }
 
@@ -56,7 +58,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let place = Place::new(&self.untaken);
+        let place = Place::new(&self.untaken, self.peer);
         tokio::spawn(OFFER.scope(Cell::default(), Answering { stream, place, patience: None }));
     }
 }
@@ -118,7 +120,7 @@ mod tests {
             offers(offered());
             Poll::Pending
         });
-        let place = Place::new(untaken);
+        let place = Place::new(untaken, None);
         OFFER.scope(Cell::default(), Answering { stream, place, patience: None })
     }
 
@@ -131,7 +133,7 @@ mod tests {
             }
             Poll::Pending
         });
-        OFFER.scope(Cell::default(), Answering { stream, place: Place::new(held), patience: None })
+        OFFER.scope(Cell::default(), Answering { stream, place: Place::new(held, None), patience: None })
     }
 
     #[tokio::test(start_paused = true)]

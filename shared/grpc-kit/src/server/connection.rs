@@ -15,12 +15,7 @@ use std::{
 use credentials::{PeerNames, TlsListener};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::Request;
-use hyper::{
-    body::Incoming,
-    rt::{Read, Write},
-    server::conn::http2,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -102,8 +97,9 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let address = peer.address;
-    let Server { ref settings, ref shutdown, ref place, .. } = server;
-    let writer = Gathering::new(writer, place.calls().clone());
+    let Server { service, settings, shutdown, place, streams, .. } = server;
+    let in_flight = place.calls();
+    let writer = Gathering::new(writer, in_flight.clone());
     let io = tokio::select! {
         greeted = preface::expect(reader, writer, settings.preface_timeout) => match greeted {
             Ok(io) => TokioIo::new(io),
@@ -114,20 +110,9 @@ where
         () = place.given_away() => return,
     };
     place.is_known();
-    tokio::select! {
-        biased;
-        () = by_itself(place.cut()) => tracing::warn!(peer = %address, "a connection is cut: its peer does not take what it has asked for"),
-        () = speak(io, peer, &server) => {}
-    }
-}
 
-/// HTTP/2, from the preface to the end.
-async fn speak(io: impl Read + Write + Unpin, peer: Peer, server: &Server) {
-    let Server { service, settings, shutdown, place, streams, .. } = server;
-    let address = peer.address;
-    let in_flight = place.calls();
-    let handle = service_fn(|request| answer(service, request, peer.clone(), place));
-    let mut connection = pin!(builder(settings, streams.clone()).serve_connection(io, handle));
+    let handle = service_fn(|request| answer(&service, request, peer.clone(), &place));
+    let mut connection = pin!(builder(&settings, streams).serve_connection(io, handle));
     let interruption = async {
         tokio::select! {
             () = sleep(jittered(settings.max_connection_age)) => None,
@@ -159,6 +144,9 @@ async fn speak(io: impl Read + Write + Unpin, peer: Peer, server: &Server) {
         };
     }
     let linger = linger.unwrap_or(LINGER);
+    if place.is_cut() {
+        return tracing::warn!(peer = %address, "a connection is cut: its peer does not take what it has asked for");
+    }
     let patience = async {
         if linger.is_zero() {
             sleep(DISMISSAL).await;
@@ -175,13 +163,15 @@ async fn speak(io: impl Read + Write + Unpin, peer: Peer, server: &Server) {
         // Never acknowledged the GOAWAY, and has nothing to lose but what was said last.
         () = in_flight.quiet_for(linger) => drop(connection.as_mut().now_or_never()),
         () = patience => {}
+        () = place.until_cut() => {}
         ended = connection.as_mut() => log(address, ended),
     }
 }
 
 /// The same, but looked at only when itself was woken: a connection is woken by each of its calls.
 async fn by_itself<F: Future>(future: F) -> F::Output {
-    let mut alone: FuturesUnordered<F> = [future].into_iter().collect();
+    // Boxed, because such a collection has room for one more than is in it.
+    let mut alone: FuturesUnordered<_> = [Box::pin(future)].into_iter().collect();
     match alone.next().await {
         Some(output) => output,
         None => pending().await,

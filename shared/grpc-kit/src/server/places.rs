@@ -66,8 +66,8 @@ struct Taken {
     /// Who has not said yet what it speaks, in the order in which they came.
     strangers: BTreeMap<u64, Arc<Seat>>,
     known: HashMap<u64, Arc<Seat>>,
-    /// Everybody, also who was asked to go.
-    all: HashMap<u64, Arc<Seat>>,
+    /// Who was known and has been asked to go.
+    leaving: HashMap<u64, Arc<Seat>>,
     /// What was owed when somebody was cut.
     owed: Crowd,
     /// Who of the known ones goes next, and when it was busy last.
@@ -78,7 +78,6 @@ struct Taken {
 struct Seat {
     calls: InFlight,
     given_away: Notify,
-    cut: Notify,
     is_cut: AtomicBool,
 }
 
@@ -109,7 +108,7 @@ impl Places {
             taken: Mutex::new(Taken {
                 strangers: BTreeMap::new(),
                 known: HashMap::new(),
-                all: HashMap::new(),
+                leaving: HashMap::new(),
                 owed: Crowd::new(owed::MOST / 2),
                 next: VecDeque::new(),
             }),
@@ -132,11 +131,9 @@ impl Places {
         let seat = Arc::new(Seat {
             calls: InFlight::new(Arc::clone(&self.clock), Arc::clone(&self.debts)),
             given_away: Notify::new(),
-            cut: Notify::new(),
             is_cut: AtomicBool::new(false),
         });
         taken.strangers.insert(number, Arc::clone(&seat));
-        taken.all.insert(number, Arc::clone(&seat));
         drop(taken);
         Some(Place { number, seat, places: Arc::clone(self) })
     }
@@ -169,8 +166,11 @@ impl Places {
     pub(super) fn cut_debtors(&self) {
         let mut taken = self.taken();
         taken.owed.comes(self.debts.bytes());
-        let (going, mut others): (Vec<_>, Vec<_>) =
-            taken.all.values().partition(|seat| seat.is_cut.load(Ordering::Relaxed));
+        let (going, mut others): (Vec<_>, Vec<_>) = taken
+            .known
+            .values()
+            .chain(taken.leaving.values())
+            .partition(|seat| seat.is_cut.load(Ordering::Relaxed));
         let owed_by_those: usize = going.iter().map(|seat| seat.calls.owed()).sum();
         let mut left = self.debts.bytes().saturating_sub(owed_by_those);
         if left <= owed::MOST {
@@ -196,7 +196,7 @@ impl Seat {
     /// Tells the connection to end as it is.
     fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
-        self.cut.notify_one();
+        self.given_away.notify_one();
     }
 }
 
@@ -226,6 +226,7 @@ impl Taken {
         let Some((_, number)) = stuck.min() else { return false };
         if let Some(seat) = self.known.remove(&number) {
             seat.cut();
+            self.leaving.insert(number, seat);
         }
         true
     }
@@ -236,6 +237,7 @@ impl Taken {
             let still = self.known.get(&number).is_some_and(|seat| seat.calls.idle_since() == Some(was));
             if still && let Some(seat) = self.known.remove(&number) {
                 seat.given_away.notify_one();
+                self.leaving.insert(number, seat);
                 return true;
             }
         }
@@ -275,19 +277,26 @@ impl Place {
         self.seat.given_away.notified().await;
     }
 
-    /// Waits until the connection has to end as it is, because its peer takes no answer.
-    pub(super) async fn cut(&self) {
-        self.seat.cut.notified().await;
+    /// Waits until it has to end as it is, whatever it was told before.
+    pub(super) async fn until_cut(&self) {
+        while !self.is_cut() {
+            self.given_away().await;
+        }
+    }
+
+    /// Whether it has to end as it is, because its peer takes no answer.
+    pub(super) fn is_cut(&self) -> bool {
+        self.seat.is_cut.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
-        taken.all.remove(&self.number);
         taken.owed.leaves(self.places.debts.bytes());
         if taken.strangers.remove(&self.number).is_none() {
             taken.known.remove(&self.number);
+            taken.leaving.remove(&self.number);
         }
     }
 }
@@ -394,12 +403,12 @@ mod tests {
             drop(calls.count());
             (0..pieces).map(|_| Owed::new(&*piece, calls.clone())).collect::<Vec<_>>()
         };
-        let cut = || known.iter().map(|place| place.cut().now_or_never().is_some()).collect::<Vec<_>>();
+        let cut = || known.iter().map(|place| has_to_go(place) && place.is_cut()).collect::<Vec<_>>();
         let mut all = vec![owe(0, 2), owe(1, 2), owe(2, 3)];
         places.cut_debtors();
         assert_eq!(cut(), [false; 4], "they owe seven eighths");
-        all[0].pop();
         all.push(owe(3, 2));
+        all[0].pop();
         places.cut_debtors();
         assert_eq!(cut(), [false, true, false, false], "the first has just sent something");
         places.cut_debtors();
@@ -419,9 +428,9 @@ mod tests {
         let fourth = known(&places);
         assert_eq!([&owing, &busy, &idle].map(has_to_go), [false, false, true]);
         let another = fourth.calls().count();
-        assert!(owing.cut().now_or_never().is_none());
+        assert!(!owing.is_cut());
         let fifth = places.take().expect("a place");
-        assert!(owing.cut().now_or_never().is_some());
+        assert!(has_to_go(&owing) && owing.is_cut());
         fifth.is_known();
         let third = fifth.calls().count();
         assert!(places.take().is_none());

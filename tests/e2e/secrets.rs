@@ -174,8 +174,8 @@ async fn a_test_in_which_a_process_says_a_secret_fails() {
 
 /// What a service might be that shows a hash as the last thing that it does, after the drain.
 const SAYS_A_HASH_AT_ITS_END: &str = r#"#!/bin/sh
-for listener in public internal operations; do echo "$listener listens on it"; done
 trap 'sleep 0.5; echo "{\"message\":\"\$argon2id\$\"}" >&2; exit' TERM
+for listener in public internal operations; do echo "$listener listens on it"; done
 while :; do sleep 0.05; done
 "#;
 

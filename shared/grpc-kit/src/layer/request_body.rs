@@ -86,6 +86,7 @@ impl RequestBody {
 
     fn next(&mut self, cx: &mut Context<'_>) -> Polled {
         if self.answer.as_mut().is_some_and(|answer| answer.poll_unpin(cx).is_ready()) {
+            self.answer = None;
             self.waits_no_more();
             self.inner = Body::empty();
             return Poll::Ready(None);

@@ -204,3 +204,26 @@ impl http_body::Body for RequestBody {
         nothing_held && self.inner.is_end_stream()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{future::poll_fn, stream};
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::held::{Held, MOST_OF_MESSAGES};
+
+    #[tokio::test]
+    async fn whoever_sends_many_is_listened_to_until_the_answer_is_over() {
+        let held = Held::at_most(MOST_OF_MESSAGES);
+        let inner = Body::new(StreamBody::new(stream::pending::<Result<Frame<Data>, Status>>()));
+        let (open, answered) = oneshot::channel();
+        let place = Place::new(&held, None);
+        let mut body = RequestBody::of_many(inner, "probe.tandem", place, Counter::noop(), answered);
+        let mut next = async || poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.is_some();
+        assert!(next().now_or_never().is_none(), "there may be more");
+        drop(open);
+        assert_eq!(next().now_or_never(), Some(false));
+        assert_eq!(next().now_or_never(), Some(false), "and stays over");
+    }
+}
